@@ -1,0 +1,164 @@
+//! A home's log: one signed hash chain per home, of everything that happened besides snapshots.
+//!
+//! An entry's event is a number and CBOR, so that a reader can keep chains whole without knowing every kind of event.
+
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+use crate::{
+    codec,
+    error::FormatError,
+    ids::{Digest, GenerationId, HomeId, Millis, RepositoryId, SnapshotId},
+    policy::KitState,
+};
+
+/// Largest log entry object.
+pub const LOG_ENTRY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Most snapshots one entry names.
+pub const EVENT_SNAPSHOTS_MAX: usize = 10_000;
+
+/// What a home signs as one entry.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LogEntry {
+    /// The repository.
+    #[n(0)]
+    pub repository: RepositoryId,
+    /// The home.
+    #[n(1)]
+    pub home: HomeId,
+    /// Counts the home's entries from 0.
+    #[n(2)]
+    pub seq: u32,
+    /// The digest in the previous entry's name.
+    #[n(3)]
+    pub previous: Option<Digest>,
+    /// When it was signed, by the home's clock.
+    #[n(4)]
+    pub at: Millis,
+    /// The event's number.
+    #[n(5)]
+    pub kind: u32,
+    /// The event's CBOR.
+    #[n(6)]
+    pub body: ByteVec,
+}
+
+/// Snapshots named by an event.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Named {
+    /// The snapshots.
+    #[n(0)]
+    pub snapshots: Vec<SnapshotId>,
+    /// Why, in the operator's words or as a rule; holds no personal data.
+    #[n(1)]
+    pub reason: String,
+}
+
+/// A recorded audit.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CheckRecord {
+    /// The level proved.
+    #[n(0)]
+    pub level: u8,
+    /// The snapshots proved at that level.
+    #[n(1)]
+    pub snapshots: Vec<SnapshotId>,
+    /// Packs read.
+    #[n(2)]
+    pub packs: u64,
+    /// Bytes read.
+    #[n(3)]
+    pub bytes_read: u64,
+    /// Number of findings.
+    #[n(4)]
+    pub findings: u64,
+}
+
+/// A printed kit's state.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct KitRecord {
+    /// Counts kits from 1.
+    #[n(0)]
+    pub number: u32,
+    /// The generation on the sheet.
+    #[n(1)]
+    pub generation: GenerationId,
+    /// Its state from here on.
+    #[n(2)]
+    pub state: KitState,
+}
+
+/// A restore that was begun or finished.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RestoreRecord {
+    /// The snapshot restored.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// Whether it has ended.
+    #[n(1)]
+    pub ended: bool,
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Snapshots are no longer kept.
+    Forget(Named),
+    /// A forget is taken back.
+    Unforget(Named),
+    /// Snapshots must not be forgotten or erased.
+    Hold(Named),
+    /// A hold ends.
+    Release(Named),
+    /// An audit ended.
+    Check(CheckRecord),
+    /// A kit was printed, acknowledged or destroyed.
+    Kit(KitRecord),
+    /// A restore began or ended.
+    Restore(RestoreRecord),
+    /// An event of a later version.
+    Unknown(u32),
+}
+
+impl Event {
+    /// The event's number and CBOR.
+    #[must_use]
+    pub fn encode(&self) -> (u32, Vec<u8>) {
+        match self {
+            Self::Forget(named) => (1, codec::to_cbor(named)),
+            Self::Unforget(named) => (2, codec::to_cbor(named)),
+            Self::Hold(named) => (3, codec::to_cbor(named)),
+            Self::Release(named) => (4, codec::to_cbor(named)),
+            Self::Check(record) => (5, codec::to_cbor(record)),
+            Self::Kit(record) => (6, codec::to_cbor(record)),
+            Self::Restore(record) => (7, codec::to_cbor(record)),
+            Self::Unknown(kind) => (*kind, Vec::new()),
+        }
+    }
+}
+
+impl LogEntry {
+    /// Reads the event.
+    ///
+    /// # Errors
+    /// Any [`FormatError`] of a damaged body.
+    pub fn event(&self) -> Result<Event, FormatError> {
+        let body = self.body.as_slice();
+        let event = match self.kind {
+            1 => Event::Forget(codec::from_cbor("forget", body)?),
+            2 => Event::Unforget(codec::from_cbor("unforget", body)?),
+            3 => Event::Hold(codec::from_cbor("hold", body)?),
+            4 => Event::Release(codec::from_cbor("release", body)?),
+            5 => Event::Check(codec::from_cbor("check record", body)?),
+            6 => Event::Kit(codec::from_cbor("kit record", body)?),
+            7 => Event::Restore(codec::from_cbor("restore record", body)?),
+            other => Event::Unknown(other),
+        };
+        Ok(event)
+    }
+}
