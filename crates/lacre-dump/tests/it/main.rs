@@ -1,0 +1,12 @@
+//! Tests of the whole crate: archives built by hand, archives PostgreSQL wrote, and random ones.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may end it")]
+
+mod build;
+mod malformed;
+mod parts;
+mod postgres;
+mod roundtrip;
+mod selection;
+mod split;
+mod vectors;
