@@ -8,5 +8,6 @@
 
 pub mod archive;
 pub mod copy;
+pub mod exercise;
 pub mod limits;
 pub mod plain;

@@ -252,7 +252,12 @@ impl<R: Read> ArchiveReader<R> {
         let at = self.input.at();
         let available = self.input.available();
         let Some((tag, rest)) = available.split_first() else { return self.input_ended() };
-        let kind = Kind::from_tag(*tag).ok_or(Error::UnknownBlockType { tag: *tag, at })?;
+        let Some(kind) = Kind::from_tag(*tag) else {
+            let count = available.first_chunk::<INT_BYTES>().and_then(|bytes| int::decode(*bytes));
+            let entries = self.toc.as_ref().and_then(|toc| i32::try_from(toc.len()).ok());
+            let appended = count == entries && self.pending.values().all(|announced| announced.seen == Seen::Yes);
+            return Err(if appended { Error::AppendedToc { at } } else { Error::UnknownBlockType { tag: *tag, at } });
+        };
         let Some(dump_id) = rest.first_chunk::<INT_BYTES>() else {
             return Err(self.input.truncated("the header of a data set"));
         };

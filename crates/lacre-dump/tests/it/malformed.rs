@@ -97,6 +97,15 @@ fn what_is_missing_or_too_much_is_named() {
 }
 
 #[test]
+fn a_table_of_contents_appended_by_a_redirected_dump_is_named() {
+    let mut archive = Archive::new(16, 1);
+    archive.entry(TABLE).table(10, &[b"row\n"]);
+    let end = archive.bytes.len() as u64;
+    archive.int(1).entry(EntrySpec { offset_state: 2, ..TABLE });
+    assert!(matches!(error(&archive), Error::AppendedToc { at } if at == end));
+}
+
+#[test]
 fn malformed_data_is_refused() {
     let start = |spec: EntrySpec<'_>| {
         let mut archive = Archive::new(15, 1);

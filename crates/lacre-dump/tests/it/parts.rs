@@ -46,7 +46,7 @@ pub(crate) fn take_apart(input: impl Read) -> Result<Parts, Error> {
                 open = Some((dump_id, kind, Vec::new()));
             }
             Event::Bytes(bytes) => {
-                assert!(!bytes.is_empty());
+                assert!(!bytes.is_empty() && bytes.len() <= lacre_dump::limits::READ_BYTES);
                 open.as_mut().unwrap().2.extend_from_slice(bytes);
             }
             Event::End(set) => {

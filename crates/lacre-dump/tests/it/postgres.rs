@@ -163,6 +163,7 @@ fn a_real_database_goes_through_all_paths() {
     check_selection(&server, &parts);
     check_plain(&server, &parts);
     check_partitions_via_root(&server);
+    check_options(&server);
 
     // A dump to a file records the places of data, if pg_dump can.
     let file = server.path().join("seekable.dump");
@@ -277,4 +278,34 @@ fn check_partitions_via_root(server: &Server) {
     assert_eq!(tables.len(), 2);
     assert!(tables.iter().all(|table| table.via_root && table.name.starts_with(b"events_202")));
     assert!(tables.iter().all(|table| table.copy.as_ref().unwrap().table.as_bytes() == b"events"));
+}
+
+/// Whatever an archive is asked to leave out, what it announces is what it holds.
+fn check_options(server: &Server) {
+    let options: [&[&str]; 10] = [
+        &["--schema-only"],
+        &["--data-only"],
+        &["--section=pre-data"],
+        &["--section=data", "--section=post-data"],
+        &["--inserts", "--rows-per-insert=10"],
+        &["--exclude-table-data=public.many", "--no-blobs"],
+        &["--table=public.users"],
+        &["--schema=odd*", "--no-owner"],
+        &["--clean", "--create", "--if-exists"],
+        &["--disable-triggers", "--data-only", "--quote-all-identifiers"],
+    ];
+    for option in options {
+        let parts = check_round_trip(&run(server.client("pg_dump").args(["-Fc", "-Z0", "source"]).args(option)).stdout);
+        for table in parts.toc.tables() {
+            let content = &parts.content[&table.entry.dump_id()];
+            assert_eq!(table.copy.is_some(), content.ends_with(b"\\.\n\n\n"), "{option:?}");
+        }
+        assert_eq!(parts.sets.is_empty(), matches!(option[0], "--schema-only" | "--section=pre-data"), "{option:?}");
+    }
+    for option in [&["--schema-only"][..], &["--inserts"], &["--clean", "--create"]] {
+        let dump = run(server.client("pg_dump").arg("source").args(option)).stdout;
+        let mut end = EndCheck::new();
+        end.push(&dump);
+        assert_eq!(end.finish(), (Format::PostgresPlain, Verdict::Complete), "{option:?}");
+    }
 }

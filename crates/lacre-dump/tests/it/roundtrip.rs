@@ -3,6 +3,7 @@
 use lacre_dump::archive::framing::{FramingDecoder, FramingEncoder, Op};
 use lacre_dump::archive::{ArchiveReader, Error, Kind};
 use lacre_dump::copy::{CopyStatement, Identifier, RowCounter, RowDigest, fields, rows, write_row};
+use lacre_dump::exercise;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -92,19 +93,12 @@ proptest! {
         let at = at.min(spliced.len());
         let end = (at + bytes.len()).min(spliced.len());
         spliced.splice(at..end, bytes.iter().copied());
-        if take_apart(spliced.as_slice()).is_ok() {
-            check_round_trip(&spliced);
-        }
-        let mut decoder = FramingDecoder::new(bytes.as_slice());
-        while let Ok(Some(_)) = decoder.next_op() {}
-        let mut with_version = vec![1];
-        with_version.extend_from_slice(&bytes);
-        let mut decoder = FramingDecoder::new(with_version.as_slice());
-        while let Ok(Some(_)) = decoder.next_op() {}
-        drop(CopyStatement::parse(&bytes));
-        for row in rows(&bytes) {
-            fields(row).for_each(|field| { drop(field.value()); });
-        }
+        exercise::archive(&spliced);
+        exercise::framing(&bytes);
+        exercise::framing(&[&[1], bytes.as_slice()].concat());
+        exercise::copy_text(&bytes);
+        exercise::copy_statement(&bytes);
+        exercise::plain(&bytes);
     }
 
     #[test]
