@@ -1,0 +1,132 @@
+//! Frames: the plaintext of a chunk or node goes in, a capability and sealed bytes come out.
+//!
+//! ```text
+//! h     = KH(K_h, "L" | level | plaintext)       never stored
+//! r     = DK("frame secret", 32 random bytes | h) the capability
+//! key   = DK("frame key", r)
+//! frame = suite | AEAD(key, nonce 0, "LF1" | suite | level, body)
+//! ```
+//! The random bytes make `r` unguessable for whoever guesses the plaintext; `h` makes it distinct even if the generator
+//! repeats itself (a cloned machine). A key therefore seals one body (law L4), and no function here takes `r` for sealing.
+
+use lacre_format::{
+    FormatError,
+    frame::{self, Body, Codec},
+    node::Capability,
+};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{
+    aead::{self, NotAuthentic, Suite},
+    entropy::{self, EntropyError},
+    labels::{self, Label, magic, tag},
+    secret::StreamSecret,
+};
+
+/// A keyed hash of a plaintext. It names an index row and enters a capability; it is never stored and never printed.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(crate) const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Makes the fingerprints of one job.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Fingerprinter {
+    key: [u8; 32],
+}
+
+impl Fingerprinter {
+    /// Derives the content key of a job.
+    #[must_use]
+    pub fn new(secret: &StreamSecret) -> Self {
+        Self { key: *labels::derive(Label::ContentHash, &[secret.expose()]) }
+    }
+
+    /// Hashes a plaintext; level 0 is a chunk, higher levels are nodes.
+    #[must_use]
+    pub fn fingerprint(&self, level: u8, plaintext: &[u8]) -> Fingerprint {
+        let hash = labels::keyed(&self.key, tag::LEVEL, &[&[level], plaintext]);
+        Fingerprint(*hash)
+    }
+}
+
+/// A sealed frame and the right to open it.
+pub struct SealedFrame {
+    /// Opens the frame; belongs into the parent node.
+    pub capability: Capability,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a frame could not be sealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealFrameError {
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Beyond the bounds of a frame.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// Why a frame could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenFrameError {
+    /// The suite byte is unknown or missing.
+    #[error("frame sealed with an unknown suite")]
+    UnknownSuite,
+    /// Damaged or another frame's.
+    #[error("frame: {0}")]
+    NotAuthentic(#[from] NotAuthentic),
+    /// Authentic, but not a frame body.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// Seals one coded plaintext under a key that exists only for it.
+///
+/// `payload` is the plaintext coded by `codec`, `raw_bytes` its length before.
+///
+/// # Errors
+/// [`SealFrameError`] when there are no random bytes or the payload is over 16 MiB.
+pub fn seal_frame(
+    suite: Suite,
+    fingerprint: &Fingerprint,
+    level: u8,
+    codec: Codec,
+    raw_bytes: usize,
+    payload: &[u8],
+) -> Result<SealedFrame, SealFrameError> {
+    let fresh = entropy::secret::<32>()?;
+    let secret = labels::derive(Label::FrameSecret, &[fresh.as_slice(), fingerprint.expose()]);
+    let capability = Capability::from_bytes(*secret);
+    let mut body = Vec::with_capacity(payload.len() + payload.len() / 8 + 64);
+    frame::encode_body(codec, raw_bytes, payload, &mut body)?;
+    let key = labels::derive(Label::FrameKey, &[capability.expose()]);
+    aead::seal_once(suite, &key, &aad(suite, level), &mut body);
+    body.insert(0, suite.code());
+    Ok(SealedFrame { capability, bytes: body })
+}
+
+/// Opens a frame in place and reads its body; the caller decompresses.
+///
+/// # Errors
+/// [`OpenFrameError`] when the frame is damaged or is not the one the capability opens.
+pub fn open_frame<'f>(capability: &Capability, level: u8, frame: &'f mut [u8]) -> Result<Body<'f>, OpenFrameError> {
+    let (code, sealed) = frame.split_first_mut().ok_or(OpenFrameError::UnknownSuite)?;
+    let suite = Suite::from_code(*code).ok_or(OpenFrameError::UnknownSuite)?;
+    let key = labels::derive(Label::FrameKey, &[capability.expose()]);
+    let body = aead::open_once(suite, &key, &aad(suite, level), sealed)?;
+    Ok(frame::decode_body(body)?)
+}
+
+fn aad(suite: Suite, level: u8) -> [u8; 5] {
+    let [a, b, c] = *magic::FRAME;
+    [a, b, c, suite.code(), level]
+}

@@ -1,0 +1,131 @@
+//! The structure key: seals what everyone but the store may know (where frames lie, which are used, labels).
+//!
+//! It has no part in erasure. Each object gets a key of its own, `DK(label, K_str | salt | repository)`, with a fresh salt
+//! stored beside the ciphertext.
+
+use lacre_format::{
+    ids::{RepositoryId, Salt, SnapshotId},
+    root::Secret32,
+    segment::Salted,
+};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    aead::{self, NotAuthentic, Suite},
+    entropy::{self, EntropyError},
+    labels::{self, Label, magic},
+};
+
+/// The repository's structure key.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct StructureKey([u8; 32]);
+
+/// What is sealed with the structure key, and what its ciphertext is bound to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Structure {
+    /// A pack's footer.
+    Footer,
+    /// An index segment.
+    Segment,
+    /// A snapshot's reach map.
+    Reach(SnapshotId),
+    /// A snapshot's label.
+    Label(SnapshotId),
+    /// The job named in a session.
+    SessionJob(SnapshotId),
+}
+
+impl Structure {
+    fn label(self) -> Label {
+        match self {
+            Self::Footer => Label::PackFooter,
+            Self::Segment => Label::Segment,
+            Self::Reach(_) => Label::Reach,
+            Self::Label(_) => Label::SnapshotLabel,
+            Self::SessionJob(_) => Label::SessionJob,
+        }
+    }
+
+    fn aad(self, repository: RepositoryId) -> Vec<u8> {
+        let (magic, snapshot) = match self {
+            Self::Footer => (magic::FOOTER, None),
+            Self::Segment => (magic::SEGMENT, None),
+            Self::Reach(snapshot) => (magic::REACH, Some(snapshot)),
+            Self::Label(snapshot) => (magic::LABEL, Some(snapshot)),
+            Self::SessionJob(snapshot) => (magic::SESSION_JOB, Some(snapshot)),
+        };
+        let mut aad = magic.to_vec();
+        aad.extend_from_slice(repository.as_bytes());
+        if let Some(snapshot) = snapshot {
+            aad.extend_from_slice(snapshot.as_bytes());
+        }
+        aad
+    }
+}
+
+impl StructureKey {
+    /// Draws a new key.
+    ///
+    /// # Errors
+    /// [`EntropyError`] when the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, EntropyError> {
+        entropy::secret().map(|bytes| Self(*bytes))
+    }
+
+    /// Takes the key from a key file or an opened root.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(*bytes)
+    }
+
+    /// The key for a key file.
+    #[must_use]
+    pub fn to_key_file(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0)
+    }
+
+    /// The key for a root.
+    #[must_use]
+    pub fn to_root(&self) -> Secret32 {
+        Secret32::from_bytes(self.0)
+    }
+
+    /// Seals an object of the repository.
+    ///
+    /// # Errors
+    /// [`EntropyError`] when the operating system gives no random bytes.
+    pub fn seal(
+        &self,
+        structure: Structure,
+        repository: RepositoryId,
+        plaintext: &[u8],
+    ) -> Result<Salted, EntropyError> {
+        let salt = entropy::salt()?;
+        let key = self.key(structure, repository, salt);
+        let mut ciphertext = plaintext.to_vec();
+        aead::seal_once(Suite::Aes256Gcm, &key, &structure.aad(repository), &mut ciphertext);
+        Ok(Salted { salt, ciphertext })
+    }
+
+    /// Opens an object of the repository.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] when it is damaged, of another kind, snapshot or repository.
+    pub fn open(
+        &self,
+        structure: Structure,
+        repository: RepositoryId,
+        salt: Salt,
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>, NotAuthentic> {
+        let key = self.key(structure, repository, salt);
+        let mut message = ciphertext.to_vec();
+        let length = aead::open_once(Suite::Aes256Gcm, &key, &structure.aad(repository), &mut message)?.len();
+        message.truncate(length);
+        Ok(message)
+    }
+
+    fn key(&self, structure: Structure, repository: RepositoryId, salt: Salt) -> Zeroizing<[u8; 32]> {
+        labels::derive(structure.label(), &[&self.0, salt.as_bytes(), repository.as_bytes()])
+    }
+}
