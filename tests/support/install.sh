@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what is missing for `make test` (or `make demo`, `make bench`) on a Debian machine with a Rust toolchain. Says nothing and
+# changes nothing when everything is there.
+#
+#   tests/support/install.sh test|demo|bench
+set -euo pipefail
+
+purpose=${1:-test}
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+say() { printf 'install: %s\n' "$*" >&2; }
+fail() { printf 'error: %s\n\nhint: %s\n' "$1" "$2" >&2; exit 1; }
+
+# Downloads fail now and then; one more try is enough to tell bad luck from a missing network.
+twice() { "$@" || { say "once more: $*"; sleep 5; "$@"; }; }
+
+packages=()
+# need TEST PACKAGE...: the packages are wanted unless the test succeeds.
+need() { local probe=$1; shift; eval "$probe" >/dev/null 2>&1 || packages+=("$@"); }
+
+need 'command -v cc && command -v ar' build-essential
+need 'command -v git' git
+need 'command -v setpriv && command -v flock' util-linux
+need '[ -n "${LACRE_TEST_PG_BIN:-}" ] || command -v initdb || ls /usr/lib/postgresql/*/bin/initdb' postgresql
+need '[ -n "${LACRE_TEST_PG_BIN:-}" ] || command -v pg_dump' postgresql-client
+need '[ -n "${LACRE_TEST_PG_BIN:-}" ] || ls /usr/share/postgresql/*/extension/citext.control || ls "$(pg_config --sharedir)"/extension/citext.control' postgresql-contrib
+case $purpose in
+  test)
+    need 'command -v gpg && command -v gpg-agent' gnupg
+    need 'command -v age && command -v age-keygen' age
+    need 'command -v faketime' faketime
+    need 'command -v strace' strace
+    need 'command -v python3' python3
+    ;;
+  demo) ;;
+  bench)
+    need 'command -v python3' python3
+    if [ "${INSTALL:-}" = 1 ]; then
+      need 'command -v restic' restic
+      need 'command -v borg' borgbackup
+      need 'command -v zstd' zstd
+      need 'command -v age' age
+    fi
+    ;;
+  *) fail "unknown purpose: $purpose" "tests/support/install.sh test|demo|bench" ;;
+esac
+
+if [ ${#packages[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || fail "missing: ${packages[*]}" "install them with this system's own package tool, then try again"
+  root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "missing: ${packages[*]}" "as root: apt-get install ${packages[*]}"
+    root=(sudo)
+  fi
+  say "apt-get install ${packages[*]}"
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  get=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
+  if ! { twice "${get[@]}" update && twice "${get[@]}" install --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "apt-get could not install: ${packages[*]}" "is the network there? then: apt-get update && apt-get install ${packages[*]}"
+  fi
+fi
+
+command -v cargo >/dev/null || fail "no Rust toolchain" "https://rustup.rs, then open a new shell"
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+found=$(rustc --version | cut -d' ' -f2)
+[ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] || fail "rustc $found is older than $wanted" "rustup update stable"
+
+[ "$purpose" = test ] || exit 0
+for component in clippy fmt; do
+  cargo "$component" --version >/dev/null 2>&1 || twice rustup component add "${component/fmt/rustfmt}"
+done
+if ! cargo nextest --version >/dev/null 2>&1; then
+  say "cargo install cargo-nextest (once; a few minutes)"
+  # Not into our own target folder, and lightly optimised: the runner waits more than it works.
+  env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
+    bash -c 'cargo install cargo-nextest --locked --profile dev --quiet || { sleep 5; cargo install cargo-nextest --locked --profile dev --quiet; }' ||
+    fail "cargo-nextest could not be built" "cargo install cargo-nextest --locked"
+fi
