@@ -1,0 +1,225 @@
+//! The catalog: a SQLite cache of the store, and the writer's index. The only SQL of the workspace.
+//!
+//! In: objects that were verified elsewhere. Out: where frames lie, and small objects without a request. A catalog that is
+//! missing, damaged, of another version or of another repository is thrown away and made again (law L2).
+
+mod index;
+
+use std::path::{Path, PathBuf};
+
+use lacre_format::ids::{Digest, PackId, PackName};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Error;
+
+pub use index::{IndexReader, IndexWriter};
+
+const VERSION: i64 = 1;
+
+const CREATE: &str = include_str!("schema.sql");
+const OBJECT_GET: &str = "SELECT bytes FROM object WHERE name = ?1";
+const OBJECT_PUT: &str = "INSERT OR REPLACE INTO object (name, bytes) VALUES (?1, ?2)";
+const PACK_PUT: &str = "INSERT OR REPLACE INTO pack (id, name, bytes, footer) VALUES (?1, ?2, ?3, ?4)";
+const PACK_BY_ID: &str = "SELECT name, bytes, footer FROM pack WHERE id = ?1 ORDER BY name";
+const PACK_BY_NAME: &str = "SELECT id, bytes, footer FROM pack WHERE name = ?1";
+const PACK_NAMES: &str = "SELECT name, bytes FROM pack ORDER BY name";
+const SEGMENT_HAS: &str = "SELECT 1 FROM segment WHERE digest = ?1";
+const SEGMENT_PUT: &str = "INSERT OR IGNORE INTO segment (digest) VALUES (?1)";
+const AUDIT_PUT: &str = "INSERT OR REPLACE INTO audit (name, level, at_ms) VALUES (?1, ?2, ?3)";
+const AUDIT_GET: &str = "SELECT at_ms FROM audit WHERE name = ?1 AND level = ?2";
+
+/// A pack as the catalog knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownPack {
+    /// Its birth name.
+    pub id: PackId,
+    /// Its object name.
+    pub name: PackName,
+    /// The object's length in bytes.
+    pub bytes: u64,
+    /// The footer's plaintext.
+    pub footer: Vec<u8>,
+}
+
+/// The open catalog of one repository.
+pub struct Catalog {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Catalog {
+    /// Opens the catalog, making it anew when it is missing or unusable.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when not even a new one can be made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if let Ok(catalog) = Self::open_existing(path) {
+            return Ok(catalog);
+        }
+        remove_database(path);
+        Self::open_existing(path)
+    }
+
+    /// Throws the catalog away and makes an empty one.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when a new one cannot be made.
+    pub fn recreate(path: &Path) -> Result<Self, Error> {
+        remove_database(path);
+        Self::open_existing(path)
+    }
+
+    fn open_existing(path: &Path) -> Result<Self, Error> {
+        let connection = Connection::open(path).map_err(|error| cache(path, &error))?;
+        let catalog = Self { connection, path: path.to_path_buf() };
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 60000; PRAGMA cache_size = -4096;";
+        catalog.run(|connection| connection.execute_batch(pragmas))?;
+        let version: i64 = catalog.run(|connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
+        if version == 0 {
+            let create = format!("BEGIN IMMEDIATE; {CREATE} PRAGMA user_version = {VERSION}; COMMIT;");
+            catalog.run(|connection| connection.execute_batch(&create))?;
+        } else if version != VERSION {
+            return Err(Error::Cache { path: path.to_path_buf(), reason: format!("version {version}") });
+        }
+        catalog.run(|connection| connection.query_row("SELECT count(*) FROM segment", [], |row| row.get::<_, i64>(0)))?;
+        Ok(catalog)
+    }
+
+    /// A small object's bytes, if they were kept.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn object(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.run(|connection| {
+            connection.prepare_cached(OBJECT_GET)?.query_row(params![name], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Keeps a small object's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn keep_object(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.run(|connection| connection.prepare_cached(OBJECT_PUT)?.execute(params![name, bytes]).map(drop))
+    }
+
+    /// Whether a segment was read into the catalog.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn has_segment(&self, digest: &Digest) -> Result<bool, Error> {
+        let bytes = digest.as_bytes().as_slice();
+        self.run(|connection| connection.prepare_cached(SEGMENT_HAS)?.exists(params![bytes]))
+    }
+
+    /// Adds the packs of one segment in one transaction; `None` for packs found by their own footers.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn add_packs(&mut self, segment: Option<&Digest>, packs: &[KnownPack]) -> Result<(), Error> {
+        let path = self.path.clone();
+        let mut add = || {
+            let transaction = self.connection.transaction()?;
+            for pack in packs {
+                let bytes = i64::try_from(pack.bytes).unwrap_or(i64::MAX);
+                let (id, name) = (pack.id.as_bytes().as_slice(), pack.name.as_bytes().as_slice());
+                transaction.prepare_cached(PACK_PUT)?.execute(params![id, name, bytes, pack.footer])?;
+            }
+            if let Some(digest) = segment {
+                transaction.prepare_cached(SEGMENT_PUT)?.execute(params![digest.as_bytes().as_slice()])?;
+            }
+            transaction.commit()
+        };
+        add().map_err(|error| cache(&path, &error))
+    }
+
+    /// Every pack that claims a birth name; more than one is a finding for `check`.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn packs_by_id(&self, id: PackId) -> Result<Vec<KnownPack>, Error> {
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(PACK_BY_ID)?;
+            let rows = statement.query_map(params![id.as_bytes().as_slice()], |row| {
+                let name: [u8; PackName::LEN] = row.get(0)?;
+                Ok(KnownPack { id, name: PackName::new(name), bytes: unsigned(row.get(1)?), footer: row.get(2)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// The pack with an object name.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn pack_by_name(&self, name: PackName) -> Result<Option<KnownPack>, Error> {
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(PACK_BY_NAME)?;
+            let known = statement.query_row(params![name.as_bytes().as_slice()], |row| {
+                let id: [u8; PackId::LEN] = row.get(0)?;
+                Ok(KnownPack { id: PackId::new(id), name, bytes: unsigned(row.get(1)?), footer: row.get(2)? })
+            });
+            known.optional()
+        })
+    }
+
+    /// All known packs with their lengths, by name.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn pack_names(&self) -> Result<Vec<(PackName, u64)>, Error> {
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(PACK_NAMES)?;
+            let rows = statement.query_map([], |row| {
+                let name: [u8; PackName::LEN] = row.get(0)?;
+                Ok((PackName::new(name), unsigned(row.get(1)?)))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Remembers that a pack was proved at a level.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn remember_audit(&self, name: PackName, level: u8, at_ms: i64) -> Result<(), Error> {
+        let bytes = name.as_bytes().as_slice();
+        self.run(|connection| connection.prepare_cached(AUDIT_PUT)?.execute(params![bytes, level, at_ms]).map(drop))
+    }
+
+    /// When a pack was last proved at a level, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn last_audit(&self, name: PackName, level: u8) -> Result<Option<i64>, Error> {
+        let bytes = name.as_bytes().as_slice();
+        self.run(|connection| {
+            connection.prepare_cached(AUDIT_GET)?.query_row(params![bytes, level], |row| row.get(0)).optional()
+        })
+    }
+
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, Error> {
+        query(&self.connection).map_err(|error| cache(&self.path, &error))
+    }
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+fn cache(path: &Path, error: &rusqlite::Error) -> Error {
+    Error::Cache { path: path.to_path_buf(), reason: error.to_string() }
+}
+
+/// Removes a database and its side files; what cannot be removed will fail to open and be reported there.
+pub(crate) fn remove_database(path: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(file = %Path::new(&name).display(), %error, "a stale cache file stays"),
+        }
+    }
+}

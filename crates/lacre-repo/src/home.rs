@@ -1,0 +1,358 @@
+//! A host's own files for one repository: keys, pins, caches. Everything 0600 in directories 0700.
+//!
+//! ```text
+//! <home>/repos/<repository>/writer.key    signing key, structure key          every host that writes
+//!                           admin.key     the admin's signing key            an admin's machine only
+//!                           identity.txt  age identity made by `init`        move it away
+//!                           seal.cell     the default seal cell               an admin's machine only
+//!                           jobs/<job>    the job's stream secret
+//!                           index/<job>/  this run's index and its key
+//!                           pin           admin key and newest policy seen
+//!                           catalog.db    cache
+//! ```
+//! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
+
+use std::path::{Path, PathBuf};
+
+use lacre_format::{
+    codec,
+    ids::{Digest, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
+};
+use lacre_seal::{
+    index_row::IndexKey,
+    secret::StreamSecret,
+    sign::SigningKey,
+    structure::StructureKey,
+};
+use minicbor::{Decode, Encode};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    catalog::remove_database,
+    error::Error,
+    files::{self, FileError, LockFile, Privacy, Replace},
+    monitor::{Finding, Severity},
+};
+
+const KEY_FILE_BYTES_MAX: u64 = 4096;
+
+#[derive(Encode, Decode, Zeroize)]
+#[zeroize(drop)]
+struct WriterFile {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    home: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    seed: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    structure: [u8; 32],
+}
+
+#[derive(Encode, Decode, Zeroize)]
+#[zeroize(drop)]
+struct AdminFile {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    home: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    seed: [u8; 32],
+}
+
+/// What a host remembers of the policies it has seen.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Pin {
+    /// The admin's public key.
+    #[n(0)]
+    pub admin: PublicKey,
+    /// The newest policy seen.
+    #[n(1)]
+    pub policy: u32,
+    /// The hash in its name.
+    #[n(2)]
+    pub digest: Digest,
+}
+
+/// A signing identity of this host.
+pub struct Signer {
+    /// Who signs.
+    pub home: HomeId,
+    /// With which key.
+    pub key: SigningKey,
+}
+
+/// The writer's keys.
+pub struct WriterKeys {
+    /// Signs sessions and snapshots.
+    pub signer: Signer,
+    /// Seals structure.
+    pub structure: StructureKey,
+}
+
+/// The state directory of this host.
+#[derive(Clone, Debug)]
+pub struct Home {
+    directory: PathBuf,
+}
+
+impl Home {
+    /// Opens the state directory, creating it with mode 0700.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be made.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        files::create_private_directory(directory)?;
+        Ok(Self { directory: directory.to_path_buf() })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The part of the home that belongs to one repository, created if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be made.
+    pub fn repository(&self, repository: RepositoryId) -> Result<RepositoryHome, Error> {
+        let directory = self.directory.join("repos").join(repository.to_string());
+        files::create_private_directory(&directory)?;
+        Ok(RepositoryHome { directory })
+    }
+}
+
+/// This host's files for one repository.
+#[derive(Clone, Debug)]
+pub struct RepositoryHome {
+    directory: PathBuf,
+}
+
+impl RepositoryHome {
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the catalog lies.
+    #[must_use]
+    pub fn catalog(&self) -> PathBuf {
+        self.directory.join("catalog.db")
+    }
+
+    /// Where `init` puts the seal cell when no other place is named.
+    #[must_use]
+    pub fn default_cell(&self) -> PathBuf {
+        self.directory.join("seal.cell")
+    }
+
+    /// Where `init` puts an identity when no recipient is named.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.directory.join("identity.txt")
+    }
+
+    fn writer(&self) -> PathBuf {
+        self.directory.join("writer.key")
+    }
+
+    fn admin(&self) -> PathBuf {
+        self.directory.join("admin.key")
+    }
+
+    /// Stores the writer's keys.
+    ///
+    /// # Errors
+    /// [`Error::File`], also when there are keys already.
+    pub fn keep_writer(&self, keys: &WriterKeys) -> Result<(), Error> {
+        let file = WriterFile {
+            home: *keys.signer.home.as_bytes(),
+            seed: *keys.signer.key.to_key_file(),
+            structure: *keys.structure.to_key_file(),
+        };
+        let bytes = Zeroizing::new(codec::to_cbor(&file));
+        Ok(files::write_secret_file(&self.writer(), &bytes, Replace::Never)?)
+    }
+
+    /// Reads the writer's keys.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] when there are none.
+    pub fn writer_keys(&self) -> Result<WriterKeys, Error> {
+        let bytes = read_key(&self.writer(), "this host's writer key (writer.key)")?;
+        let file: WriterFile = codec::from_cbor("writer.key", &bytes).map_err(|error| Error::format("writer.key", error))?;
+        let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
+        Ok(WriterKeys { signer, structure: StructureKey::from_bytes(&file.structure) })
+    }
+
+    /// Stores the admin's key.
+    ///
+    /// # Errors
+    /// [`Error::File`], also when there is one already.
+    pub fn keep_admin(&self, signer: &Signer) -> Result<(), Error> {
+        let file = AdminFile { home: *signer.home.as_bytes(), seed: *signer.key.to_key_file() };
+        let bytes = Zeroizing::new(codec::to_cbor(&file));
+        Ok(files::write_secret_file(&self.admin(), &bytes, Replace::Never)?)
+    }
+
+    /// Reads the admin's key.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] when there is none.
+    pub fn admin_key(&self) -> Result<Signer, Error> {
+        let bytes = read_key(&self.admin(), "the admin key (admin.key)")?;
+        let file: AdminFile = codec::from_cbor("admin.key", &bytes).map_err(|error| Error::format("admin.key", error))?;
+        Ok(Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) })
+    }
+
+    /// Stores what was seen, replacing what was seen before.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn keep_pin(&self, pin: &Pin) -> Result<(), Error> {
+        Ok(files::write_secret_file(&self.directory.join("pin"), &codec::to_cbor(pin), Replace::Whole)?)
+    }
+
+    /// Reads what was seen.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Format`].
+    pub fn pin(&self) -> Result<Option<Pin>, Error> {
+        match files::read_file(&self.directory.join("pin"), KEY_FILE_BYTES_MAX) {
+            Ok(file) => codec::from_cbor("pin", &file.bytes).map(Some).map_err(|error| Error::format("pin", error)),
+            Err(FileError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The stream secret of a job, drawn at its first use.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Entropy`].
+    pub fn stream_secret(&self, job: &JobName) -> Result<StreamSecret, Error> {
+        let directory = self.directory.join("jobs");
+        files::create_private_directory(&directory)?;
+        let path = directory.join(format!("{job}.secret"));
+        match files::read_file(&path, KEY_FILE_BYTES_MAX) {
+            Ok(file) => {
+                let bytes = Zeroizing::new(file.bytes);
+                let secret = <&[u8; 32]>::try_from(bytes.as_slice());
+                secret.map(StreamSecret::from_bytes).map_err(|_| Error::damaged(path.display(), "not 32 bytes long"))
+            }
+            Err(FileError::NotFound { .. }) => {
+                let secret = StreamSecret::generate()?;
+                files::write_secret_file(&path, secret.to_key_file().as_slice(), Replace::Never)?;
+                Ok(secret)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the job's lock for one run.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another run of the job holds it.
+    pub fn lock_job(&self, job: &JobName) -> Result<LockFile, Error> {
+        let directory = self.directory.join("index").join(job.as_str());
+        files::create_private_directory(&directory)?;
+        match LockFile::acquire(&directory.join("lock")) {
+            Ok(lock) => Ok(lock),
+            Err(FileError::Locked { .. }) => Err(Error::Busy { job: job.clone() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn index(&self, job: &JobName, snapshot: SnapshotId, suffix: &str) -> PathBuf {
+        self.directory.join("index").join(job.as_str()).join(format!("{snapshot}.{suffix}"))
+    }
+
+    /// The index database of a snapshot's run.
+    #[must_use]
+    pub fn index_database(&self, job: &JobName, snapshot: SnapshotId) -> PathBuf {
+        self.index(job, snapshot, "db")
+    }
+
+    /// Stores the key of a run's index.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn keep_index_key(&self, job: &JobName, snapshot: SnapshotId, key: &IndexKey) -> Result<(), Error> {
+        let path = self.index(job, snapshot, "key");
+        Ok(files::write_secret_file(&path, key.to_key_file().as_slice(), Replace::Never)?)
+    }
+
+    /// The key of a snapshot's run, if this host still has it.
+    #[must_use]
+    pub fn index_key(&self, job: &JobName, snapshot: SnapshotId) -> Option<IndexKey> {
+        let file = files::read_file(&self.index(job, snapshot, "key"), KEY_FILE_BYTES_MAX).ok()?;
+        let bytes = Zeroizing::new(file.bytes);
+        <&[u8; 32]>::try_from(bytes.as_slice()).ok().map(IndexKey::from_bytes)
+    }
+
+    /// Destroys every index of a job but one: keys are overwritten, synced and unlinked, then the databases go.
+    ///
+    /// # Errors
+    /// [`Error::File`] when a key could not be destroyed.
+    pub fn destroy_indexes(&self, job: &JobName, keep: Option<SnapshotId>) -> Result<(), Error> {
+        let directory = self.directory.join("index").join(job.as_str());
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(io(&directory, source)),
+        };
+        let mut stems = std::collections::BTreeSet::new();
+        for entry in entries {
+            let name = entry.map_err(|source| io(&directory, source))?.file_name();
+            let stem = name.to_str().and_then(|name| name.get(..32)).and_then(|stem| SnapshotId::parse(stem).ok());
+            stems.extend(stem);
+        }
+        for stem in stems.into_iter().filter(|stem| Some(*stem) != keep) {
+            destroy_file(&self.index(job, stem, "key"))?;
+            remove_database(&self.index(job, stem, "db"));
+        }
+        Ok(files::sync_directory(&directory)?)
+    }
+
+    /// Files of this home that others on the host may read.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<Finding> {
+        let paths = [self.directory.clone(), self.writer(), self.admin(), self.identity(), self.default_cell()];
+        let shared = |path: &PathBuf| match files::privacy_of(path) {
+            Ok(Privacy::Shared { mode }) => Some(Finding::new(
+                Severity::Warning,
+                format!("others on this host may read it (mode {mode:o})"),
+                path.display(),
+                format!("chmod go= {}", path.display()),
+            )),
+            _ => None,
+        };
+        paths.iter().filter_map(shared).collect()
+    }
+}
+
+/// Overwrites a small secret file in place, syncs it and unlinks it. What a device keeps of old blocks is beyond any program.
+pub(crate) fn destroy_file(path: &Path) -> Result<(), Error> {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    match file {
+        Ok(mut file) => {
+            let length = file.metadata().map_err(|source| io(path, source))?.len().min(KEY_FILE_BYTES_MAX);
+            let zeros = vec![0u8; usize::try_from(length).unwrap_or_default()];
+            file.write_all(&zeros).and_then(|()| file.sync_all()).map_err(|source| io(path, source))?;
+            std::fs::remove_file(path).map_err(|source| io(path, source))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(io(path, source)),
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::File(FileError::Io { path: path.to_path_buf(), action: "change", source })
+}
+
+fn read_key(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    match files::read_file(path, KEY_FILE_BYTES_MAX) {
+        Ok(file) => Ok(Zeroizing::new(file.bytes)),
+        Err(FileError::NotFound { .. }) => Err(Error::KeyMissing { what }),
+        Err(error) => Err(error.into()),
+    }
+}

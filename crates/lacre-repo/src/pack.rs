@@ -1,0 +1,125 @@
+//! Packs being filled: sealed frames in, one object with its name and footer out.
+
+use bytes::Bytes;
+use lacre_format::{
+    FormatError, codec,
+    ids::{PackId, PackName, RepositoryId},
+    object::{self, Kind},
+    pack::{Birth, Footer, FrameEntry, PACK_BYTES_TARGET, SLOTS_MAX, TRAILER_BYTES, Trailer},
+};
+use lacre_seal::{
+    entropy,
+    structure::{Structure, StructureKey},
+};
+
+use crate::{catalog::KnownPack, error::Error, store::Store};
+
+/// A pack that still takes frames.
+pub(crate) struct OpenPack {
+    id: PackId,
+    frames: Vec<u8>,
+    spans: Vec<(usize, usize, u8)>,
+}
+
+/// A pack ready to be stored.
+pub(crate) struct ClosedPack {
+    pub(crate) known: KnownPack,
+    pub(crate) object: Bytes,
+}
+
+impl OpenPack {
+    pub(crate) fn new() -> Result<Self, Error> {
+        Ok(Self { id: entropy::pack_id()?, frames: Vec::new(), spans: Vec::new() })
+    }
+
+    /// Adds a frame and names it for ever.
+    pub(crate) fn add(&mut self, level: u8, frame: &[u8]) -> Birth {
+        let slot = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        self.spans.push((self.frames.len(), frame.len(), level));
+        self.frames.extend_from_slice(frame);
+        Birth { pack: self.id, slot }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.frames.len() >= PACK_BYTES_TARGET || self.spans.len() >= SLOTS_MAX as usize - 1
+    }
+
+    /// Shuffles the frames, seals the footer and names the pack by its bytes.
+    pub(crate) fn close(self, key: &StructureKey, repository: RepositoryId) -> Result<ClosedPack, Error> {
+        let Self { id, frames, spans } = self;
+        let order = shuffled(spans.len(), entropy::shuffle_seed()?);
+        let mut object = Vec::with_capacity(frames.len() + spans.len() * 8 + 4096);
+        object.extend_from_slice(&object::start(Kind::Pack));
+        let mut entries = vec![FrameEntry { offset: 0, bytes: 0, level: 0, born: None }; spans.len()];
+        for slot in order {
+            let (start, length, level) = spans[slot];
+            let offset = length_u32(object.len())?;
+            entries[slot] = FrameEntry { offset, bytes: length_u32(length)?, level, born: None };
+            object.extend_from_slice(&frames[start..start + length]);
+        }
+        drop(frames);
+        let footer = Footer { pack: id, frames: entries }.encode();
+        let sealed = key.seal(Structure::Footer, repository, &footer)?;
+        object.extend_from_slice(&sealed.ciphertext);
+        object.extend_from_slice(&Trailer::encode(sealed.salt, length_u32(sealed.ciphertext.len())?));
+        let name = PackName::new(*blake3::hash(&object).as_bytes());
+        let bytes = u64::try_from(object.len()).unwrap_or(u64::MAX);
+        Ok(ClosedPack { known: KnownPack { id, name, bytes, footer }, object: Bytes::from(object) })
+    }
+}
+
+fn length_u32(length: usize) -> Result<u32, Error> {
+    u32::try_from(length).map_err(|_| Error::Bug { why: format!("a pack of {length} bytes") })
+}
+
+/// A random order of `0..count`: Fisher and Yates, driven by splitmix64 from a random seed.
+fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let mut state = seed;
+    for last in (1..count).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let span = u128::try_from(last).unwrap_or_default() + 1;
+        let pick = usize::try_from((u128::from(mixed) * span) >> 64).unwrap_or_default();
+        order.swap(last, pick);
+    }
+    order
+}
+
+/// Reads a pack's footer from the pack itself.
+pub(crate) fn read_footer(
+    store: &Store,
+    key: &StructureKey,
+    repository: RepositoryId,
+    name: PackName,
+    bytes: u64,
+) -> Result<KnownPack, Error> {
+    let object_name = lacre_format::name::ObjectName::of(&lacre_format::name::Named::Pack(name));
+    let tail_bytes = TRAILER_BYTES as u64;
+    let start = bytes.checked_sub(tail_bytes).ok_or_else(|| short(&object_name))?;
+    let tail = store.get_range(&object_name, start..bytes)?;
+    let trailer = Trailer::decode(&tail, bytes).map_err(|error| Error::format(&object_name, error))?;
+    let end = trailer.footer_start + u64::from(trailer.footer_bytes);
+    let sealed = store.get_range(&object_name, trailer.footer_start..end)?;
+    let footer = key
+        .open(Structure::Footer, repository, trailer.salt, &sealed)
+        .map_err(|error| Error::damaged(&object_name, error.to_string()))?;
+    let decoded = Footer::decode(&footer).map_err(|error| Error::format(&object_name, error))?;
+    Ok(KnownPack { id: decoded.pack, name, bytes, footer })
+}
+
+fn short(name: &lacre_format::name::ObjectName) -> Error {
+    Error::format(name, FormatError::Truncated { what: "pack" })
+}
+
+/// The object that holds something sealed with the structure key: its start and the salted ciphertext.
+pub(crate) fn salted_object(kind: Kind, salted: &lacre_format::segment::Salted) -> Vec<u8> {
+    object::with_start(kind, &codec::to_cbor(salted))
+}

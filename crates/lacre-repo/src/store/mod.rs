@@ -1,0 +1,329 @@
+//! The store: named, immutable objects behind five verbs.
+//!
+//! In come object names and whole objects; out go bytes, listings and typed errors. A store knows nothing of what the objects
+//! mean, holds no keys, and never overwrites: [`Store::put_new`] is the only way in. Two backends exist, a local directory
+//! ([`Store::create_local`], [`Store::open_local`]) and memory ([`Store::memory`], through `object_store`, whose remote backends
+//! fit the same verbs). Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
+
+mod counts;
+mod error;
+pub mod fault;
+mod handles;
+mod local;
+mod remote;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lacre_format::name::ObjectName;
+
+pub use counts::{Counts, Verb};
+pub use error::{Operation, StoreError};
+pub use staging::Sweep;
+
+use counts::Counter;
+use fault::{FaultPlan, Faults};
+use local::LocalStore;
+use remote::RemoteStore;
+
+/// Most entries one listing returns; a store with more is refused rather than read into memory for ever.
+pub const LIST_ENTRIES_MAX: usize = 16 * 1024 * 1024;
+
+/// Deepest directory a local listing descends into; anything deeper is reported as foreign.
+pub const LIST_DEPTH_MAX: usize = 8;
+
+/// What became of an object given to [`Store::put_new`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum PutOutcome {
+    /// The object is durable under its name, and this call wrote it.
+    Created,
+    /// The name was taken; what is stored there was left as it is and may hold other bytes.
+    AlreadyExists,
+}
+
+/// One object in a [`Listing`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectMeta {
+    /// Its full name, segments separated by `/`.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When the store last wrote it, by the store's own clock; the epoch if the store does not say.
+    pub modified: Timestamp,
+}
+
+/// Something under a repository that is no object of ours and was not followed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Foreign {
+    /// Where it lies, relative to the store; unusual characters are replaced.
+    pub name: String,
+    /// What it is.
+    pub kind: ForeignKind,
+}
+
+/// Why an entry is foreign.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum ForeignKind {
+    /// A symbolic link, wherever it points.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A block or character device.
+    Device,
+    /// A directory where an object should be.
+    Directory,
+    /// A file or directory that could not be read.
+    Unreadable,
+    /// A name with characters no object has.
+    BadName,
+    /// A directory deeper than [`LIST_DEPTH_MAX`].
+    TooDeep,
+}
+
+/// What [`Store::list`] found, both parts sorted by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Listing {
+    /// The objects.
+    pub objects: Vec<ObjectMeta>,
+    /// Everything else.
+    pub foreign: Vec<Foreign>,
+}
+
+/// A file or directory of the store that others on this host may open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exposure {
+    /// Where it lies, relative to the store; empty for the store's own directory.
+    pub name: String,
+    /// Its permission bits, e.g. `0o755`.
+    pub mode: u32,
+    /// The user id that owns it.
+    pub owner: u32,
+}
+
+/// A store of immutable objects; cheap to clone, safe to share between threads.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<Backend>,
+    counter: Arc<Counter>,
+    faults: Option<Arc<Faults>>,
+}
+
+enum Backend {
+    Local(LocalStore),
+    Remote(RemoteStore),
+}
+
+impl Store {
+    /// Makes a directory into an empty store.
+    ///
+    /// The directory is created with mode 0700, missing parents too; an existing empty one is taken over.
+    ///
+    /// # Errors
+    /// [`StoreError::NotEmpty`] when the directory holds anything, else what the file system says.
+    pub fn create_local(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::over(Backend::Local(LocalStore::create(path)?)))
+    }
+
+    /// Opens a store in an existing directory.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the directory does not exist, else what the file system says.
+    pub fn open_local(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::over(Backend::Local(LocalStore::open(path)?)))
+    }
+
+    /// Makes an empty store in memory, which lives as long as its clones.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::over(Backend::Remote(RemoteStore::memory()))
+    }
+
+    /// The same objects seen through a fault plan, with counts of its own; for tests.
+    #[must_use]
+    pub fn with_faults(&self, plan: FaultPlan) -> Self {
+        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(Faults::new(plan))) }
+    }
+
+    /// Stores a new object; when this returns `Created` the object survives a power cut.
+    ///
+    /// # Errors
+    /// Whatever kept the object from becoming durable; it may then be stored or not.
+    pub fn put_new(&self, name: &ObjectName, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        self.counter.begin(Verb::PutNew);
+        let length = bytes.len();
+        let outcome = match &self.faults {
+            None => self.backend.put_new(name, bytes),
+            Some(faults) => faults.put_new(name, bytes, |bytes| self.backend.put_new(name, bytes)),
+        }?;
+        if outcome == PutOutcome::Created {
+            self.counter.sent(length);
+        }
+        Ok(outcome)
+    }
+
+    /// Reads a whole object of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::TooLarge`] before reading; [`StoreError::Foreign`] for what is no regular file.
+    pub fn get(&self, name: &ObjectName, bytes_max: u64) -> Result<Bytes, StoreError> {
+        self.counter.begin(Verb::Get);
+        let bytes = match &self.faults {
+            None => self.backend.get(name, bytes_max),
+            Some(faults) => faults.read(Verb::Get, name, || self.backend.get(name, bytes_max)),
+        }?;
+        self.counter.received(bytes.len());
+        Ok(bytes)
+    }
+
+    /// Reads exactly the bytes `range` of an object; an empty range only proves that the object is there.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::OutOfRange`] when the object ends before the range does.
+    pub fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.counter.begin(Verb::GetRange);
+        let read = || self.backend.get_range(name, range.clone());
+        let bytes = match &self.faults {
+            None => read(),
+            Some(faults) => faults.read(Verb::GetRange, name, read),
+        }?;
+        self.counter.received(bytes.len());
+        Ok(bytes)
+    }
+
+    /// Lists the objects below a directory-like prefix (`"packs"` or `"packs/"`, `""` for all), sorted by name.
+    ///
+    /// A prefix matches whole segments; one that names nothing gives an empty listing. What is no object is reported, not followed.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`] for a malformed prefix; [`StoreError::TooLarge`] beyond [`LIST_ENTRIES_MAX`] entries.
+    pub fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        self.counter.begin(Verb::List);
+        let segments = checked_prefix(prefix)?;
+        match &self.faults {
+            None => self.backend.list(segments),
+            Some(faults) => faults.run(Verb::List, prefix, || self.backend.list(segments)),
+        }
+    }
+
+    /// Deletes an object durably; an object that is not there is no error, as a repeated deletion must succeed.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] for what is no regular file, else what the store says; the object may then be gone or not.
+    pub fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.counter.begin(Verb::Delete);
+        match &self.faults {
+            None => self.backend.delete(name),
+            Some(faults) => faults.run(Verb::Delete, name.as_str(), || self.backend.delete(name)),
+        }
+    }
+
+    /// How often each verb was called on this store and its clones, and how many bytes went either way.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counter.counts()
+    }
+
+    /// The directory of a local store.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&Path> {
+        match &*self.backend {
+            Backend::Local(local) => Some(local.path()),
+            Backend::Remote(_) => None,
+        }
+    }
+
+    /// What others on this host may open: at most `entries_max` entries, the store's directory first.
+    ///
+    /// # Errors
+    /// Whatever kept the directory from being read.
+    pub fn exposure(&self, entries_max: usize) -> Result<Vec<Exposure>, StoreError> {
+        match &*self.backend {
+            Backend::Local(local) => local.exposure(entries_max),
+            Backend::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes what dead writers left half written; files of living writers are never touched.
+    ///
+    /// # Errors
+    /// Whatever kept the staging directory from being read; single files that resist are in the report.
+    pub fn sweep_staging(&self) -> Result<Sweep, StoreError> {
+        match &*self.backend {
+            Backend::Local(local) => local.sweep_staging(),
+            Backend::Remote(_) => Ok(Sweep::default()),
+        }
+    }
+
+    fn over(backend: Backend) -> Self {
+        Self { backend: Arc::new(backend), counter: Arc::default(), faults: None }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = self.local_path().map_or_else(|| PathBuf::from("memory"), Path::to_path_buf);
+        out.debug_tuple("Store").field(&place).finish()
+    }
+}
+
+impl Backend {
+    fn put_new(&self, name: &ObjectName, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        match self {
+            Self::Local(local) => local.put_new(name, &bytes),
+            Self::Remote(remote) => remote.put_new(name, bytes),
+        }
+    }
+
+    fn get(&self, name: &ObjectName, bytes_max: u64) -> Result<Bytes, StoreError> {
+        match self {
+            Self::Local(local) => local.get(name, bytes_max),
+            Self::Remote(remote) => remote.get(name, bytes_max),
+        }
+    }
+
+    fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.start > range.end {
+            return Err(StoreError::OutOfRange { name: name.to_string(), start: range.start, end: range.end });
+        }
+        match self {
+            Self::Local(local) => local.get_range(name, range),
+            Self::Remote(remote) => remote.get_range(name, range),
+        }
+    }
+
+    fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let mut listing = match self {
+            Self::Local(local) => local.list(prefix),
+            Self::Remote(remote) => remote.list(prefix),
+        }?;
+        listing.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        listing.foreign.sort_unstable();
+        Ok(listing)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        match self {
+            Self::Local(local) => local.delete(name),
+            Self::Remote(remote) => remote.delete(name),
+        }
+    }
+}
+
+/// The prefix without its last slash, its segments checked by the rules of object names.
+fn checked_prefix(prefix: &str) -> Result<&str, StoreError> {
+    let segments = prefix.strip_suffix('/').unwrap_or(prefix);
+    if !prefix.is_empty() && ObjectName::from_path(segments).is_err() {
+        return Err(StoreError::BadName { name: prefix.escape_default().to_string() });
+    }
+    Ok(segments)
+}

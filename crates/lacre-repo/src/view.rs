@@ -1,0 +1,371 @@
+//! What the store says, believed only as far as signatures reach: policies, homes, logs and snapshots.
+//!
+//! In: a listing and objects of a store nobody trusts. Out: the tip policy, the state of every snapshot, and findings for
+//! everything that was there and is not believed. Nothing unsigned, unknown or revoked displaces anything (protocol rule 1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lacre_format::{
+    codec,
+    header::{ChainHead, Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
+    ids::{Digest, HomeId, Millis, PublicKey, RepositoryId, SnapshotId},
+    log::{CheckRecord, Event, KitRecord, LOG_ENTRY_BYTES_MAX, LogEntry},
+    manifest::Manifest,
+    name::{Named, ObjectName},
+    object::Kind,
+    policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
+    signed::Signed,
+};
+use lacre_seal::sign;
+
+use crate::{
+    catalog::Catalog,
+    error::Error,
+    home::Pin,
+    limits::OBJECTS_MAX,
+    monitor::{Finding, Severity},
+    store::Store,
+};
+
+/// A snapshot as its signed header and the logs describe it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The header.
+    pub header: Header,
+    /// BLAKE3 of the snapshot object.
+    pub digest: Digest,
+    /// The object's length in bytes.
+    pub bytes: u64,
+}
+
+/// The believed state of a repository at one moment.
+pub struct View {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The admin's public key.
+    pub admin: PublicKey,
+    /// The newest policy.
+    pub policy: Policy,
+    /// The hash in its name.
+    pub policy_digest: Digest,
+    /// The newest entry of every home's log.
+    pub heads: Vec<ChainHead>,
+    /// Snapshots by id.
+    pub snapshots: BTreeMap<SnapshotId, Known>,
+    /// Forgotten snapshots.
+    pub forgotten: BTreeSet<SnapshotId>,
+    /// Held snapshots and why.
+    pub held: BTreeMap<SnapshotId, String>,
+    /// Voided snapshots.
+    pub voided: BTreeSet<SnapshotId>,
+    /// Snapshots proved at level 4 or more by another home than their writer's.
+    pub verified: BTreeSet<SnapshotId>,
+    /// The newest recorded audits, oldest first.
+    pub checks: Vec<(Millis, CheckRecord)>,
+    /// What became of every kit.
+    pub kits: BTreeMap<u32, (Millis, KitRecord)>,
+    /// What was there and is not believed.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a small immutable object through the catalog.
+pub(crate) fn fetch(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    if let Some(bytes) = catalog.object(name.as_str())? {
+        return Ok(bytes);
+    }
+    let bytes = store.get(name, bytes_max)?.to_vec();
+    catalog.keep_object(name.as_str(), &bytes)?;
+    Ok(bytes)
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(bytes).as_bytes())
+}
+
+/// One log entry that is believed.
+struct Believed {
+    home: HomeId,
+    role: Role,
+    seq: u32,
+    at: Millis,
+    event: Event,
+}
+
+impl View {
+    /// Reads policies, logs, voids and snapshots.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
+    pub fn load(store: &Store, catalog: &Catalog, manifest: &Manifest, pin: Option<&Pin>) -> Result<Self, Error> {
+        let mut findings = Vec::new();
+        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, &mut findings)?;
+        let mut view = Self {
+            repository: manifest.repository,
+            admin: manifest.admin,
+            policy,
+            policy_digest,
+            heads: Vec::new(),
+            snapshots: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            held: BTreeMap::new(),
+            voided: BTreeSet::new(),
+            verified: BTreeSet::new(),
+            checks: Vec::new(),
+            kits: BTreeMap::new(),
+            findings,
+        };
+        for object in bounded(store.list("void")?.objects)? {
+            if let Some((_, Named::Void(snapshot))) = ObjectName::parse(&object.name) {
+                view.voided.insert(snapshot);
+            }
+        }
+        view.read_snapshots(store, catalog)?;
+        let entries = view.read_logs(store, catalog)?;
+        view.apply(entries);
+        Ok(view)
+    }
+
+    /// A home of the tip policy.
+    #[must_use]
+    pub fn home(&self, home: HomeId) -> Option<&HomeEntry> {
+        self.policy.homes.iter().find(|entry| entry.home == home)
+    }
+
+    /// The heads of the logs of admins: what a writer must have `seen`.
+    #[must_use]
+    pub fn admin_heads(&self) -> Vec<ChainHead> {
+        let is_admin = |head: &&ChainHead| self.home(head.home).is_some_and(|entry| entry.role == Role::Admin);
+        self.heads.iter().filter(is_admin).copied().collect()
+    }
+
+    /// Whether a snapshot counts: committed, not voided, not forgotten.
+    #[must_use]
+    pub fn is_live(&self, snapshot: SnapshotId) -> bool {
+        self.snapshots.contains_key(&snapshot) && !self.voided.contains(&snapshot) && !self.forgotten.contains(&snapshot)
+    }
+
+    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
+        let listing = store.list("snap")?;
+        self.findings.extend(listing.foreign.iter().map(foreign));
+        for object in bounded(listing.objects)? {
+            let Some((name, Named::Snapshot(snapshot))) = ObjectName::parse(&object.name) else {
+                self.findings.push(foreign_name(&object.name));
+                continue;
+            };
+            match self.read_snapshot(store, catalog, &name, snapshot) {
+                Ok(known) => drop(self.snapshots.insert(snapshot, known)),
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                    let advice = "restore it from a copy with `lacre repo repair`; other snapshots are not affected";
+                    self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_snapshot(&self, store: &Store, catalog: &Catalog, name: &ObjectName, snapshot: SnapshotId) -> Result<Known, Error> {
+        let bytes = fetch(store, catalog, name, SNAPSHOT_BYTES_MAX)?;
+        let object = SnapshotObject::decode(&bytes).map_err(|error| Error::format(name, error))?;
+        let header = object.header().map_err(|error| Error::format(name, error))?;
+        self.verify(Kind::Snapshot, name, &object.signed)?;
+        if header.snapshot != snapshot || header.repository != self.repository || header.home != object.signed.home {
+            return Err(Error::damaged(name, "it is another snapshot's object"));
+        }
+        if digest(&object.root) != header.root {
+            return Err(Error::damaged(name, "its sealed root is not the one its writer signed for"));
+        }
+        Ok(Known { header, digest: digest(&bytes), bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
+    }
+
+    /// Verifies a signed object of a home of the tip policy.
+    pub(crate) fn verify(&self, kind: Kind, name: &ObjectName, signed: &Signed) -> Result<(), Error> {
+        let Some(home) = self.home(signed.home) else {
+            return Err(Error::damaged(name, "its signer is in no policy"));
+        };
+        sign::verify(&home.key, kind, self.repository, signed).map_err(|error| Error::damaged(name, error.to_string()))
+    }
+
+    fn read_logs(&mut self, store: &Store, catalog: &Catalog) -> Result<Vec<Believed>, Error> {
+        let listing = store.list("log")?;
+        self.findings.extend(listing.foreign.iter().map(foreign));
+        let mut believed = Vec::new();
+        let mut previous: Option<ChainHead> = None;
+        for object in bounded(listing.objects)? {
+            let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
+                self.findings.push(foreign_name(&object.name));
+                continue;
+            };
+            let head = ChainHead { home, seq, digest: name_digest };
+            match self.read_entry(store, catalog, &name, head) {
+                Ok((entry, role, event)) => {
+                    self.chain(&name, previous, head, &entry);
+                    previous = Some(head);
+                    believed.push(Believed { home, role, seq, at: entry.at, event });
+                }
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                    let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
+                    self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(believed)
+    }
+
+    fn read_entry(
+        &self,
+        store: &Store,
+        catalog: &Catalog,
+        name: &ObjectName,
+        head: ChainHead,
+    ) -> Result<(LogEntry, Role, Event), Error> {
+        let bytes = fetch(store, catalog, name, LOG_ENTRY_BYTES_MAX)?;
+        if digest(&bytes) != head.digest {
+            return Err(Error::damaged(name, "its bytes do not hash to its name"));
+        }
+        let signed = Signed::decode(Kind::LogEntry, &bytes).map_err(|error| Error::format(name, error))?;
+        self.verify(Kind::LogEntry, name, &signed)?;
+        let entry: LogEntry = codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let home = self.home(head.home).ok_or_else(|| Error::damaged(name, "its signer is in no policy"))?;
+        let is_its_own = signed.home == head.home && entry.home == head.home && entry.seq == head.seq;
+        if !is_its_own || entry.repository != self.repository {
+            return Err(Error::damaged(name, "it is another entry's object"));
+        }
+        if home.revoked_at.is_some_and(|last| entry.seq > last.seq) {
+            return Err(Error::damaged(name, "its signer was revoked before it"));
+        }
+        let event = entry.event().map_err(|error| Error::format(name, error))?;
+        Ok((entry, home.role, event))
+    }
+
+    /// Follows one home's chain; entries come sorted by home and number.
+    fn chain(&mut self, name: &ObjectName, previous: Option<ChainHead>, head: ChainHead, entry: &LogEntry) {
+        let before = previous.filter(|previous| previous.home == head.home);
+        let follows = match before {
+            None => entry.seq == 0 && entry.previous.is_none(),
+            Some(before) => before.seq + 1 == entry.seq && entry.previous == Some(before.digest),
+        };
+        let twin = before.is_some_and(|before| before.seq == entry.seq);
+        if twin {
+            let what = format!("two entries have number {}: one signing key is used on two machines", entry.seq);
+            let advice = "both entries count; enrol each machine with a key of its own";
+            self.findings.push(Finding::new(Severity::Warning, what, name, advice));
+        } else if !follows {
+            let advice = "an entry before it is missing: compare with a copy of the repository";
+            self.findings.push(Finding::new(Severity::Damage, "the log has a gap before this entry", name, advice));
+        }
+        self.heads.retain(|known| known.home != head.home);
+        self.heads.push(head);
+    }
+
+    fn apply(&mut self, mut entries: Vec<Believed>) {
+        entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
+        for entry in entries {
+            let rules = matches!(entry.role, Role::Admin | Role::Maintenance);
+            match entry.event {
+                Event::Forget(named) if rules => self.forgotten.extend(named.snapshots),
+                Event::Unforget(named) if entry.role == Role::Admin => {
+                    self.forgotten.retain(|snapshot| !named.snapshots.contains(snapshot));
+                }
+                Event::Hold(named) if entry.role == Role::Admin => {
+                    self.held.extend(named.snapshots.iter().map(|snapshot| (*snapshot, named.reason.clone())));
+                }
+                Event::Release(named) if entry.role == Role::Admin => {
+                    self.held.retain(|snapshot, _| !named.snapshots.contains(snapshot));
+                }
+                Event::Check(record) => {
+                    let proved = record.snapshots.iter().filter(|_| record.level >= 4 && rules);
+                    let by_another = proved
+                        .filter(|snapshot| self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home));
+                    self.verified.extend(by_another.copied().collect::<Vec<_>>());
+                    self.checks.push((entry.at, record));
+                }
+                Event::Kit(record) if entry.role == Role::Admin => {
+                    self.kits.insert(record.number, (entry.at, record));
+                }
+                Event::Restore(_) | Event::Unknown(_) => {}
+                _ => {
+                    let what = "an event that its signer's role does not allow";
+                    let object = format!("log/{}/{:08}", entry.home, entry.seq);
+                    self.findings.push(Finding::new(Severity::Warning, what, object, "it is ignored; ask who holds that key"));
+                }
+            }
+        }
+        // A hold outranks a forget, whichever came first.
+        self.forgotten.retain(|snapshot| !self.held.contains_key(snapshot));
+    }
+}
+
+fn newest_policy(
+    store: &Store,
+    catalog: &Catalog,
+    manifest: &Manifest,
+    pin: Option<&Pin>,
+    findings: &mut Vec<Finding>,
+) -> Result<(Policy, Digest), Error> {
+    let listing = store.list("policy")?;
+    findings.extend(listing.foreign.iter().map(foreign));
+    let mut newest: Option<(Policy, Digest)> = None;
+    for object in bounded(listing.objects)? {
+        let Some((name, Named::Policy(number, name_digest))) = ObjectName::parse(&object.name) else {
+            findings.push(foreign_name(&object.name));
+            continue;
+        };
+        match read_policy(store, catalog, manifest, &name, number, name_digest) {
+            Ok(policy) => newest = Some((policy, name_digest)),
+            Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                let advice = "the policy is ignored; restore it from a copy with `lacre repo repair`";
+                findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some((policy, name_digest)) = newest else {
+        return Err(Error::damaged("policy", "there is no valid policy in the repository"));
+    };
+    if let Some(pin) = pin.filter(|pin| pin.policy > policy.number) {
+        let why = format!("the newest is number {}, but this host has seen number {}", policy.number, pin.policy);
+        return Err(Error::damaged("policy", why));
+    }
+    Ok((policy, name_digest))
+}
+
+fn read_policy(
+    store: &Store,
+    catalog: &Catalog,
+    manifest: &Manifest,
+    name: &ObjectName,
+    number: u32,
+    name_digest: Digest,
+) -> Result<Policy, Error> {
+    let bytes = fetch(store, catalog, name, POLICY_BYTES_MAX)?;
+    if digest(&bytes) != name_digest {
+        return Err(Error::damaged(name, "its bytes do not hash to its name"));
+    }
+    let signed = Signed::decode(Kind::Policy, &bytes).map_err(|error| Error::format(name, error))?;
+    sign::verify(&manifest.admin, Kind::Policy, manifest.repository, &signed)
+        .map_err(|error| Error::damaged(name, error.to_string()))?;
+    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
+    if policy.number == number && policy.repository == manifest.repository {
+        Ok(policy)
+    } else {
+        Err(Error::damaged(name, "it is another policy's object"))
+    }
+}
+
+fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
+    if objects.len() > OBJECTS_MAX {
+        return Err(Error::damaged("listing", format!("{} objects of one kind, more than {OBJECTS_MAX}", objects.len())));
+    }
+    Ok(objects)
+}
+
+pub(crate) fn foreign(found: &crate::store::Foreign) -> Finding {
+    let what = format!("it is no object of Lacre's ({:?}) and was not followed", found.kind);
+    Finding::new(Severity::Warning, what, &found.name, "remove it if you did not put it there")
+}
+
+pub(crate) fn foreign_name(name: &str) -> Finding {
+    Finding::new(Severity::Warning, "a file that Lacre did not write", name, "remove it if you did not put it there")
+}
