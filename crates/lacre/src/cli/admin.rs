@@ -1,0 +1,117 @@
+//! `init`, `seal`, `kit`, `key`: keys and who holds them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Arguments of `lacre init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Recipient who may read: an age public key (X25519 or post-quantum); repeatable
+    #[arg(long = "recipient", value_name = "R")]
+    pub recipients: Vec<String>,
+    /// OpenPGP certificate file of a recipient; repeatable
+    #[arg(long = "pgp", value_name = "CERTFILE")]
+    pub pgp: Vec<PathBuf>,
+    /// Add a recipient that opens with a passphrase, asked for on the terminal
+    #[arg(long)]
+    pub passphrase: bool,
+    /// Seal cell, for example file:/mnt/other-disk/seal; repeatable
+    ///
+    /// Never inside the repository or a path that is backed up. Default: a file in the home.
+    #[arg(long = "seal-cell", value_name = "SPEC")]
+    pub seal_cells: Vec<String>,
+    /// Make no recovery kit: with a single cell this declares a repository with a single holder
+    #[arg(long, conflicts_with = "kit_file")]
+    pub no_kit: bool,
+    /// Write the recovery kit to this new file (mode 0600) instead of the terminal
+    #[arg(long, value_name = "F")]
+    pub kit_file: Option<PathBuf>,
+}
+
+/// Arguments of `lacre seal`.
+#[derive(Clone, Debug, Args)]
+pub struct SealArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: SealAction,
+}
+
+/// What to do with the seal.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SealAction {
+    /// List the holders: cells, their generations and the kits that were issued
+    ///
+    /// Example: lacre seal status --json
+    Status,
+    /// Open every cell and prove that it holds the current generation
+    ///
+    /// Exit 4 when a cell holds none or only a dead one, exit 3 when fewer than two holders are verified.
+    ///
+    /// Example: lacre seal verify
+    Verify,
+}
+
+/// Arguments of `lacre kit`.
+#[derive(Clone, Debug, Args)]
+pub struct KitArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KitAction,
+}
+
+/// What to do with kits.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KitAction {
+    /// Print a new recovery kit for the current seal
+    ///
+    /// Prints a new recovery kit: the seal sheet, with checksum words and a QR code on a terminal.
+    ///
+    /// Example: lacre kit issue --kit-file /media/usb/kit.txt
+    Issue(KitIssueArgs),
+    /// Acknowledge a printed kit: it was checked, or it is destroyed
+    ///
+    /// Acknowledges a kit by its number. Without --destroyed the checksum words are asked for: re-typing them proves the sheet is readable.
+    ///
+    /// Example: lacre kit ack 1
+    Ack(KitAckArgs),
+}
+
+/// Arguments of `lacre kit issue`.
+#[derive(Clone, Debug, Args)]
+pub struct KitIssueArgs {
+    /// Write the kit to this new file (mode 0600) instead of the terminal
+    #[arg(long, value_name = "F")]
+    pub kit_file: Option<PathBuf>,
+}
+
+/// Arguments of `lacre kit ack`.
+#[derive(Clone, Debug, Args)]
+pub struct KitAckArgs {
+    /// Number of the kit, as printed on it
+    #[arg(value_name = "N")]
+    pub number: u32,
+    /// The sheet and every copy of it are destroyed
+    #[arg(long)]
+    pub destroyed: bool,
+    /// Checksum words of the sheet, instead of being asked for them
+    #[arg(long, value_name = "WORDS", conflicts_with = "destroyed")]
+    pub checksum: Option<String>,
+}
+
+/// Arguments of `lacre key`.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+/// What to do with keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyAction {
+    /// List recipients (who may read), homes (who may write) and what this host holds
+    ///
+    /// Example: lacre key list
+    List,
+}

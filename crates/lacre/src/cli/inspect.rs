@@ -1,0 +1,101 @@
+//! `snapshots`, `show`, `ls`, `cat`, `repo`: looking without changing.
+
+use clap::{Args, Subcommand};
+
+use super::value::{JobName, Percent, SnapshotName};
+
+/// Arguments of `lacre snapshots`.
+#[derive(Clone, Debug, Args)]
+pub struct SnapshotsArgs {
+    /// Only this job
+    #[arg(long, value_name = "J")]
+    pub job: Option<JobName>,
+}
+
+/// Arguments of `lacre show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
+    #[arg(value_name = "SNAP")]
+    pub snapshot: SnapshotName,
+}
+
+/// Arguments of `lacre ls`.
+#[derive(Clone, Debug, Args)]
+pub struct LsArgs {
+    /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
+    #[arg(value_name = "SNAP")]
+    pub snapshot: SnapshotName,
+}
+
+/// Arguments of `lacre cat`.
+#[derive(Clone, Debug, Args)]
+pub struct CatArgs {
+    /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
+    #[arg(value_name = "SNAP")]
+    pub snapshot: SnapshotName,
+    /// Stream, as `lacre ls` names it: a table (schema.table), globals, toc, data
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+}
+
+/// Arguments of `lacre repo`.
+#[derive(Clone, Debug, Args)]
+pub struct RepoArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: RepoAction,
+}
+
+/// What to do with the repository.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RepoAction {
+    /// Prove that what is stored can be restored; says what was not proved
+    ///
+    /// Audits the repository. Default: the highest level the keys at hand allow, without reading data.
+    ///
+    /// Levels: 1 sizes and counts; 2 every stored object hashes to its name and every signature holds (no keys needed); 3 every key entry
+    /// opens with the seal; 4 with an identity: roots, manifests and every stream's hash. Exit 4 when something is damaged, 3 when
+    /// there are warnings.
+    ///
+    /// Example: lacre repo check --read-data=10%
+    Check(CheckArgs),
+    /// Show sizes, counts and how much deduplication saves
+    ///
+    /// Example: lacre repo stats
+    Stats,
+    /// Make the local caches again from the store, which is the only truth
+    ///
+    /// Example: lacre repo rebuild
+    Rebuild,
+}
+
+/// Arguments of `lacre repo check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Highest level to prove, 1 to 4
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub level: Option<u8>,
+    /// Read all packs, or a share of them that differs from run to run
+    #[arg(long, value_name = "P%", num_args = 0..=1, require_equals = true, default_missing_value = "100%")]
+    pub read_data: Option<Percent>,
+    /// Only this snapshot
+    #[arg(long, value_name = "S")]
+    pub snapshot: Option<SnapshotName>,
+}
+
+impl CheckArgs {
+    /// Returns how much data is to be read.
+    pub fn read_data(&self) -> ReadData {
+        self.read_data.map_or(ReadData::None, ReadData::Share)
+    }
+}
+
+/// How much data a check reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReadData {
+    /// None: lists, signatures and keys only.
+    None,
+    /// This share of the packs.
+    Share(Percent),
+}

@@ -1,0 +1,229 @@
+//! The command line as types: every command, flag and environment name of the contract, declared once.
+//!
+//! In: arguments. Out: plain values; parsing has no side effects. Help, man pages, completions and `docs/CLI.md` come from here.
+//! It must not know how a command does its work.
+
+mod admin;
+mod backup;
+mod host;
+mod inspect;
+mod restore;
+mod retention;
+pub mod value;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use self::value::StoreUrl;
+pub use self::{
+    admin::{InitArgs, KeyAction, KeyArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    backup::BackupArgs,
+    host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
+    inspect::{CatArgs, CheckArgs, LsArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs},
+    restore::RestoreArgs,
+    retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
+};
+use crate::term::{
+    Form, Talk, Terminal,
+    progress::{Asked, Mode},
+};
+
+/// Encrypted, deduplicated backups of databases that can truly forget.
+///
+/// A snapshot is one consistent dump of one job. It opens with two things together: a recipient's private key and the repository's
+/// current seal. Hosts that make backups hold only public keys.
+#[derive(Debug, Parser)]
+#[command(name = "lacre", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Start here:\n  \
+    lacre --repo /var/backups/lacre init\n  \
+    lacre --repo /var/backups/lacre backup --postgres postgres://backup@db/astro\n  \
+    lacre --repo /var/backups/lacre restore latest --to postgres:///astro_copy --create")]
+pub struct Cli {
+    /// Flags every command understands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags every command understands.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Repository: a folder (/path or file:///path) or memory: for tests
+    ///
+    /// Also the key `repository` in lacre.toml.
+    #[arg(long, global = true, env = "LACRE_REPO", value_name = "URL", hide_env_values = true)]
+    pub repo: Option<StoreUrl>,
+    /// Configuration file
+    ///
+    /// Default: /etc/lacre/lacre.toml, then $XDG_CONFIG_HOME/lacre/lacre.toml. A file named here must exist.
+    #[arg(long, global = true, env = "LACRE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keys and state of this host
+    ///
+    /// Default: /var/lib/lacre for root, $XDG_STATE_HOME/lacre for others.
+    #[arg(long, global = true, env = "LACRE_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Identity file that opens snapshots (age or OpenPGP secret key); repeatable
+    #[arg(long, global = true, env = "LACRE_IDENTITY", value_name = "FILE", action = ArgAction::Append)]
+    pub identity: Vec<PathBuf>,
+    /// Print exactly one JSON document on stdout, also for errors
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Progress on stderr: JSON lines, or none at all
+    #[arg(long, global = true, value_name = "FORM")]
+    pub progress: Option<Asked>,
+    /// Say only warnings and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what is done and why; twice for more
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl GlobalArgs {
+    /// Returns the terminal as these flags want it.
+    pub fn terminal(&self) -> Terminal {
+        let talk = match (self.quiet, self.verbose) {
+            (true, _) => Talk::Quiet,
+            (false, 0) => Talk::Normal,
+            (false, _) => Talk::Verbose,
+        };
+        Terminal { talk, form: if self.json { Form::Json } else { Form::Text } }
+    }
+
+    /// Returns where progress goes.
+    pub fn progress_mode(&self) -> Mode {
+        Mode::choose(self.progress, self.terminal().talk)
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a repository, its keys, its seal and the recovery kit
+    ///
+    /// Creates the repository (a folder that is empty or not there yet), this host's keys, the seal and the recovery kit.
+    ///
+    /// Without --recipient, --pgp or --passphrase an age identity is made in the home (mode 0600) and you are told to move it.
+    /// The kit is printed once on the terminal, or written with --kit-file. Keep it on paper, away from this machine: losing the seal
+    /// cell and the kit loses the backups.
+    ///
+    /// Example: lacre --repo /var/backups/lacre init --recipient age1... --kit-file /media/usb/kit.txt
+    Init(InitArgs),
+    /// Take a snapshot of each job
+    ///
+    /// Takes one snapshot per job. Without arguments every [[job]] of lacre.toml is taken, one after the other.
+    ///
+    /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not empty, not under half of the
+    /// snapshot before. Otherwise exit 14 and nothing is committed. Retention never runs after a failed backup.
+    ///
+    /// Examples:
+    ///   lacre backup astro
+    ///   lacre backup --postgres postgres://backup@db/astro
+    ///   lacre backup --command shop -- mysqldump --single-transaction shop
+    ///   lacre backup --file uploads=/var/dumps/uploads.tar
+    #[command(verbatim_doc_comment)]
+    Backup(BackupArgs),
+    /// List snapshots, newest last
+    ///
+    /// Lists snapshots, newest last. Needs no identity: job, time, sizes and state are in signed headers.
+    ///
+    /// Example: lacre snapshots --job astro
+    Snapshots(SnapshotsArgs),
+    /// Show what a snapshot holds and what it was made from
+    ///
+    /// Shows the streams, digests and source facts of a snapshot. Without an identity only the header is shown, and "sealed": true.
+    ///
+    /// Example: lacre show latest:astro
+    Show(ShowArgs),
+    /// List the streams of a snapshot
+    ///
+    /// Lists the streams of a snapshot: name, kind, rows and bytes. Needs an identity.
+    ///
+    /// Example: lacre ls latest:astro
+    Ls(LsArgs),
+    /// Write one stream of a snapshot to stdout
+    ///
+    /// Writes one stream to stdout, verified: on damage the exit code is 4 and the bytes already written must not be used.
+    ///
+    /// Example: lacre cat latest:astro globals
+    Cat(CatArgs),
+    /// Bring a snapshot back into a database, a file or a program
+    ///
+    /// Brings a snapshot back. Everything read is verified: a stream whose hash is wrong is exit 4.
+    ///
+    /// Into a database (--to): always a side database first, compared row by row with what was dumped. A target that is not empty is
+    /// refused unless --swap, which renames the verified side database into place and keeps the old one until you drop it.
+    /// To a file (--to-file), a program (--to-command) or stdout: the archive bit for bit as pg_dump wrote it, or the one raw stream.
+    ///
+    /// Examples:
+    ///   lacre restore latest:astro --to postgres:///astro --create
+    ///   lacre restore astro@2026-11-20 --to postgres:///astro --swap
+    ///   lacre restore 8f21 --to-file astro.dump
+    #[command(verbatim_doc_comment)]
+    Restore(RestoreArgs),
+    /// Look after the repository: check, stats, rebuild
+    Repo(RepoArgs),
+    /// Same as `repo check`
+    #[command(hide = true)]
+    Check(CheckArgs),
+    /// Same as `repo stats`
+    #[command(hide = true)]
+    Stats,
+    /// Forget snapshots by rule, and say why each other one is kept
+    ///
+    /// Forgets snapshots by the keep rules, per job, and prints why each other one is kept. Rules not given come from lacre.toml.
+    ///
+    /// Nothing is reclaimed yet: --undo brings a snapshot back until then. Held snapshots and the last min_verified verified ones are
+    /// never forgotten.
+    ///
+    /// Example: lacre forget --keep-daily 30 --keep-weekly 4 --keep-monthly 6 --dry-run
+    Forget(ForgetArgs),
+    /// Keep a snapshot whatever the rules say (legal hold)
+    ///
+    /// Puts a legal hold on a snapshot: no rule and no erasure touches it until `release`.
+    ///
+    /// Example: lacre hold astro@2026-11-20
+    Hold(HoldArgs),
+    /// End the hold on a snapshot
+    ///
+    /// Ends the hold on a snapshot; the rules apply to it again.
+    ///
+    /// Example: lacre release astro@2026-11-20
+    Release(ReleaseArgs),
+    /// Show or verify who holds the seal
+    Seal(SealArgs),
+    /// Issue or acknowledge printed recovery kits
+    Kit(KitArgs),
+    /// Show recipients, homes and roles
+    Key(KeyArgs),
+    /// Check, show or convert the configuration
+    Config(ConfigArgs),
+    /// Look for trouble on this host before it finds you
+    ///
+    /// Looks at this host: clock, file modes, core dumps, swap, disk space, database client programs, gpg.
+    ///
+    /// Exit 3 when something should be changed. Nothing is changed and no secret is shown.
+    ///
+    /// Example: lacre doctor
+    Doctor(DoctorArgs),
+    /// Print the completion script of a shell
+    ///
+    /// Prints the completion script of a shell.
+    ///
+    /// Example: lacre completions bash > /etc/bash_completion.d/lacre
+    Completions(CompletionsArgs),
+    /// Write the man pages into a folder
+    ///
+    /// Writes one man page per command into a folder, which must exist.
+    ///
+    /// Example: lacre man --dir /usr/local/share/man/man1
+    Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests;

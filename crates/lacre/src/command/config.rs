@@ -1,0 +1,130 @@
+//! `lacre config check|show|from-env`.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write},
+};
+
+use owo_colors::OwoColorize as _;
+
+use crate::{
+    cli::{ConfigAction, ConfigArgs, FromEnvArgs},
+    config::{
+        ConfigFile, check,
+        document::{Problem, Weight},
+        from_env, settle,
+    },
+    error::{CliError, Kind},
+    exit::Exit,
+    invocation::Invocation,
+    output::{ConfigCheckResult, ConfigProblem, ConfigSetting, ConfigShowResult, FromEnvResult},
+    term::table::{Align, Table},
+};
+
+/// The longest `.env` file that is read, bytes.
+const ENV_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Runs the chosen action.
+///
+/// # Errors
+/// [`Kind::Configuration`] when a file cannot be read; mistakes in it are a result, not an error, of `config check`.
+pub(super) fn run(invocation: &Invocation, args: &ConfigArgs) -> Result<Exit, CliError> {
+    match &args.action {
+        ConfigAction::Check => check_file(invocation),
+        ConfigAction::Show => show(invocation),
+        ConfigAction::FromEnv(args) => convert(invocation, args),
+    }
+}
+
+fn check_file(invocation: &Invocation) -> Result<Exit, CliError> {
+    let file = invocation.config_file()?;
+    let mut problems = file.document.problems().to_vec();
+    problems.extend(check::structure(&file.document));
+    problems.extend(check::reach(&file.document));
+    problems.sort_by_key(|problem| problem.place);
+    problems.splice(0..0, file.file_problems.iter().cloned());
+    let worst = problems.iter().map(|problem| problem.weight).max();
+    let result = ConfigCheckResult {
+        file: file.path.as_ref().map(|path| path.display().to_string()),
+        ok: worst != Some(Weight::Error),
+        problems: problems.iter().map(entry).collect(),
+    };
+    invocation.print(&result, |out| write_problems(&file, &problems, out))?;
+    Ok(match worst {
+        Some(Weight::Error) => Exit::Usage,
+        Some(Weight::Warning) => Exit::Findings,
+        Some(Weight::Note) | None => Exit::Done,
+    })
+}
+
+fn entry(problem: &Problem) -> ConfigProblem {
+    let number =
+        |of: fn(crate::config::document::Place) -> usize| problem.place.and_then(|place| u64::try_from(of(place)).ok());
+    ConfigProblem {
+        severity: problem.weight.name().to_owned(),
+        line: number(|place| place.line),
+        column: number(|place| place.column),
+        what: problem.what.clone(),
+        fix: problem.fix.clone(),
+    }
+}
+
+fn write_problems(file: &ConfigFile, problems: &[Problem], out: &mut dyn Write) -> io::Result<()> {
+    for problem in problems {
+        let word = problem.weight.name();
+        match problem.weight {
+            Weight::Error => write!(out, "{}", word.red().bold())?,
+            Weight::Warning => write!(out, "{}", word.yellow().bold())?,
+            Weight::Note => write!(out, "{}", word.dimmed())?,
+        }
+        writeln!(out, ": {}: {}\n  {} {}\n", file.place_of(problem), problem.what, "fix:".cyan(), problem.fix)?;
+    }
+    let count = |weight| problems.iter().filter(|problem| problem.weight == weight).count();
+    let name = file.path.as_ref().map_or_else(|| "no configuration file".to_owned(), |path| path.display().to_string());
+    writeln!(
+        out,
+        "{name}: {} errors, {} warnings, {} notes",
+        count(Weight::Error),
+        count(Weight::Warning),
+        count(Weight::Note)
+    )
+}
+
+fn show(invocation: &Invocation) -> Result<Exit, CliError> {
+    let file = invocation.config_file()?;
+    let settings = crate::config::settle(&file, &invocation.global, &invocation.origins)?;
+    let result = ConfigShowResult {
+        file: file.path.as_ref().map(|path| path.display().to_string()),
+        settings: settings.shown.iter().map(setting).collect(),
+    };
+    invocation.print(&result, |out| {
+        let mut table = Table::new(&[("key", Align::Left), ("value", Align::Left), ("from", Align::Left)]);
+        for setting in &result.settings {
+            table.row([setting.key.clone(), setting.value.clone(), setting.origin.clone()]);
+        }
+        table.write(out)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn setting((key, value, origin): &(String, String, settle::Origin)) -> ConfigSetting {
+    ConfigSetting { key: key.clone(), value: value.clone(), origin: origin.to_string() }
+}
+
+fn convert(invocation: &Invocation, args: &FromEnvArgs) -> Result<Exit, CliError> {
+    let what = || format!("cannot read {}", args.file.display());
+    let fail = |error: io::Error| CliError::new(Kind::Usage, what()).because(&error);
+    let mut bytes = Vec::new();
+    fs::File::open(&args.file).map_err(fail)?.take(ENV_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > ENV_FILE_BYTES_MAX {
+        return Err(CliError::new(Kind::Usage, format!("{}: it is longer than {ENV_FILE_BYTES_MAX} bytes", what())));
+    }
+    let converted = from_env::convert(&String::from_utf8_lossy(&bytes));
+    for warning in &converted.warnings {
+        invocation.terminal.warn(warning);
+    }
+    let exit = if converted.warnings.is_empty() { Exit::Done } else { Exit::Findings };
+    let result = FromEnvResult { toml: converted.toml, warnings: converted.warnings };
+    invocation.print(&result, |out| out.write_all(result.toml.as_bytes()))?;
+    Ok(exit)
+}

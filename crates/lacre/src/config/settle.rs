@@ -1,0 +1,436 @@
+//! Settling: the layers put over each other, typed, without options where there is a default.
+//!
+//! In: a valid document, the global flags and where they came from. Out: [`Settings`]. It cannot fail: mistakes were found before.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use clap::{ArgMatches, parser::ValueSource};
+
+use super::{
+    ConfigFile,
+    document::{Document, Place, Section, Value},
+    schema,
+};
+use crate::{
+    cli::{
+        GlobalArgs, KeepArgs,
+        value::{JobName, StoreUrl},
+    },
+    safe_url::SafeUrl,
+    secret::SecretSource,
+};
+
+/// Where a settled value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag(&'static str),
+    /// An environment variable.
+    Env(&'static str),
+    /// The file.
+    File(PathBuf, Place),
+    /// The built-in default.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(name) => write!(formatter, "flag --{name}"),
+            Origin::Env(name) => write!(formatter, "environment {name}"),
+            Origin::File(path, place) => write!(formatter, "{}:{place}", path.display()),
+            Origin::Default => formatter.write_str("default"),
+        }
+    }
+}
+
+/// Where the global flags got their values.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    repo: Option<Origin>,
+    home: Option<Origin>,
+    identity: Option<Origin>,
+}
+
+impl Origins {
+    /// Looks up whether each global flag was typed or came from the environment.
+    pub fn of(matches: &ArgMatches) -> Origins {
+        let origin = |id: &str, flag: &'static str, variable: &'static str| match matches.value_source(id) {
+            Some(ValueSource::EnvVariable) => Some(Origin::Env(variable)),
+            Some(ValueSource::CommandLine) => Some(Origin::Flag(flag)),
+            _ => None,
+        };
+        Origins {
+            repo: origin("repo", "repo", "LACRE_REPO"),
+            home: origin("home", "home", "LACRE_HOME"),
+            identity: origin("identity", "identity", "LACRE_IDENTITY"),
+        }
+    }
+}
+
+/// The values of this run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the repository lies, if anything says so.
+    pub repository: Option<StoreUrl>,
+    /// The credentials of the repository's store, by name.
+    pub credentials: Option<String>,
+    /// Keys and state of this host.
+    pub home: PathBuf,
+    /// Identity files.
+    pub identities: Vec<PathBuf>,
+    /// Credentials by name.
+    pub credential: BTreeMap<String, Credential>,
+    /// Jobs in the order of the file.
+    pub jobs: Vec<Job>,
+    /// Seal cells.
+    pub seal_cells: Vec<String>,
+    /// The keep rules for jobs without their own.
+    pub retention: Retention,
+    /// Programs around a restore.
+    pub hooks: Hooks,
+    /// Everything as it is shown: dotted key, text, origin.
+    pub shown: Vec<(String, String, Origin)>,
+}
+
+impl Settings {
+    /// Finds a job by name.
+    pub fn job(&self, name: &JobName) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == *name)
+    }
+}
+
+/// Keys of one object store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Two secrets with a source each.
+    Pair {
+        /// Source of the access key id.
+        access_key_id: SecretSource,
+        /// Source of the secret access key.
+        secret_access_key: SecretSource,
+    },
+    /// A program that prints both on two lines.
+    Command(Vec<String>),
+    /// A profile of the AWS configuration files.
+    Profile(String),
+}
+
+/// One source that becomes snapshots.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub name: JobName,
+    /// What is backed up.
+    pub source: JobSource,
+    /// Connections that read a database.
+    pub jobs: u32,
+    /// Labels kept with each snapshot.
+    pub tags: Vec<String>,
+    /// Its own keep rules, if it has some.
+    pub retention: Option<Retention>,
+}
+
+/// What a job backs up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobSource {
+    /// A PostgreSQL database.
+    Postgres(SafeUrl),
+    /// A program's output.
+    Command(Vec<String>),
+    /// A regular file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// Keep rules; a snapshot stays when any of them wants it.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// The newest N.
+    pub keep_last: Option<u32>,
+    /// Hours.
+    pub keep_hourly: Option<u32>,
+    /// Days.
+    pub keep_daily: Option<u32>,
+    /// Weeks.
+    pub keep_weekly: Option<u32>,
+    /// Months.
+    pub keep_monthly: Option<u32>,
+    /// Years.
+    pub keep_yearly: Option<u32>,
+    /// Everything younger than this.
+    pub keep_within: Option<jiff::Span>,
+    /// Never forget the last N verified ones.
+    pub min_verified: u32,
+}
+
+/// The default of `min_verified`.
+pub const MIN_VERIFIED_DEFAULT: u32 = 3;
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            keep_last: None,
+            keep_hourly: None,
+            keep_daily: None,
+            keep_weekly: None,
+            keep_monthly: None,
+            keep_yearly: None,
+            keep_within: None,
+            min_verified: MIN_VERIFIED_DEFAULT,
+        }
+    }
+}
+
+impl Retention {
+    /// Says whether no rule is set, which keeps everything.
+    pub fn keeps_everything(&self) -> bool {
+        let counts =
+            [self.keep_last, self.keep_hourly, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly];
+        counts.iter().all(Option::is_none) && self.keep_within.is_none()
+    }
+
+    /// Returns the rules typed on the command line when there are any, else these; `min_verified` always stays.
+    pub fn overridden_by(&self, flags: &KeepArgs) -> Retention {
+        let typed = Retention {
+            keep_last: flags.keep_last,
+            keep_hourly: flags.keep_hourly,
+            keep_daily: flags.keep_daily,
+            keep_weekly: flags.keep_weekly,
+            keep_monthly: flags.keep_monthly,
+            keep_yearly: flags.keep_yearly,
+            keep_within: flags.keep_within,
+            min_verified: self.min_verified,
+        };
+        if typed.keeps_everything() { self.clone() } else { typed }
+    }
+}
+
+/// Programs run around a restore into a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before.
+    pub before_restore: Vec<Vec<String>>,
+    /// After, always.
+    pub after_restore: Vec<Vec<String>>,
+}
+
+/// Puts the layers over each other. The document must be valid.
+pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
+    let document = &file.document;
+    let root = document.of("").next();
+    let jobs = document.of("job").filter_map(|section| job(section, document)).collect();
+    let hooks = document.of("hooks").next();
+    Settings {
+        repository: global.repo.clone().or_else(|| get(root, "repository", as_store)),
+        credentials: get(root, "credentials", as_text),
+        home: global.home.clone().or_else(|| get(root, "home", as_path)).unwrap_or_else(default_home),
+        identities: if global.identity.is_empty() {
+            get(root, "identities", as_paths).unwrap_or_default()
+        } else {
+            global.identity.clone()
+        },
+        credential: document
+            .of("credential")
+            .filter_map(|section| Some((section.label.clone(), credential(section)?)))
+            .collect(),
+        jobs,
+        seal_cells: get(document.of("seal").next(), "cells", as_texts).unwrap_or_default(),
+        retention: document.of("retention").next().map(retention).unwrap_or_default(),
+        hooks: Hooks {
+            before_restore: get(hooks, "before_restore", as_argvs).unwrap_or_default(),
+            after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
+        },
+        shown: shown(file, global, origins),
+    }
+}
+
+/// The home of this host when nothing names one.
+pub fn default_home() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/lacre");
+    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = state.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    folder.unwrap_or_else(|| PathBuf::from("/var/lib")).join("lacre")
+}
+
+fn job(section: &Section, document: &Document) -> Option<Job> {
+    let section_ref = Some(section);
+    let source = get(section_ref, "postgres", as_url)
+        .map(JobSource::Postgres)
+        .or_else(|| get(section_ref, "command", as_texts).map(JobSource::Command))
+        .or_else(|| get(section_ref, "file", as_path).map(JobSource::File))
+        .or_else(|| get(section_ref, "stdin", as_switch).filter(|stdin| *stdin).map(|_| JobSource::Stdin))?;
+    Some(Job {
+        name: get(section_ref, "name", as_job_name)?,
+        source,
+        jobs: get(section_ref, "jobs", as_count).unwrap_or(1),
+        tags: get(section_ref, "tags", as_texts).unwrap_or_default(),
+        retention: document.of("job.retention").find(|rules| rules.label == section.label).map(retention),
+    })
+}
+
+fn retention(section: &Section) -> Retention {
+    let count = |name| get(Some(section), name, as_count);
+    Retention {
+        keep_last: count("keep_last"),
+        keep_hourly: count("keep_hourly"),
+        keep_daily: count("keep_daily"),
+        keep_weekly: count("keep_weekly"),
+        keep_monthly: count("keep_monthly"),
+        keep_yearly: count("keep_yearly"),
+        keep_within: get(Some(section), "keep_within", as_span),
+        min_verified: count("min_verified").unwrap_or(MIN_VERIFIED_DEFAULT),
+    }
+}
+
+fn credential(section: &Section) -> Option<Credential> {
+    let section = Some(section);
+    let source = |variable, file| {
+        let from_env = get(section, variable, as_text).map(SecretSource::Env);
+        from_env.or_else(|| get(section, file, as_path).map(SecretSource::File))
+    };
+    if let Some(argv) = get(section, "command", as_texts) {
+        return Some(Credential::Command(argv));
+    }
+    if let Some(profile) = get(section, "profile", as_text) {
+        return Some(Credential::Profile(profile));
+    }
+    Some(Credential::Pair {
+        access_key_id: source("access_key_id_env", "access_key_id_file")?,
+        secret_access_key: source("secret_access_key_env", "secret_access_key_file")?,
+    })
+}
+
+/// Lists every key that is set or has a default, with its origin.
+fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(String, String, Origin)> {
+    let mut shown = Vec::new();
+    let path = file.path.clone().unwrap_or_default();
+    let over = |name: &str| match name {
+        "repository" => Some((format!("{:?}", global.repo.as_ref()?.to_string()), origins.repo.clone()?)),
+        "home" => Some((format!("{:?}", global.home.as_ref()?.display().to_string()), origins.home.clone()?)),
+        "identities" if !global.identity.is_empty() => {
+            Some((format!("{:?}", global.identity), origins.identity.clone()?))
+        }
+        _ => None,
+    };
+    for table in &schema::TABLES {
+        let sections: Vec<&Section> = file.document.of(table.name).collect();
+        let present = sections.iter().map(|section| Some(*section));
+        let absent = (sections.is_empty() && table.shape == schema::Shape::Single && table.name != "job.retention")
+            .then_some(None);
+        for section in present.chain(absent) {
+            let title = section.map_or_else(|| table.name.to_owned(), Section::title);
+            for key in table.keys {
+                let name = if title.is_empty() { key.name.to_owned() } else { format!("{title}.{}", key.name) };
+                let from_file = || {
+                    section
+                        .and_then(|section| section.entries.get(key.name))
+                        .map(|entry| (entry.shown.clone(), Origin::File(path.clone(), entry.place)))
+                };
+                let default = || match key.name {
+                    "home" => Some((format!("{:?}", default_home().display().to_string()), Origin::Default)),
+                    _ => key.default.map(|default| (default.to_owned(), Origin::Default)),
+                };
+                let layered = if table.name.is_empty() { over(key.name) } else { None };
+                if let Some((text, origin)) = layered.or_else(from_file).or_else(default) {
+                    shown.push((name, text, origin));
+                }
+            }
+        }
+    }
+    shown
+}
+
+fn get<T>(section: Option<&Section>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    section?.entries.get(name).and_then(|entry| read(&entry.value))
+}
+
+macro_rules! reader {
+    ($name:ident, $variant:ident, $type:ty) => {
+        fn $name(value: &Value) -> Option<$type> {
+            if let Value::$variant(inner) = value { Some(inner.clone()) } else { None }
+        }
+    };
+}
+
+reader!(as_text, Text, String);
+reader!(as_url, Url, SafeUrl);
+reader!(as_store, Store, StoreUrl);
+reader!(as_path, Path, PathBuf);
+reader!(as_paths, Paths, Vec<PathBuf>);
+reader!(as_texts, Texts, Vec<String>);
+reader!(as_argvs, Argvs, Vec<Vec<String>>);
+reader!(as_count, Count, u32);
+reader!(as_switch, Switch, bool);
+reader!(as_span, Span, jiff::Span);
+reader!(as_job_name, JobName, JobName);
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    use super::{Credential, JobSource, Origin, Origins, Settings, settle};
+    use crate::{
+        cli::{Cli, Command},
+        config::{ConfigFile, document::Document},
+        secret::SecretSource,
+    };
+
+    fn settled(text: &str, line: &str) -> (Settings, Cli) {
+        let matches = Cli::command().try_get_matches_from(line.split_whitespace()).unwrap();
+        let cli = Cli::from_arg_matches(&matches).unwrap();
+        let file =
+            ConfigFile { path: Some("/etc/x.toml".into()), document: Document::parse(text), file_problems: Vec::new() };
+        file.require_valid().unwrap();
+        (settle(&file, &cli.global, &Origins::of(&matches)), cli)
+    }
+
+    fn origin(settings: &Settings, key: &str) -> (String, String) {
+        let (_, text, origin) = settings.shown.iter().find(|(name, ..)| name == key).unwrap();
+        (text.clone(), origin.to_string())
+    }
+
+    #[test]
+    fn the_contract_example_settles() {
+        let (settings, _) = settled(include_str!("../../tests/data/contract.toml"), "lacre snapshots");
+        assert_eq!(settings.repository.as_ref().unwrap().to_string(), "s3://astro-backups/lacre");
+        assert!(
+            matches!(&settings.jobs[0].source, JobSource::Postgres(url) if url.expose() == "postgres://backup@db/astro")
+        );
+        assert_eq!(
+            (settings.retention.keep_daily, settings.retention.keep_last, settings.retention.min_verified),
+            (Some(30), None, 3)
+        );
+        assert_eq!(settings.hooks.after_restore[0].last().unwrap(), "api");
+        let Credential::Pair { access_key_id, .. } = &settings.credential["backup"] else { panic!() };
+        assert_eq!(*access_key_id, SecretSource::Env("LACRE_S3_KEY".into()));
+        assert_eq!(origin(&settings, "retention.keep_daily"), ("30".into(), "/etc/x.toml:17:1".into()));
+    }
+
+    #[test]
+    fn a_flag_outranks_the_file_and_the_file_outranks_the_default() {
+        let (settings, _) = settled("repository = '/file'\nhome = '/h'", "lacre snapshots --repo /flag");
+        assert_eq!(settings.repository.as_ref().unwrap().to_string(), "/flag");
+        assert_eq!(origin(&settings, "repository"), ("\"/flag\"".into(), "flag --repo".into()));
+        assert_eq!(origin(&settings, "home"), ("\"/h\"".into(), "/etc/x.toml:2:1".into()));
+        assert_eq!(origin(&settings, "retention.min_verified"), ("3".into(), "default".into()));
+        assert_eq!(Origin::Env("LACRE_REPO").to_string(), "environment LACRE_REPO");
+    }
+
+    #[test]
+    fn a_job_has_its_own_rules_and_flags_replace_them() {
+        let text = "[retention]\nkeep_last=9\n[[job]]\nname='a'\nstdin=true\n[[job]]\nname='b'\nfile='/x'\n[job.retention]\nkeep_daily=5\nmin_verified=1\n";
+        let (settings, cli) = settled(text, "lacre forget --keep-last 2");
+        assert!(settings.jobs[0].retention.is_none());
+        let rules = settings.jobs[1].retention.as_ref().unwrap();
+        assert_eq!((rules.keep_daily, rules.keep_last, rules.min_verified), (Some(5), None, 1));
+        let Command::Forget(args) = cli.command else { panic!() };
+        let typed = rules.overridden_by(&args.keep);
+        assert_eq!((typed.keep_daily, typed.keep_last, typed.min_verified), (None, Some(2), 1));
+        assert_eq!(rules.overridden_by(&crate::cli::KeepArgs::default()).keep_daily, Some(5));
+        assert!(settings.job(&"b".parse().unwrap()).is_some());
+    }
+}

@@ -1,0 +1,753 @@
+//! The documents themselves: one struct per command, its field list beside it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Document, Field};
+
+const fn field(name: &'static str, help: &'static str) -> Field {
+    Field { name, help }
+}
+
+/// What became of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotState {
+    /// It can be restored.
+    Live,
+    /// Dropped by `forget`, reclaimable, can be brought back.
+    Forgotten,
+    /// Its keys are destroyed.
+    Erased,
+    /// An erasure that covers it is not complete.
+    Pending,
+}
+
+impl SnapshotState {
+    /// Returns the word shown and used in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            SnapshotState::Live => "live",
+            SnapshotState::Forgotten => "forgotten",
+            SnapshotState::Erased => "erased",
+            SnapshotState::Pending => "pending",
+        }
+    }
+}
+
+/// A new repository.
+#[derive(Clone, Debug, Serialize)]
+pub struct InitResult {
+    /// Id of the repository, hexadecimal.
+    pub repository: String,
+    /// File with the identity that was made, or null when recipients were given.
+    pub identity_file: Option<String>,
+    /// File with the recovery kit, or null when it was printed or not wanted.
+    pub kit_file: Option<String>,
+    /// Seal cells that were written and read back.
+    pub cells: Vec<String>,
+}
+
+impl Document for InitResult {
+    const COMMAND: &'static str = "init";
+    const FIELDS: &'static [Field] = &[
+        field("repository", "Id of the repository, hexadecimal."),
+        field("identity_file", "File with the identity that was made, or null when recipients were given."),
+        field("kit_file", "File with the recovery kit, or null when it was printed or not wanted."),
+        field("cells", "Seal cells that were written and read back."),
+    ];
+}
+
+/// One committed snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackupResult {
+    /// Id of the snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Name of the job.
+    pub job: String,
+    /// Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot.
+    pub streams: Vec<BackupStream>,
+    /// Bytes the source gave.
+    pub bytes_read: u64,
+    /// Bytes of them that no earlier snapshot held, before compression.
+    pub bytes_new: u64,
+    /// Bytes written to the store, all objects counted.
+    pub bytes_stored: u64,
+    /// Chunks the snapshot consists of.
+    pub chunks: u64,
+    /// Chunks of them that were stored now.
+    pub chunks_new: u64,
+    /// Wall time, milliseconds.
+    pub duration_ms: u64,
+    /// Wall time until the source ended, milliseconds.
+    pub source_ms: u64,
+    /// Peak resident memory of lacre, bytes.
+    pub peak_memory_bytes: u64,
+    /// Findings: severity, what, object, advice.
+    pub findings: Vec<FindingEntry>,
+}
+
+impl Document for BackupResult {
+    const COMMAND: &'static str = "backup";
+    const FIELDS: &'static [Field] = &[
+        field("snapshot", "Id of the snapshot, hexadecimal."),
+        field("job", "Name of the job."),
+        field("streams", "Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot."),
+        field("bytes_read", "Bytes the source gave."),
+        field("bytes_new", "Bytes of them that no earlier snapshot held, before compression."),
+        field("bytes_stored", "Bytes written to the store, all objects counted."),
+        field("chunks", "Chunks the snapshot consists of."),
+        field("chunks_new", "Chunks of them that were stored now."),
+        field("duration_ms", "Wall time, milliseconds."),
+        field("source_ms", "Wall time until the source ended, milliseconds."),
+        field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
+        field("findings", "Findings: severity, what, object, advice."),
+    ];
+}
+
+/// All snapshots, newest last.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotsResult {
+    /// Snapshots: snapshot, job, time (RFC 3339, UTC), bytes, rows, state (live, forgotten, erased, pending), held.
+    pub snapshots: Vec<SnapshotEntry>,
+}
+
+impl Document for SnapshotsResult {
+    const COMMAND: &'static str = "snapshots";
+    const FIELDS: &'static [Field] = &[field(
+        "snapshots",
+        "Snapshots: snapshot, job, time (RFC 3339, UTC), bytes, rows, state (live, forgotten, erased, pending), held.",
+    )];
+}
+
+/// One snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShowResult {
+    /// Id of the snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Name of the job.
+    pub job: String,
+    /// When it was taken, RFC 3339, UTC.
+    pub time: String,
+    /// live, forgotten, erased or pending.
+    pub state: SnapshotState,
+    /// Whether a legal hold is on it.
+    pub held: bool,
+    /// Home that wrote it.
+    pub home: String,
+    /// Seal generation its key entry is sealed to.
+    pub generation: u32,
+    /// True when no identity opened it; the fields below are then null or empty.
+    pub sealed: bool,
+    /// Kind of the source.
+    pub source: Option<String>,
+    /// Source facts: versions, database, owner, encoding, settings, extensions.
+    pub facts: BTreeMap<String, String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Streams: name, kind, rows, bytes, blake3, row_digest.
+    pub streams: Vec<ShowStream>,
+    /// Findings of the backup.
+    pub findings: Vec<FindingEntry>,
+}
+
+impl Document for ShowResult {
+    const COMMAND: &'static str = "show";
+    const FIELDS: &'static [Field] = &[
+        field("snapshot", "Id of the snapshot, hexadecimal."),
+        field("job", "Name of the job."),
+        field("time", "When it was taken, RFC 3339, UTC."),
+        field("state", "live, forgotten, erased or pending."),
+        field("held", "Whether a legal hold is on it."),
+        field("home", "Home that wrote it."),
+        field("generation", "Seal generation its key entry is sealed to."),
+        field("sealed", "True when no identity opened it; the fields below are then null or empty."),
+        field("source", "Kind of the source."),
+        field("facts", "Source facts: versions, database, owner, encoding, settings, extensions."),
+        field("tags", "Labels."),
+        field("streams", "Streams: name, kind, rows, bytes, blake3, row_digest."),
+        field("findings", "Findings of the backup."),
+    ];
+}
+
+/// The streams of a snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct LsResult {
+    /// Id of the snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Streams: name, kind, rows, bytes.
+    pub streams: Vec<StreamEntry>,
+}
+
+impl Document for LsResult {
+    const COMMAND: &'static str = "ls";
+    const FIELDS: &'static [Field] =
+        &[field("snapshot", "Id of the snapshot, hexadecimal."), field("streams", "Streams: name, kind, rows, bytes.")];
+}
+
+/// A restored database.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoreResult {
+    /// Database that holds the data now.
+    pub database: String,
+    /// Name under which the old database was kept, with --swap.
+    pub kept_database: Option<String>,
+    /// Tables: name, rows, expected.
+    pub tables: Vec<RestoredTable>,
+    /// Whether rows and digests of every table are those of the snapshot.
+    pub verified: bool,
+    /// Wall time, milliseconds.
+    pub duration_ms: u64,
+    /// Findings: severity, what, object, advice.
+    pub findings: Vec<FindingEntry>,
+}
+
+impl Document for RestoreResult {
+    const COMMAND: &'static str = "restore --to";
+    const FIELDS: &'static [Field] = &[
+        field("database", "Database that holds the data now."),
+        field("kept_database", "Name under which the old database was kept, with --swap."),
+        field("tables", "Tables: name, rows, expected."),
+        field("verified", "Whether rows and digests of every table are those of the snapshot."),
+        field("duration_ms", "Wall time, milliseconds."),
+        field("findings", "Findings: severity, what, object, advice."),
+    ];
+}
+
+/// A restored archive or stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoreToBytesResult {
+    /// Bytes written.
+    pub bytes: u64,
+    /// BLAKE3 of them, as recorded when they were backed up and proved now.
+    pub blake3: String,
+}
+
+impl Document for RestoreToBytesResult {
+    const COMMAND: &'static str = "restore --to-file, --to-command";
+    const FIELDS: &'static [Field] = &[
+        field("bytes", "Bytes written."),
+        field("blake3", "BLAKE3 of them, as recorded when they were backed up and proved now."),
+    ];
+}
+
+/// An audit.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckResult {
+    /// Highest level that was proved, 1 to 4.
+    pub level: u8,
+    /// Packs that were looked at.
+    pub packs: u64,
+    /// Bytes read from the store.
+    pub bytes_read: u64,
+    /// Findings: severity (note, warning, damage), what, object, advice.
+    pub findings: Vec<CheckFinding>,
+    /// What this run could not or did not prove, and what would.
+    pub not_proved: Vec<String>,
+}
+
+impl Document for CheckResult {
+    const COMMAND: &'static str = "repo check";
+    const FIELDS: &'static [Field] = &[
+        field("level", "Highest level that was proved, 1 to 4."),
+        field("packs", "Packs that were looked at."),
+        field("bytes_read", "Bytes read from the store."),
+        field("findings", "Findings: severity (note, warning, damage), what, object, advice."),
+        field("not_proved", "What this run could not or did not prove, and what would."),
+    ];
+}
+
+/// Sizes and counts.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatsResult {
+    /// Live snapshots.
+    pub snapshots: u64,
+    /// Jobs that have a live snapshot.
+    pub jobs: u64,
+    /// Objects in the store.
+    pub objects: u64,
+    /// Packs in the store.
+    pub packs: u64,
+    /// Bytes of all objects.
+    pub bytes_stored: u64,
+    /// Bytes of packs.
+    pub bytes_packs: u64,
+    /// Bytes of everything else.
+    pub bytes_metadata: u64,
+    /// Bytes that live snapshots would have without deduplication and compression.
+    pub bytes_referenced: u64,
+    /// Chunks stored.
+    pub chunks: u64,
+    /// Time of the oldest live snapshot, RFC 3339, UTC.
+    pub oldest: Option<String>,
+    /// Time of the newest live snapshot, RFC 3339, UTC.
+    pub newest: Option<String>,
+}
+
+impl Document for StatsResult {
+    const COMMAND: &'static str = "repo stats";
+    const FIELDS: &'static [Field] = &[
+        field("snapshots", "Live snapshots."),
+        field("jobs", "Jobs that have a live snapshot."),
+        field("objects", "Objects in the store."),
+        field("packs", "Packs in the store."),
+        field("bytes_stored", "Bytes of all objects."),
+        field("bytes_packs", "Bytes of packs."),
+        field("bytes_metadata", "Bytes of everything else."),
+        field("bytes_referenced", "Bytes that live snapshots would have without deduplication and compression."),
+        field("chunks", "Chunks stored."),
+        field("oldest", "Time of the oldest live snapshot, RFC 3339, UTC."),
+        field("newest", "Time of the newest live snapshot, RFC 3339, UTC."),
+    ];
+}
+
+/// Rebuilt caches.
+#[derive(Clone, Debug, Serialize)]
+pub struct RebuildResult {
+    /// Objects listed.
+    pub objects: u64,
+    /// Packs whose contents are known again.
+    pub packs: u64,
+    /// Chunks whose place is known again.
+    pub chunks: u64,
+    /// Wall time, milliseconds.
+    pub duration_ms: u64,
+    /// Findings: severity, what, object, advice.
+    pub findings: Vec<FindingEntry>,
+}
+
+impl Document for RebuildResult {
+    const COMMAND: &'static str = "repo rebuild";
+    const FIELDS: &'static [Field] = &[
+        field("objects", "Objects listed."),
+        field("packs", "Packs whose contents are known again."),
+        field("chunks", "Chunks whose place is known again."),
+        field("duration_ms", "Wall time, milliseconds."),
+        field("findings", "Findings: severity, what, object, advice."),
+    ];
+}
+
+/// What the rules kept and forgot.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForgetResult {
+    /// Whether this was only the plan.
+    pub dry_run: bool,
+    /// Kept: snapshot, job, time, reasons.
+    pub kept: Vec<KeptEntry>,
+    /// Forgotten: snapshot, job, time.
+    pub forgotten: Vec<ForgottenEntry>,
+}
+
+impl Document for ForgetResult {
+    const COMMAND: &'static str = "forget";
+    const FIELDS: &'static [Field] = &[
+        field("dry_run", "Whether this was only the plan."),
+        field("kept", "Kept: snapshot, job, time, reasons."),
+        field("forgotten", "Forgotten: snapshot, job, time."),
+    ];
+}
+
+/// A snapshot brought back.
+#[derive(Clone, Debug, Serialize)]
+pub struct UndoResult {
+    /// Id of the snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Its state now.
+    pub state: SnapshotState,
+}
+
+impl Document for UndoResult {
+    const COMMAND: &'static str = "forget --undo";
+    const FIELDS: &'static [Field] =
+        &[field("snapshot", "Id of the snapshot, hexadecimal."), field("state", "Its state now.")];
+}
+
+/// A hold set or ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldResult {
+    /// Id of the snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Whether a legal hold is on it now.
+    pub held: bool,
+}
+
+impl Document for HoldResult {
+    const COMMAND: &'static str = "hold, release";
+    const FIELDS: &'static [Field] =
+        &[field("snapshot", "Id of the snapshot, hexadecimal."), field("held", "Whether a legal hold is on it now.")];
+}
+
+/// The holders of the seal.
+#[derive(Clone, Debug, Serialize)]
+pub struct SealStatusResult {
+    /// Current seal generation.
+    pub generation: u32,
+    /// Holders: kind (cell, kit), name, generation, verified, what.
+    pub holders: Vec<SealHolder>,
+    /// Holders that are proved to hold the current generation.
+    pub holders_verified: u32,
+    /// Whether enough holders are verified.
+    pub ok: bool,
+}
+
+impl Document for SealStatusResult {
+    const COMMAND: &'static str = "seal status, seal verify";
+    const FIELDS: &'static [Field] = &[
+        field("generation", "Current seal generation."),
+        field("holders", "Holders: kind (cell, kit), name, generation, verified, what."),
+        field("holders_verified", "Holders that are proved to hold the current generation."),
+        field("ok", "Whether enough holders are verified."),
+    ];
+}
+
+/// A printed kit.
+#[derive(Clone, Debug, Serialize)]
+pub struct KitResult {
+    /// Number of the kit.
+    pub kit: u32,
+    /// Seal generation on it.
+    pub generation: u32,
+    /// issued, verified or destroyed.
+    pub state: String,
+    /// File it was written to, or null.
+    pub kit_file: Option<String>,
+}
+
+impl Document for KitResult {
+    const COMMAND: &'static str = "kit issue, kit ack";
+    const FIELDS: &'static [Field] = &[
+        field("kit", "Number of the kit."),
+        field("generation", "Seal generation on it."),
+        field("state", "issued, verified or destroyed."),
+        field("kit_file", "File it was written to, or null."),
+    ];
+}
+
+/// Who may read and write.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyListResult {
+    /// Recipients: kind, recipient, added.
+    pub recipients: Vec<RecipientEntry>,
+    /// Homes: home, role, this_host.
+    pub homes: Vec<HomeEntry>,
+    /// Private keys this host holds, by kind.
+    pub held_here: Vec<String>,
+}
+
+impl Document for KeyListResult {
+    const COMMAND: &'static str = "key list";
+    const FIELDS: &'static [Field] = &[
+        field("recipients", "Recipients: kind, recipient, added."),
+        field("homes", "Homes: home, role, this_host."),
+        field("held_here", "Private keys this host holds, by kind."),
+    ];
+}
+
+/// The mistakes in the configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigCheckResult {
+    /// File that was checked, or null when there is none.
+    pub file: Option<String>,
+    /// Whether commands accept the file.
+    pub ok: bool,
+    /// Problems: severity (note, warning, error), line, column, what, fix.
+    pub problems: Vec<ConfigProblem>,
+}
+
+impl Document for ConfigCheckResult {
+    const COMMAND: &'static str = "config check";
+    const FIELDS: &'static [Field] = &[
+        field("file", "File that was checked, or null when there is none."),
+        field("ok", "Whether commands accept the file."),
+        field("problems", "Problems: severity (note, warning, error), line, column, what, fix."),
+    ];
+}
+
+/// The settled values.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigShowResult {
+    /// File that was read, or null when there is none.
+    pub file: Option<String>,
+    /// Settings: key, value as it would be written (passwords hidden), origin.
+    pub settings: Vec<ConfigSetting>,
+}
+
+impl Document for ConfigShowResult {
+    const COMMAND: &'static str = "config show";
+    const FIELDS: &'static [Field] = &[
+        field("file", "File that was read, or null when there is none."),
+        field("settings", "Settings: key, value as it would be written (passwords hidden), origin."),
+    ];
+}
+
+/// A converted .env file.
+#[derive(Clone, Debug, Serialize)]
+pub struct FromEnvResult {
+    /// Text of the lacre.toml.
+    pub toml: String,
+    /// What was not understood or not copied.
+    pub warnings: Vec<String>,
+}
+
+impl Document for FromEnvResult {
+    const COMMAND: &'static str = "config from-env";
+    const FIELDS: &'static [Field] =
+        &[field("toml", "Text of the lacre.toml."), field("warnings", "What was not understood or not copied.")];
+}
+
+/// The state of this host.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoctorResult {
+    /// Whether nothing should be changed.
+    pub ok: bool,
+    /// Checks: name, ok, value, advice.
+    pub checks: Vec<DoctorCheck>,
+}
+
+impl Document for DoctorResult {
+    const COMMAND: &'static str = "doctor";
+    const FIELDS: &'static [Field] =
+        &[field("ok", "Whether nothing should be changed."), field("checks", "Checks: name, ok, value, advice.")];
+}
+
+/// Written man pages.
+#[derive(Clone, Debug, Serialize)]
+pub struct ManResult {
+    /// Files that were written.
+    pub files: Vec<String>,
+}
+
+impl Document for ManResult {
+    const COMMAND: &'static str = "man";
+    const FIELDS: &'static [Field] = &[field("files", "Files that were written.")];
+}
+
+/// One stream of a backup.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackupStream {
+    /// Name.
+    pub name: String,
+    /// Kind: table, blobs, toc, framing, globals, lines, bytes.
+    pub kind: String,
+    /// Rows, where the stream has rows.
+    pub rows: Option<u64>,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Something a person should know.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingEntry {
+    /// note, warning or damage.
+    pub severity: String,
+    /// What was found.
+    pub what: String,
+    /// On what.
+    pub object: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// One line of the list of snapshots.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotEntry {
+    /// Id, hexadecimal.
+    pub snapshot: String,
+    /// Job.
+    pub job: String,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Bytes of all streams.
+    pub bytes: Option<u64>,
+    /// Rows of all streams.
+    pub rows: Option<u64>,
+    /// State.
+    pub state: SnapshotState,
+    /// Whether a legal hold is on it.
+    pub held: bool,
+}
+
+/// One stream as `ls` lists it.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamEntry {
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// Rows, where the stream has rows.
+    pub rows: Option<u64>,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One stream with its digests, shown only to who opened the snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShowStream {
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// Rows, where the stream has rows.
+    pub rows: Option<u64>,
+    /// Bytes.
+    pub bytes: u64,
+    /// BLAKE3, hexadecimal.
+    pub blake3: String,
+    /// Order-independent digest of its rows, hexadecimal.
+    pub row_digest: Option<String>,
+}
+
+/// One restored table.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoredTable {
+    /// Name.
+    pub name: String,
+    /// Rows in the database now.
+    pub rows: u64,
+    /// Rows in the snapshot.
+    pub expected: u64,
+}
+
+/// Something the audit found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckFinding {
+    /// note, warning or damage.
+    pub severity: String,
+    /// What was found.
+    pub what: String,
+    /// Object of the store, or snapshot.
+    pub object: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// A snapshot that stays, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeptEntry {
+    /// Id, hexadecimal.
+    pub snapshot: String,
+    /// Job.
+    pub job: String,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Rules that want it.
+    pub reasons: Vec<String>,
+}
+
+/// A snapshot that no rule wants.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForgottenEntry {
+    /// Id, hexadecimal.
+    pub snapshot: String,
+    /// Job.
+    pub job: String,
+    /// RFC 3339, UTC.
+    pub time: String,
+}
+
+/// A cell or kit.
+#[derive(Clone, Debug, Serialize)]
+pub struct SealHolder {
+    /// cell or kit.
+    pub kind: String,
+    /// Where the cell is, or the kit's number.
+    pub name: String,
+    /// Generation it holds, when known.
+    pub generation: Option<u32>,
+    /// Whether it is proved to hold the current generation.
+    pub verified: bool,
+    /// What was found.
+    pub what: String,
+}
+
+/// Someone who may read.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecipientEntry {
+    /// age, age-pq, passphrase or openpgp.
+    pub kind: String,
+    /// Public key or fingerprint.
+    pub recipient: String,
+    /// When it was added, RFC 3339, UTC.
+    pub added: Option<String>,
+}
+
+/// A machine that may write.
+#[derive(Clone, Debug, Serialize)]
+pub struct HomeEntry {
+    /// Id, hexadecimal.
+    pub home: String,
+    /// writer, maintenance or admin.
+    pub role: String,
+    /// Whether it is this machine.
+    pub this_host: bool,
+}
+
+/// A mistake in the configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigProblem {
+    /// note, warning or error.
+    pub severity: String,
+    /// Line from 1.
+    pub line: Option<u64>,
+    /// Column from 1, in characters.
+    pub column: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+    /// What to write or do instead.
+    pub fix: String,
+}
+
+/// A settled value.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigSetting {
+    /// Dotted name.
+    pub key: String,
+    /// Value as it would be written; passwords hidden.
+    pub value: String,
+    /// Flag, environment, file:line:column or default.
+    pub origin: String,
+}
+
+/// One thing the doctor looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoctorCheck {
+    /// Name.
+    pub name: String,
+    /// Whether it is fine.
+    pub ok: bool,
+    /// What was found.
+    pub value: String,
+    /// What to do when it is not.
+    pub advice: Option<String>,
+}
+
+/// Command and fields of every document, in the order of the reference.
+pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
+    fn entry<D: Document>() -> (&'static str, &'static [Field]) {
+        (D::COMMAND, D::FIELDS)
+    }
+    vec![
+        entry::<InitResult>(),
+        entry::<BackupResult>(),
+        entry::<SnapshotsResult>(),
+        entry::<ShowResult>(),
+        entry::<LsResult>(),
+        entry::<RestoreResult>(),
+        entry::<RestoreToBytesResult>(),
+        entry::<CheckResult>(),
+        entry::<StatsResult>(),
+        entry::<RebuildResult>(),
+        entry::<ForgetResult>(),
+        entry::<UndoResult>(),
+        entry::<HoldResult>(),
+        entry::<SealStatusResult>(),
+        entry::<KitResult>(),
+        entry::<KeyListResult>(),
+        entry::<ConfigCheckResult>(),
+        entry::<ConfigShowResult>(),
+        entry::<FromEnvResult>(),
+        entry::<DoctorResult>(),
+        entry::<ManResult>(),
+    ]
+}

@@ -1,0 +1,59 @@
+//! The JSON documents the commands print: names and fields are the contract of `docs/CLI.md`.
+//!
+//! In: plain values. Out: one versioned document per command. These structs exist for printing only; nothing inside Lacre is
+//! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
+
+mod documents;
+
+use serde::Serialize;
+
+pub use self::documents::{
+    BackupResult, BackupStream, CheckFinding, CheckResult, ConfigCheckResult, ConfigProblem, ConfigSetting,
+    ConfigShowResult, DoctorCheck, DoctorResult, FindingEntry, ForgetResult, ForgottenEntry, FromEnvResult, HoldResult,
+    HomeEntry, InitResult, KeptEntry, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RecipientEntry,
+    RestoreResult, RestoreToBytesResult, RestoredTable, SealHolder, SealStatusResult, ShowResult, ShowStream,
+    SnapshotEntry, SnapshotState, SnapshotsResult, StatsResult, StreamEntry, UndoResult,
+};
+
+/// The version of every JSON document; fields may be added without changing it.
+pub const SCHEMA: u32 = 1;
+
+/// One field of a document, for the reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds, with its unit.
+    pub help: &'static str,
+}
+
+/// A command's result.
+pub trait Document: Serialize {
+    /// The commands that print it, as they are typed.
+    const COMMAND: &'static str;
+    /// Its fields in order, without `schema`.
+    const FIELDS: &'static [Field];
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, D: Serialize> {
+    schema: u32,
+    #[serde(flatten)]
+    document: &'a D,
+}
+
+/// Turns a document into its text, with a line end.
+pub fn to_json(document: &impl Document) -> String {
+    let versioned = Versioned { schema: SCHEMA, document };
+    let mut text = serde_json::to_string_pretty(&versioned).expect("a document of texts and numbers is always JSON");
+    text.push('\n');
+    text
+}
+
+/// Command and fields of every document, for the reference.
+pub fn all() -> Vec<(&'static str, &'static [Field])> {
+    documents::all()
+}
+
+#[cfg(test)]
+mod tests;
