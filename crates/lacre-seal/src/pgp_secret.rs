@@ -27,6 +27,9 @@ use crate::pgp::{armor_blocks, chain, label_of};
 /// Certificates that one key file may hold.
 const KEYS_MAX: usize = 64;
 
+/// Decryptions that one message may cost: it can list many session keys that name nobody.
+const TRIES_MAX: usize = 1024;
+
 /// The day by whose rules messages are judged: 2026-01-01.
 const RULES_OF: Duration = Duration::from_secs(1_767_225_600);
 
@@ -203,6 +206,7 @@ impl DecryptionHelper for Opener<'_> {
         algorithm: Option<SymmetricAlgorithm>,
         try_session_key: &mut dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool,
     ) -> openpgp::Result<Option<Cert>> {
+        let mut tries = 0;
         for pkesk in pkesks {
             for pair in self.keys {
                 let handle = KeyHandle::from(pair.public().fingerprint());
@@ -210,6 +214,10 @@ impl DecryptionHelper for Opener<'_> {
                 if named.as_ref().is_some_and(|name| !name.aliases(&handle)) {
                     continue;
                 }
+                if tries == TRIES_MAX {
+                    return Err(openpgp::Error::MalformedMessage("too many session keys".to_owned()).into());
+                }
+                tries += 1;
                 // A message that names no recipient has to be tried; one that names this key is for us.
                 self.matched.set(self.matched.get() || named.is_some());
                 let opened = pkesk.decrypt(&mut pair.clone(), algorithm);

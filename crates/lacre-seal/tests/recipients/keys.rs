@@ -1,11 +1,18 @@
 //! Recipients and identities as text, records and files.
 
-use lacre_seal::BechError;
-use lacre_seal::identity::{AgeSecretKey, Identity, IdentityError, IdentityFile, LineProblem};
+use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
+
+use lacre_seal::identity::{
+    AgeSecretKey, Identity, IdentityError, IdentityFile, LineProblem, LockedIdentity, X25519Identity,
+};
+use lacre_seal::kit::{IdentitySheet, Kit, SealKit};
+use lacre_seal::outer::SealSeed;
 use lacre_seal::passphrase::{PassphraseError, new_passphrase_recipient, open_passphrase_identity};
-use lacre_seal::pq::PqKeyError;
+use lacre_seal::pq::{PqIdentity, PqKeyError};
 use lacre_seal::recipient::{Recipient, RecipientError, RecipientKind};
 use lacre_seal::wrap::{unwrap, wrap};
+use lacre_seal::{BechError, PgpIdentity};
 use secrecy::SecretString;
 
 use crate::{PAYLOAD, identities, noon};
@@ -190,4 +197,71 @@ fn a_secret_key_can_be_typed_in_lower_case() {
         assert_eq!(typed.recipient(), recipient);
         assert!(AgeSecretKey::parse(&secret.expose()[1..]).is_err());
     }
+}
+
+/// Answers whether a type implements a trait: an inherent method with a bound wins over the one of a trait without.
+struct Probe<T>(PhantomData<T>);
+
+trait Lacks {
+    fn is_debug(&self) -> bool {
+        false
+    }
+
+    fn is_display(&self) -> bool {
+        false
+    }
+
+    fn is_clone(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Lacks for Probe<T> {}
+
+impl<T: Debug> Probe<T> {
+    fn is_debug(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Display> Probe<T> {
+    fn is_display(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Clone> Probe<T> {
+    fn is_clone(&self) -> bool {
+        true
+    }
+}
+
+macro_rules! leaks {
+    ($($secret:ty),+) => {
+        [$({
+            let probe = Probe::<$secret>(PhantomData);
+            (stringify!($secret), probe.is_debug() || probe.is_display() || probe.is_clone())
+        }),+]
+    };
+}
+
+#[test]
+fn secrets_can_be_neither_shown_nor_copied() {
+    for (name, leaks) in leaks![
+        SealSeed,
+        AgeSecretKey,
+        Identity,
+        IdentityFile,
+        LockedIdentity,
+        PqIdentity,
+        X25519Identity,
+        PgpIdentity,
+        Kit,
+        SealKit,
+        IdentitySheet
+    ] {
+        assert!(!leaks, "{name}");
+    }
+    // The probe itself can tell.
+    assert!(leaks![String].iter().all(|(_, leaks)| *leaks));
 }
