@@ -1,5 +1,7 @@
 //! The byte cutter: FastCDC (version of 2020) with a fully keyed gear table.
 
+use std::sync::Arc;
+
 use fastcdc::v2020::{Normalization, cut_gear, select_masks};
 
 use super::{CutKeys, EndOfStream};
@@ -20,13 +22,13 @@ pub(super) const LONG_ROW_SIZES: Sizes = Sizes { min: 64 * 1024, target: 256 * 1
 
 /// Cuts a stream wherever its content says so; chunks have 16 to 256 KiB, the last one may be shorter.
 pub struct ByteCutter {
-    keys: CutKeys,
+    keys: Arc<CutKeys>,
 }
 
 impl ByteCutter {
     /// A cutter at the start of a stream.
     #[must_use]
-    pub fn new(keys: CutKeys) -> Self {
+    pub fn new(keys: Arc<CutKeys>) -> Self {
         Self { keys }
     }
 

@@ -20,6 +20,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use bytes::ByteCutter;
@@ -148,7 +150,8 @@ impl CutParameters {
 
 /// The secret tables of a stream's cutters.
 ///
-/// They are secret because borders are visible as padded sizes. The caller derives them from the job's stream secret.
+/// They are secret because borders are visible as padded sizes. The caller derives them from the job's stream secret and shares them
+/// between the job's streams.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct CutKeys {
     gear: Box<[u64; 256]>,
@@ -169,12 +172,6 @@ impl CutKeys {
     }
 }
 
-impl Clone for CutKeys {
-    fn clone(&self) -> Self {
-        Self { gear: self.gear.clone(), gear_ls: self.gear_ls.clone(), row: self.row }
-    }
-}
-
 /// The cutter of one stream.
 pub enum Cutter {
     /// Cuts at row ends.
@@ -186,7 +183,7 @@ pub enum Cutter {
 impl Cutter {
     /// A cutter at the start of a stream.
     #[must_use]
-    pub fn new(parameters: CutParameters, keys: CutKeys) -> Self {
+    pub fn new(parameters: CutParameters, keys: Arc<CutKeys>) -> Self {
         if parameters.version == ROWS_VERSION {
             Self::Rows(RowCutter::new(parameters, keys))
         } else {

@@ -1,5 +1,7 @@
 //! The row cutter: chunks end where rows end, and a keyed hash of the row decides which rows end one.
 
+use std::sync::Arc;
+
 use memchr::{memchr, memrchr};
 
 use super::bytes::{LONG_ROW_SIZES, gear_cut};
@@ -17,7 +19,7 @@ const LATE_FACTOR: u64 = 2;
 /// that would not fit any more, and pieces of long rows. A row longer than four times the target is a region of its own, cut by its
 /// bytes into pieces of at most [`super::CHUNK_BYTES_MAX`].
 pub struct RowCutter {
-    keys: CutKeys,
+    keys: Arc<CutKeys>,
     min: usize,
     target: usize,
     max: usize,
@@ -45,7 +47,7 @@ enum Row {
 impl RowCutter {
     /// A cutter at the start of a stream.
     #[must_use]
-    pub fn new(parameters: CutParameters, keys: CutKeys) -> Self {
+    pub fn new(parameters: CutParameters, keys: Arc<CutKeys>) -> Self {
         let target_bytes = u64::from(parameters.target_bytes());
         let target = usize::try_from(target_bytes).unwrap_or(usize::MAX);
         // Behind the minimum, one byte in `target - min` ends a chunk on average.
@@ -164,10 +166,14 @@ fn row_hash(key: &[u64; 4], row: &[u8]) -> u64 {
         lanes = absorb(key, lanes, block);
     }
     if !rest.is_empty() {
-        // The length is part of the hash, so filling up with zeros is unambiguous.
-        let mut block = [0; 32];
-        block[..rest.len()].copy_from_slice(rest);
-        lanes = absorb(key, lanes, &block);
+        // The length is part of the hash, so reading some bytes twice or filling up with zeros is unambiguous.
+        if let Some(block) = row.last_chunk::<32>() {
+            lanes = absorb(key, lanes, block);
+        } else {
+            let mut block = [0; 32];
+            block[..rest.len()].copy_from_slice(rest);
+            lanes = absorb(key, lanes, &block);
+        }
     }
     let (one, two) = lanes;
     let mixed = fold(one ^ key[1], two ^ key[0]);

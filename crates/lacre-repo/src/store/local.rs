@@ -194,12 +194,13 @@ impl LocalStore {
         exposed.extend(exposure_of("", &root));
         let mut directories = vec![(String::new(), 0_usize)];
         while let Some((path, depth)) = directories.pop() {
-            for name in self.names_in(&path)? {
+            let (directory, names) = self.names_in(&path)?;
+            for name in names {
                 if exposed.len() >= entries_max {
                     return Ok(exposed);
                 }
                 let full = join(&path, &name);
-                let Ok(Some(stat)) = self.stat(&full) else {
+                let Ok(Some(stat)) = stat_at(&directory, &name, &full) else {
                     continue;
                 };
                 let kind = FileType::from_raw_mode(stat.st_mode);
@@ -306,8 +307,8 @@ impl LocalStore {
     fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Entry) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut directories = vec![(prefix.to_owned(), 0_usize)];
         while let Some((path, depth)) = directories.pop() {
-            let names = match self.names_in(&path) {
-                Ok(names) => names,
+            let (directory, names) = match self.names_in(&path) {
+                Ok(opened) => opened,
                 Err(StoreError::NotFound { .. }) => continue,
                 Err(StoreError::Foreign { kind, name }) => {
                     visit(Entry::Foreign(Foreign { name, kind }))?;
@@ -324,7 +325,7 @@ impl LocalStore {
                     continue;
                 }
                 let full = join(&path, &name);
-                let entry = self.look_at(&full, depth);
+                let entry = look_at(&directory, &name, &full, depth);
                 if let Some(Entry::Directory) = entry {
                     directories.push((full, depth + 1));
                 }
@@ -336,31 +337,8 @@ impl LocalStore {
         Ok(())
     }
 
-    /// What one entry of a listing is; `None` if it vanished meanwhile.
-    fn look_at(&self, full: &str, depth: usize) -> Option<Entry> {
-        let foreign = |kind| Some(Entry::Foreign(Foreign { name: full.to_owned(), kind }));
-        if ObjectName::from_path(full).is_err() {
-            return foreign(ForeignKind::BadName);
-        }
-        let stat = match self.stat(full) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return None,
-            Err(_) => return foreign(ForeignKind::Unreadable),
-        };
-        match kind_of(&stat) {
-            None => Some(Entry::Object(ObjectMeta {
-                name: full.to_owned(),
-                bytes: u64::try_from(stat.st_size).unwrap_or(0),
-                modified: modified(&stat),
-            })),
-            Some(ForeignKind::Directory) if depth >= LIST_DEPTH_MAX => foreign(ForeignKind::TooDeep),
-            Some(ForeignKind::Directory) => Some(Entry::Directory),
-            Some(kind) => foreign(kind),
-        }
-    }
-
-    /// The names in a directory, unusual characters replaced, without the two every directory has.
-    fn names_in(&self, path: &str) -> Result<Vec<String>, StoreError> {
+    /// Opens a directory and reads its names, unusual characters replaced, without the two every directory has.
+    fn names_in(&self, path: &str) -> Result<(OwnedFd, Vec<String>), StoreError> {
         let fail = |errno| match errno {
             Errno::NOTDIR | Errno::LOOP => match self.stat(path) {
                 Ok(Some(stat)) => StoreError::Foreign {
@@ -383,7 +361,30 @@ impl LocalStore {
                 return Err(StoreError::TooLarge { name: path.to_owned(), size, limit });
             }
         }
-        Ok(names)
+        Ok((directory, names))
+    }
+}
+
+/// What one entry of a listing is; `None` if it vanished meanwhile.
+fn look_at(directory: &OwnedFd, leaf: &str, full: &str, depth: usize) -> Option<Entry> {
+    let foreign = |kind| Some(Entry::Foreign(Foreign { name: full.to_owned(), kind }));
+    if ObjectName::from_path(full).is_err() {
+        return foreign(ForeignKind::BadName);
+    }
+    let stat = match stat_at(directory, leaf, full) {
+        Ok(Some(stat)) => stat,
+        Ok(None) => return None,
+        Err(_) => return foreign(ForeignKind::Unreadable),
+    };
+    match kind_of(&stat) {
+        None => Some(Entry::Object(ObjectMeta {
+            name: full.to_owned(),
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: modified(&stat),
+        })),
+        Some(ForeignKind::Directory) if depth >= LIST_DEPTH_MAX => foreign(ForeignKind::TooDeep),
+        Some(ForeignKind::Directory) => Some(Entry::Directory),
+        Some(kind) => foreign(kind),
     }
 }
 
