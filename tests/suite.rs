@@ -5,5 +5,6 @@
 
 mod support;
 
+mod driver;
 mod fixtures;
 mod tidy;

@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod driver;
 pub mod error;
 pub mod exit;
 pub mod gpg;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    io::Read,
+    io::{BufRead, BufReader, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
@@ -39,6 +39,13 @@ pub struct Task<'a> {
     pub settings: &'a [(&'a str, &'a str)],
     /// Files it may open under their [`MemoryFile::path`].
     pub files: &'a [&'a MemoryFile],
+    /// Which lines of its standard error are kept; [`every_line`] for all.
+    pub keep: fn(&[u8]) -> bool,
+}
+
+/// Keeps whatever a program says.
+pub fn every_line(_line: &[u8]) -> bool {
+    true
 }
 
 /// A running program. Dropping it kills its whole group.
@@ -104,13 +111,13 @@ impl Running {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let files: Vec<&MemoryFile> = task.files.iter().copied().chain(passfile.as_ref()).collect();
         let mut child = spawn_with(&mut command, &files).map_err(failed)?;
-        let (stdout, stderr) = match (child.stdout.take(), child.stderr.take()) {
-            (Some(stdout), Some(stderr)) => (stdout, stderr),
-            _ => return Err(failed(std::io::Error::other("its output is not connected"))),
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(failed(std::io::Error::other("its output is not connected")));
         };
+        let keep = task.keep;
         let stderr = std::thread::Builder::new()
             .name("lacre-stderr".to_owned())
-            .spawn(move || Tail::read(stderr))
+            .spawn(move || Tail::read(stderr, keep))
             .map_err(failed)?;
         let state = Arc::new(State::default());
         let watcher = watch_over(child.id(), Arc::clone(&state), Arc::clone(watch)).map_err(failed)?;
@@ -231,30 +238,35 @@ struct Tail {
 }
 
 impl Tail {
-    fn read(mut from: impl Read) -> Self {
-        let half = limits::STDERR_BYTES_MAX / 2;
+    /// Reads to the end, keeping the lines that are wanted; a line longer than the buffer is judged by its beginning.
+    fn read(from: impl Read, keep: fn(&[u8]) -> bool) -> Self {
         let mut kept = Self::default();
-        let mut buffer = [0; 4096];
+        let mut from = BufReader::with_capacity(limits::STDERR_LINE_BYTES_MAX, from);
+        let mut line = Vec::new();
         loop {
-            let got = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(got) => got,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
-            for byte in buffer.iter().take(got) {
-                if kept.head.len() < half {
-                    kept.head.push(*byte);
-                    continue;
-                }
-                if kept.tail.len() == half {
-                    kept.tail.pop_front();
-                    kept.skipped += 1;
-                }
-                kept.tail.push_back(*byte);
+            line.clear();
+            let limit = u64::try_from(limits::STDERR_LINE_BYTES_MAX).unwrap_or(u64::MAX);
+            match (&mut from).take(limit).read_until(b'\n', &mut line) {
+                Ok(0) => return kept,
+                Ok(_) if keep(&line) => line.iter().for_each(|byte| kept.push(*byte)),
+                Ok(_) => {}
+                // The pipe broke: what was heard so far is all there is.
+                Err(_) => return kept,
             }
         }
-        kept
+    }
+
+    fn push(&mut self, byte: u8) {
+        let half = limits::STDERR_BYTES_MAX / 2;
+        if self.head.len() < half {
+            self.head.push(byte);
+            return;
+        }
+        if self.tail.len() == half {
+            self.tail.pop_front();
+            self.skipped += 1;
+        }
+        self.tail.push_back(byte);
     }
 
     fn text(&self) -> String {

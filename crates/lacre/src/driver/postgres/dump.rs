@@ -224,8 +224,14 @@ impl<S: DumpSink> Work<'_, S> {
             fixed.into_iter().chain([database.clone()]).chain(extra.map(str::to_owned)).collect::<Vec<_>>()
         };
         let run = |extra: Option<&str>| {
-            let task =
-                Task { program: &program, arguments: arguments(extra), target: self.target, settings: &[], files: &[] };
+            let task = Task {
+                program: &program,
+                arguments: arguments(extra),
+                target: self.target,
+                settings: &[],
+                files: &[],
+                keep: child::every_line,
+            };
             child::output(&task, self.watch, limits::GLOBALS_BYTES_MAX)
         };
         let refused =
@@ -276,7 +282,14 @@ impl<S: DumpSink> Work<'_, S> {
         // Money is written as lc_monetary says; pinning it to the recorded value lets a restore read it back, here or with stock tools.
         let monetary = facts.server_settings.get("lc_monetary").map_or("C", String::as_str);
         let settings = [("bytea_output", "hex"), ("xmlbinary", "base64"), ("lc_monetary", monetary)];
-        let task = Task { program: &program, arguments, target: self.target, settings: &settings, files: &[] };
+        let task = Task {
+            program: &program,
+            arguments,
+            target: self.target,
+            settings: &settings,
+            files: &[],
+            keep: child::every_line,
+        };
         let (running, mut stdout) = Running::start(&task, self.watch)?;
         let taken = self.take_apart(&mut stdout);
         // Only a dump that was read to its end may wait for the program; in every other case it is killed before its pipe is closed.

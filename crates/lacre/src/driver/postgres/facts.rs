@@ -282,7 +282,7 @@ impl DatabaseFacts {
         let mut put = |name: &str, value: &str| drop(map.insert(name.to_owned(), value.to_owned()));
         put("server.version", &self.server_version);
         put("server.version_num", &self.server_number.to_string());
-        put("server.in_recovery", flag(self.in_recovery));
+        put("server.in_recovery", &self.in_recovery.to_string());
         put("database.name", &self.name);
         put("database.owner", &self.owner);
         put("database.encoding", &self.encoding);
@@ -291,7 +291,7 @@ impl DatabaseFacts {
         put("database.locale_provider", &self.locale_provider);
         put("database.tablespace", &self.tablespace);
         put("database.connection_limit", &self.connection_limit.to_string());
-        put("database.is_template", flag(self.is_template));
+        put("database.is_template", &self.is_template.to_string());
         put("database.size_bytes", &self.size_bytes.to_string());
         put("database.settings", &json(&self.settings));
         put("database.labels", &json(&self.labels));
@@ -355,10 +355,6 @@ impl DatabaseFacts {
             size_bytes: u64::try_from(number("database.size_bytes", 0)).unwrap_or(0),
         })
     }
-}
-
-fn flag(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
 }
 
 fn json<T: Serialize>(value: &T) -> String {

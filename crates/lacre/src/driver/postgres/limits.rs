@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// Bytes of a child's standard error that are kept: the first half and the last half of this.
-pub const STDERR_BYTES_MAX: usize = 64 * 1024;
+pub const STDERR_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one line of a child's standard error that are judged together.
+pub const STDERR_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a password file, service file or certificate file that are read.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Hosts tried from one connection string.

@@ -4,14 +4,15 @@
 //! and on what; the server's DETAIL and CONTEXT never leave this file, because they quote rows.
 
 use std::{
+    future::poll_fn,
     io::{Cursor, Write},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::Context,
     time::Duration,
 };
 
-use futures_util::{Sink, SinkExt, StreamExt};
+use futures_core::Stream;
+use futures_sink::Sink;
 use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Config, CopyInSink, NoTls, SimpleQueryMessage, config};
@@ -186,7 +187,7 @@ impl Session {
         let mut stream = Box::pin(
             self.reactor.runtime.block_on(self.client.copy_out(sql)).map_err(|error| self.failed(doing, &error))?,
         );
-        while let Some(bytes) = self.reactor.runtime.block_on(stream.next()) {
+        while let Some(bytes) = self.reactor.runtime.block_on(poll_fn(|context| stream.as_mut().poll_next(context))) {
             let bytes = bytes.map_err(|error| self.failed(doing, &error))?;
             sink.write_all(&bytes).map_err(|source| Error::Io { doing: doing.to_owned(), source })?;
         }
@@ -469,7 +470,11 @@ impl CopyWriter<'_> {
             return Ok(());
         }
         let bytes = Cursor::new(std::mem::replace(&mut self.buffer, Vec::with_capacity(limits::COPY_BUFFER_BYTES)));
-        let sent = self.session.reactor.runtime.block_on(self.sink.send(bytes));
+        let mut sink = self.sink.as_mut();
+        let sent = self.session.reactor.runtime.block_on(async {
+            poll_fn(|context| sink.as_mut().poll_ready(context)).await?;
+            sink.as_mut().start_send(bytes)
+        });
         sent.map_err(|error| self.session.failed(&self.doing, &error))
     }
 
@@ -524,8 +529,7 @@ impl Write for CopyWriter<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         let runtime = Arc::clone(&self.session.reactor.runtime);
-        let flushed =
-            runtime.block_on(std::future::poll_fn(|context: &mut Context<'_>| self.sink.as_mut().poll_flush(context)));
+        let flushed = runtime.block_on(poll_fn(|context| self.sink.as_mut().poll_flush(context)));
         flushed.map_err(|error| std::io::Error::other(chain(&error)))
     }
 }

@@ -23,25 +23,41 @@ const HARMLESS: &[(&str, &str)] = &[
     ("schema \"public\" already exists", "every new database has it"),
 ];
 
+/// Says whether a line of a verbose `pg_restore` is a complaint or names the entry of one; statements and progress are neither.
+pub(super) fn is_one(line: &[u8]) -> bool {
+    line.strip_prefix(b"pg_restore: ").is_some_and(|text| {
+        [&b"from TOC entry "[..], b"error: ", b"warning: ", b"fatal: "].iter().any(|start| text.starts_with(start))
+    })
+}
+
 /// Reads all complaints.
 pub(super) fn read(stderr: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut object = None;
     for line in stderr.lines() {
-        let Some(text) = line.strip_prefix("pg_restore: ") else { continue };
+        let Some(text) = line.strip_prefix("pg_restore: ") else {
+            if line.starts_with('[') && line.ends_with(" bytes left out]") {
+                findings.push(Finding::warning(
+                    "pg_restore complained too much to list all of it",
+                    "pg_restore",
+                    "solve what is listed and restore again",
+                ));
+            }
+            continue;
+        };
         if let Some(entry) = text.strip_prefix("from TOC entry ") {
             object = Some(entry_name(entry));
         } else if let Some(error) = text.strip_prefix("error: ") {
             // Before the first entry it speaks of the session's settings.
             findings.push(complaint(error, object.clone().unwrap_or_else(|| "session".to_owned())));
-        } else if let Some(warning) = text.strip_prefix("warning: ") {
-            if !warning.starts_with("errors ignored on restore") {
-                findings.push(Finding::note(
-                    quote::one_line(warning),
-                    object.clone().unwrap_or_else(|| "pg_restore".to_owned()),
-                    "see pg_restore's manual page",
-                ));
-            }
+        } else if let Some(warning) = text.strip_prefix("warning: ")
+            && !warning.starts_with("errors ignored on restore")
+        {
+            findings.push(Finding::note(
+                quote::one_line(warning),
+                object.clone().unwrap_or_else(|| "pg_restore".to_owned()),
+                "see pg_restore's manual page",
+            ));
         }
     }
     findings
@@ -96,5 +112,8 @@ mod tests {
         assert_eq!((found[1].severity, found[1].object.as_str()), (Severity::Warning, "TABLE users app"));
         assert_eq!(found[1].what, "type \"mood\" does not exist");
         assert!(found[2].advice.contains("--globals"));
+        let kept: Vec<&str> = stderr.lines().filter(|line| is_one(line.as_bytes())).collect();
+        assert_eq!(read(&kept.join("\n")), found);
+        assert_eq!(kept.len(), 6);
     }
 }

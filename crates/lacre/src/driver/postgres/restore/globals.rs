@@ -60,7 +60,7 @@ pub(super) fn apply(session: &Session, source: &dyn SnapshotSource, findings: &F
                 findings.add(Finding::note("it exists on the server and is left as it is", shown, "nothing to do"));
             }
             Err(error @ Error::Statement { .. }) => {
-                findings.add(Finding::warning(error.to_string(), shown, "make it by hand"))
+                findings.add(Finding::warning(error.to_string(), shown, "make it by hand"));
             }
             Err(error) => return Err(error),
         }

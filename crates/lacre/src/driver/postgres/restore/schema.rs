@@ -75,8 +75,9 @@ impl<'a> Schema<'a> {
     }
 
     fn run(&self, sections: &[&str]) -> Result<()> {
+        // Only a verbose pg_restore names the entry an error belongs to.
         // An empty name makes pg_restore take PGDATABASE, so that no name is ever read as a connection string.
-        let mut arguments = vec!["--no-password".to_owned(), "--dbname=".to_owned()];
+        let mut arguments = vec!["--no-password".to_owned(), "--verbose".to_owned(), "--dbname=".to_owned()];
         arguments.extend(sections.iter().map(|section| (*section).to_owned()));
         let mut files = vec![&self.archive];
         if let Some(list) = &self.list {
@@ -90,6 +91,7 @@ impl<'a> Schema<'a> {
             target: &self.work.target,
             settings: &[("synchronous_commit", "off")],
             files: &files,
+            keep: complaints::is_one,
         };
         let (running, mut stdout) = Running::start(&task, self.work.watch)?;
         // It writes nothing with --dbname; reading to the end only waits for it.

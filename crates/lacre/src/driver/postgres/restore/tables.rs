@@ -202,7 +202,14 @@ fn run_section(
     let mut arguments = vec!["--file=-".to_owned(), format!("--use-list={}", list.path())];
     arguments.extend(sections.iter().map(|section| (*section).to_owned()));
     arguments.push(archive.path());
-    let task = Task { program: &program, arguments, target: &work.target, settings: &[], files: &[&archive, &list] };
+    let task = Task {
+        program: &program,
+        arguments,
+        target: &work.target,
+        settings: &[],
+        files: &[&archive, &list],
+        keep: child::every_line,
+    };
     let (script, _) = child::output(&task, work.watch, limits::TOC_BYTES_MAX)?;
     let script = String::from_utf8(script).map_err(|_| {
         Error::NotRestorable("its definitions are not UTF-8; restore into a database of its own".to_owned())
