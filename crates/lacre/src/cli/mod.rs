@@ -116,10 +116,10 @@ pub enum Command {
     Init(InitArgs),
     /// Take a snapshot of each job
     ///
-    /// Takes one snapshot per job. Without arguments every [[job]] of lacre.toml is taken, one after the other.
+    /// Without arguments every [[job]] of lacre.toml is taken, one after the other.
     ///
-    /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not empty, not under half of the
-    /// snapshot before. Otherwise exit 14 and nothing is committed. Retention never runs after a failed backup.
+    /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not
+    /// empty, not under half of the snapshot before. Otherwise exit 14 and nothing is committed.
     ///
     /// Examples:
     ///   lacre backup astro
@@ -156,9 +156,12 @@ pub enum Command {
     ///
     /// Brings a snapshot back. Everything read is verified: a stream whose hash is wrong is exit 4.
     ///
-    /// Into a database (--to): always a side database first, compared row by row with what was dumped. A target that is not empty is
-    /// refused unless --swap, which renames the verified side database into place and keeps the old one until you drop it.
-    /// To a file (--to-file), a program (--to-command) or stdout: the archive bit for bit as pg_dump wrote it, or the one raw stream.
+    /// Into a database (--to): always a side database first, compared row by row with what was dumped.
+    /// A target that is not empty is refused unless --swap, which renames the verified side database
+    /// into place and keeps the old one until you drop it.
+    ///
+    /// To a file (--to-file), a program (--to-command) or stdout: the archive bit for bit as pg_dump
+    /// wrote it, or the one raw stream.
     ///
     /// Examples:
     ///   lacre restore latest:astro --to postgres:///astro --create

@@ -79,15 +79,12 @@ fn write_problems(file: &ConfigFile, problems: &[Problem], out: &mut dyn Write) 
         }
         writeln!(out, ": {}: {}\n  {} {}\n", file.place_of(problem), problem.what, "fix:".cyan(), problem.fix)?;
     }
-    let count = |weight| problems.iter().filter(|problem| problem.weight == weight).count();
+    let count = |weight: Weight| {
+        let count = problems.iter().filter(|problem| problem.weight == weight).count();
+        format!("{count} {}{}", weight.name(), if count == 1 { "" } else { "s" })
+    };
     let name = file.path.as_ref().map_or_else(|| "no configuration file".to_owned(), |path| path.display().to_string());
-    writeln!(
-        out,
-        "{name}: {} errors, {} warnings, {} notes",
-        count(Weight::Error),
-        count(Weight::Warning),
-        count(Weight::Note)
-    )
+    writeln!(out, "{name}: {}, {}, {}", count(Weight::Error), count(Weight::Warning), count(Weight::Note))
 }
 
 fn show(invocation: &Invocation) -> Result<Exit, CliError> {

@@ -319,7 +319,9 @@ fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(Stri
     for table in &schema::TABLES {
         let sections: Vec<&Section> = file.document.of(table.name).collect();
         let present = sections.iter().map(|section| Some(*section));
-        let absent = (sections.is_empty() && table.shape == schema::Shape::Single && table.name != "job.retention")
+        let absent = (sections.is_empty()
+            && matches!(table.shape, schema::Shape::Root | schema::Shape::Single)
+            && table.name != "job.retention")
             .then_some(None);
         for section in present.chain(absent) {
             let title = section.map_or_else(|| table.name.to_owned(), Section::title);
@@ -417,6 +419,8 @@ mod tests {
         assert_eq!(origin(&settings, "repository"), ("\"/flag\"".into(), "flag --repo".into()));
         assert_eq!(origin(&settings, "home"), ("\"/h\"".into(), "/etc/x.toml:2:1".into()));
         assert_eq!(origin(&settings, "retention.min_verified"), ("3".into(), "default".into()));
+        let (without_file, _) = settled("", "lacre snapshots --repo /flag");
+        assert_eq!(origin(&without_file, "repository"), ("\"/flag\"".into(), "flag --repo".into()));
         assert_eq!(Origin::Env("LACRE_REPO").to_string(), "environment LACRE_REPO");
     }
 

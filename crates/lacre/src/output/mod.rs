@@ -4,15 +4,20 @@
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
 mod documents;
+mod entries;
 
 use serde::Serialize;
 
-pub use self::documents::{
-    BackupResult, BackupStream, CheckFinding, CheckResult, ConfigCheckResult, ConfigProblem, ConfigSetting,
-    ConfigShowResult, DoctorCheck, DoctorResult, FindingEntry, ForgetResult, ForgottenEntry, FromEnvResult, HoldResult,
-    HomeEntry, InitResult, KeptEntry, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RecipientEntry,
-    RestoreResult, RestoreToBytesResult, RestoredTable, SealHolder, SealStatusResult, ShowResult, ShowStream,
-    SnapshotEntry, SnapshotState, SnapshotsResult, StatsResult, StreamEntry, UndoResult,
+pub use self::{
+    documents::{
+        BackupResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult,
+        HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
+        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+    },
+    entries::{
+        BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
+        KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+    },
 };
 
 /// The version of every JSON document; fields may be added without changing it.
