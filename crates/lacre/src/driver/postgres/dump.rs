@@ -5,17 +5,18 @@
 //! and the parts are proved to make the same bytes again. On any failure the program's whole process group is killed first.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     error::Error as StdError,
     io::{Cursor, Read, Write},
     sync::Arc,
     time::Duration,
 };
 
-use lacre_dump::archive::{self, ArchiveReader, Event as Piece, Kind, Sniff, Toc};
+use lacre_dump::archive::{self, Sniff, Toc};
 
 use super::{
     child::{self, Running, Task},
+    demux,
     error::{Error, Result},
     facts::DatabaseFacts,
     limits,
@@ -51,6 +52,17 @@ pub struct StreamSpec {
     pub kind: StreamKind,
     /// The archive's number of the entry, for tables and large objects.
     pub dump_id: Option<i32>,
+    /// About how many bytes it will have, for tables the planner knows.
+    pub expected_bytes: Option<u64>,
+}
+
+/// What the driver counted in a stream, by the rules of what it holds: COPY's end marker is no row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rows {
+    /// Rows of a table; `None` for other streams.
+    pub count: Option<u64>,
+    /// Digest of the rows that does not depend on their order; `None` for other streams.
+    pub digest: Option<[u64; 4]>,
 }
 
 /// The receiving side's error, whatever it is.
@@ -69,7 +81,7 @@ pub trait DumpSink {
     ///
     /// # Errors
     /// The sink's own.
-    fn close(&mut self, stream: Self::Stream) -> std::result::Result<(), BoxError>;
+    fn close(&mut self, stream: Self::Stream, rows: Rows) -> std::result::Result<(), BoxError>;
 }
 
 /// What a dump is asked for beyond its target.
@@ -139,13 +151,13 @@ impl Source {
         sink: &mut S,
         watch: &Arc<dyn Watch>,
     ) -> Result<DumpReport> {
-        let (bytes, rows) = DatabaseFacts::estimate(&self.session)?;
-        watch.event(Event::Total { bytes, rows: Some(rows) });
+        let sizes = table_sizes(&self.session)?;
+        watch.event(Event::Total { bytes: sizes.values().sum(), rows: None });
         let target = self.session.target().clone();
         // The session has done its work; it must not sit idle beside a dump of hours.
         drop(self.session);
         watch.event(Event::Step("saving roles and tablespaces".to_owned()));
-        let mut work = Work { target: &target, tools: &self.tools, sink, watch, findings: &mut self.findings };
+        let mut work = Work { target: &target, tools: &self.tools, sink, watch, sizes, findings: &mut self.findings };
         work.globals(self.facts.server())?;
         let archive = work.archive(options, &self.facts)?;
         let mut facts = self.facts.to_map();
@@ -163,6 +175,25 @@ impl Source {
             findings: self.findings,
         })
     }
+}
+
+/// Bytes of each table with what it keeps out of line, as the planner last saw them: for progress and for choosing how finely to cut.
+/// Asking for true sizes would wait behind whoever locks a table.
+fn table_sizes(session: &Session) -> Result<HashMap<u32, u64>> {
+    let sql = format!(
+        "SELECT c.oid, (c.relpages::bigint + coalesce(t.relpages, 0)) * current_setting('block_size')::bigint \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid \
+         WHERE c.relkind = 'r' AND c.oid >= 16384 AND c.relpages > 0 ORDER BY 2 DESC LIMIT {}",
+        limits::TABLE_ESTIMATES_MAX
+    );
+    let rows = session.rows("estimating sizes", &sql)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| match row.as_slice() {
+            [Some(oid), Some(bytes)] => Some((oid.parse().ok()?, bytes.parse().ok()?)),
+            _ => None,
+        })
+        .collect())
 }
 
 /// One connection exports no snapshot, so a standby with the fault can be dumped; whoever uses several connections must not.
@@ -194,24 +225,26 @@ pub fn refuse_parallel_standby(facts: &DatabaseFacts, target: &Target) -> Result
 }
 
 /// What was in the archive.
-struct Archived {
-    bytes: u64,
-    blake3: [u8; 32],
-    tables: u64,
-    version: String,
-    form: &'static str,
+pub(super) struct Archived {
+    pub(super) bytes: u64,
+    pub(super) blake3: [u8; 32],
+    pub(super) tables: u64,
+    pub(super) version: String,
+    pub(super) form: &'static str,
 }
 
-struct Work<'a, S> {
+pub(super) struct Work<'a, S> {
     target: &'a Target,
     tools: &'a Toolset,
     sink: &'a mut S,
-    watch: &'a Arc<dyn Watch>,
+    pub(super) watch: &'a Arc<dyn Watch>,
+    /// Bytes of tables by their OID, as the planner knows them.
+    pub(super) sizes: HashMap<u32, u64>,
     findings: &'a mut Vec<Finding>,
 }
 
 impl<S: DumpSink> Work<'_, S> {
-    fn sink_failed(&self, source: BoxError) -> Error {
+    pub(super) fn sink_failed(&self, source: BoxError) -> Error {
         Error::Sink { target: self.target.to_string(), source }
     }
 
@@ -264,11 +297,11 @@ impl<S: DumpSink> Work<'_, S> {
         }
     }
 
-    fn store_whole(&mut self, name: &str, kind: StreamKind, bytes: &[u8]) -> Result<()> {
-        let spec = StreamSpec { name: name.to_owned(), kind, dump_id: None };
-        let mut stream = self.sink.open(spec).map_err(|error| self.sink_failed(error))?;
+    pub(super) fn store_whole(&mut self, name: &str, kind: StreamKind, bytes: &[u8]) -> Result<()> {
+        let spec = StreamSpec { name: name.to_owned(), kind, dump_id: None, expected_bytes: Some(count(bytes.len())) };
+        let mut stream = self.open(spec)?;
         stream.write_all(bytes).map_err(|error| self.sink_failed(error.into()))?;
-        self.sink.close(stream).map_err(|error| self.sink_failed(error))
+        self.close(stream, Rows::default())
     }
 
     /// Runs `pg_dump` and takes its archive apart.
@@ -338,7 +371,7 @@ impl<S: DumpSink> Work<'_, S> {
             return Err(Taken::Early { bytes, why: "it ends within its first bytes".to_owned() });
         }
         match archive::sniff(&head) {
-            Sniff::Supported { .. } => self.streams(Cursor::new(head).chain(stdout)),
+            Sniff::Supported { .. } => demux::streams(self, Cursor::new(head).chain(stdout)),
             Sniff::Unsupported(why) => {
                 self.findings.push(Finding::warning(
                     format!("the archive is stored whole and cannot be restored by table: {why}"),
@@ -356,8 +389,9 @@ impl<S: DumpSink> Work<'_, S> {
 
     /// Stores an archive of a kind we do not know, whole.
     fn opaque(&mut self, mut from: impl Read, version: &str) -> std::result::Result<Archived, Taken> {
-        let spec = StreamSpec { name: "archive".to_owned(), kind: StreamKind::Opaque, dump_id: None };
-        let mut stream = self.sink.open(spec).map_err(|error| self.sink_failed(error))?;
+        let spec =
+            StreamSpec { name: "archive".to_owned(), kind: StreamKind::Opaque, dump_id: None, expected_bytes: None };
+        let mut stream = self.open(spec)?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; limits::PIPE_BUFFER_BYTES];
         let mut bytes = 0;
@@ -375,7 +409,7 @@ impl<S: DumpSink> Work<'_, S> {
             bytes += count;
             self.watch.event(Event::Bytes(count));
         }
-        self.sink.close(stream).map_err(|error| self.sink_failed(error))?;
+        self.close(stream, Rows::default())?;
         Ok(Archived {
             bytes,
             blake3: *hasher.finalize().as_bytes(),
@@ -385,84 +419,17 @@ impl<S: DumpSink> Work<'_, S> {
         })
     }
 
-    /// Sends each part of an archive to its own stream.
-    fn streams(&mut self, from: impl Read) -> std::result::Result<Archived, Taken> {
-        let mut reader = ArchiveReader::new(from);
-        let mut framing = None;
-        let mut current: Option<S::Stream> = None;
-        let mut names = Names::default();
-        let mut tables = 0;
-        let mut version = String::new();
-        let mut bytes = 0;
-        loop {
-            let piece = reader.next_event().map_err(|error| self.archive_error(bytes, error))?;
-            match piece {
-                Some(Piece::Toc(toc)) => {
-                    version = toc.header().version.to_string();
-                    bytes += count(toc.raw().len());
-                    names.learn(toc);
-                    self.store_whole("toc", StreamKind::Toc, toc.raw())?;
-                    framing = Some(self.open(StreamSpec {
-                        name: "framing".to_owned(),
-                        kind: StreamKind::Framing,
-                        dump_id: None,
-                    })?);
-                }
-                Some(Piece::Begin { dump_id, kind }) => {
-                    let (name, kind) = match kind {
-                        Kind::TableData => (names.table(dump_id), StreamKind::Table),
-                        Kind::LargeObjects => (format!("blobs:{dump_id}"), StreamKind::LargeObjects),
-                    };
-                    tables += u64::from(kind == StreamKind::Table);
-                    self.watch.event(Event::Stream(name.clone()));
-                    current = Some(self.open(StreamSpec { name, kind, dump_id: Some(dump_id) })?);
-                }
-                Some(Piece::Bytes(piece)) => {
-                    let Some(stream) = current.as_mut() else { return Err(out_of_order(bytes)) };
-                    stream.write_all(piece).map_err(|error| self.sink_failed(error.into()))?;
-                    bytes += count(piece.len());
-                    self.watch.event(Event::Bytes(count(piece.len())));
-                }
-                Some(Piece::End(_)) => {
-                    let Some(stream) = current.take() else { return Err(out_of_order(bytes)) };
-                    self.sink.close(stream).map_err(|error| self.sink_failed(error))?;
-                }
-                Some(Piece::Framing(piece)) => {
-                    let Some(stream) = framing.as_mut() else { return Err(out_of_order(bytes)) };
-                    stream.write_all(piece).map_err(|error| self.sink_failed(error.into()))?;
-                }
-                Some(Piece::Finished(summary)) => {
-                    let Some(stream) = framing.take() else { return Err(out_of_order(bytes)) };
-                    self.sink.close(stream).map_err(|error| self.sink_failed(error))?;
-                    return Ok(Archived {
-                        bytes: summary.bytes,
-                        blake3: summary.blake3,
-                        tables,
-                        version,
-                        form: "streams",
-                    });
-                }
-                None => return Err(out_of_order(bytes)),
-            }
-        }
-    }
-
-    fn open(&mut self, spec: StreamSpec) -> Result<S::Stream> {
+    pub(super) fn open(&mut self, spec: StreamSpec) -> Result<S::Stream> {
         self.sink.open(spec).map_err(|error| self.sink_failed(error))
     }
 
-    fn archive_error(&self, bytes: u64, error: archive::Error) -> Taken {
-        match error {
-            archive::Error::Truncated { at, .. } => Taken::Early { bytes: at, why: error.to_string() },
-            archive::Error::MissingData { .. } => Taken::Early { bytes, why: error.to_string() },
-            archive::Error::Read(source) => Taken::Early { bytes, why: source.to_string() },
-            other => Taken::Garbage { bytes, why: other.to_string() },
-        }
+    pub(super) fn close(&mut self, stream: S::Stream, rows: Rows) -> Result<()> {
+        self.sink.close(stream, rows).map_err(|error| self.sink_failed(error))
     }
 }
 
 /// Why taking an archive apart stopped.
-enum Taken {
+pub(super) enum Taken {
     /// The input ended before the archive did; how the program ended says why.
     Early { bytes: u64, why: String },
     /// The bytes are no archive.
@@ -477,28 +444,8 @@ impl From<Error> for Taken {
     }
 }
 
-fn out_of_order(bytes: u64) -> Taken {
-    Taken::Garbage { bytes, why: "its parts come out of order".to_owned() }
-}
-
-fn count(bytes: usize) -> u64 {
+pub(super) fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-/// Gives each table a name that is unique within the dump.
-#[derive(Default)]
-struct Names {
-    tables: BTreeMap<i32, String>,
-}
-
-impl Names {
-    fn learn(&mut self, toc: &Toc) {
-        self.tables = table_names(toc);
-    }
-
-    fn table(&self, dump_id: i32) -> String {
-        self.tables.get(&dump_id).cloned().unwrap_or_else(|| format!("data:{dump_id}"))
-    }
 }
 
 /// Stream names of all tables: `schema.table`, with `#ID` appended where two would be alike (dots in names, bytes that are not UTF-8).

@@ -262,20 +262,6 @@ impl DatabaseFacts {
         Version::from_number(self.server_number)
     }
 
-    /// Bytes and rows of all tables, as the planner estimates them; for a progress bar and nothing else.
-    ///
-    /// # Errors
-    /// Those of the session.
-    pub fn estimate(session: &Session) -> Result<(u64, u64)> {
-        let sql = "SELECT coalesce(sum(relpages::bigint) * current_setting('block_size')::bigint, 0)::bigint, \
-                   coalesce(sum(CASE WHEN relkind <> 't' AND reltuples > 0 THEN reltuples ELSE 0 END), 0)::bigint \
-                   FROM pg_catalog.pg_class WHERE relkind IN ('r', 't') AND oid >= 16384";
-        let row = session.rows("estimating sizes", sql)?.into_iter().next().unwrap_or_default();
-        let number =
-            |index: usize| row.get(index).and_then(Option::as_deref).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Ok((number(0), number(1)))
-    }
-
     /// Flattens the facts into names and values for the snapshot's root.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let mut map = BTreeMap::new();

@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod conninfo;
+mod demux;
 pub mod dump;
 pub mod error;
 pub mod facts;

@@ -24,7 +24,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc};
 pub use plan::{Plan, SessionInfo, TargetState, plan};
 
 use super::{
-    dump::{BoxError, StreamKind},
+    dump::{BoxError, Rows, StreamKind},
     error::{Error, Result},
     facts::DatabaseFacts,
     limits,
@@ -44,8 +44,8 @@ pub struct StreamRef {
     pub dump_id: Option<i32>,
     /// Bytes.
     pub bytes: u64,
-    /// Rows that were saved, without COPY's end marker; `None` when not recorded.
-    pub rows: Option<u64>,
+    /// What was counted when it was saved.
+    pub rows: Rows,
 }
 
 /// Where a snapshot's streams come from. Read from several threads at once.

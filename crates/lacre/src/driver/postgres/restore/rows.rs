@@ -215,8 +215,12 @@ impl<W: Write> Write for Counted<'_, W> {
 fn one(work: &Work<'_>, session: &Session, load: &Load, encoding: &str, stop: &AtomicBool) -> Result<TableReport> {
     work.watch.event(Event::Stream(load.stream.name.clone()));
     let (rows, sent) = push(work, session, load, encoding, stop)?;
-    let expected = load.stream.rows.unwrap_or(sent.rows);
+    let expected = load.stream.rows.count.unwrap_or(sent.rows);
     let mut report = TableReport { name: load.stream.name.clone(), rows, expected, same: None };
+    if load.stream.rows.digest.is_some_and(|digest| digest != sent.digest.lanes()) {
+        report.same = Some(false);
+        return Ok(report);
+    }
     if !load.readable {
         // The server's own count of what it took is all that can be compared here.
         return Ok(report);
