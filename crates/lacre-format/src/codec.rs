@@ -1,7 +1,7 @@
 //! The two encodings: CBOR (RFC 8949) for what is small and self-describing, a bounded byte cursor with LEB128 variable
 //! length integers for what is large (nodes, footers, reach maps).
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, decode::Error as DecodeError};
 
 use crate::error::FormatError;
 
@@ -14,12 +14,37 @@ pub fn to_cbor<T: Encode<()>>(value: &T) -> Vec<u8> {
 /// Decodes exactly one CBOR value that fills `bytes`.
 ///
 /// # Errors
-/// [`FormatError::Malformed`] with the decoder's reason, [`FormatError::TrailingBytes`] when something follows the value.
+/// [`FormatError::Truncated`] when the bytes end before the value does, [`FormatError::Malformed`] with the decoder's reason,
+/// [`FormatError::TrailingBytes`] when something follows the value.
 pub fn from_cbor<'b, T: Decode<'b, ()>>(what: &'static str, bytes: &'b [u8]) -> Result<T, FormatError> {
-    let mut decoder = minicbor::Decoder::new(bytes);
-    let value = decoder.decode().map_err(|error| FormatError::malformed(what, error.to_string()))?;
+    let mut decoder = Decoder::new(bytes);
+    let value = decoder.decode().map_err(|error| refused(what, &error))?;
     let left = bytes.len().saturating_sub(decoder.position());
     if left == 0 { Ok(value) } else { Err(FormatError::TrailingBytes { what, bytes: left }) }
+}
+
+/// Names what a CBOR decoder did not like.
+pub(crate) fn refused(what: &'static str, error: &DecodeError) -> FormatError {
+    if error.is_end_of_input() {
+        FormatError::Truncated { what }
+    } else {
+        FormatError::malformed(what, error.to_string())
+    }
+}
+
+/// Decodes a list of at most `MAX` items, which grows with the input and never with a count that the input merely claims.
+pub(crate) fn list<'b, C, T: Decode<'b, C>, const MAX: usize>(
+    decoder: &mut Decoder<'b>,
+    context: &mut C,
+) -> Result<Vec<T>, DecodeError> {
+    let mut items = Vec::new();
+    for item in decoder.array_iter_with::<C, T>(context)? {
+        if items.len() >= MAX {
+            return Err(DecodeError::message(format!("a list of more than {MAX} items")));
+        }
+        items.push(item?);
+    }
+    Ok(items)
 }
 
 /// Reads fields off a byte slice and never past its end.

@@ -60,7 +60,8 @@ pub fn padme(length: u64) -> u64 {
     let significant = exponent.max(1).ilog2().saturating_add(1);
     let zero_bits = exponent.saturating_sub(significant);
     let mask = 1u64.checked_shl(zero_bits).unwrap_or(1).saturating_sub(1);
-    length.saturating_add(mask) & !mask
+    // Only within a part in 64 of 2^64 does the sum not fit; no object is that long.
+    length.checked_add(mask).map_or(length, |sum| sum & !mask)
 }
 
 /// Builds a frame body into `out` (cleared first).
@@ -82,11 +83,12 @@ pub fn encode_body(codec: Codec, raw_bytes: usize, payload: &[u8], out: &mut Vec
 }
 
 fn bounded(bytes: usize) -> Result<u32, FormatError> {
-    u32::try_from(bytes).ok().filter(|bytes| *bytes <= RAW_BYTES_MAX).ok_or(FormatError::TooLarge {
-        what: "frame",
-        found: u64::try_from(bytes).unwrap_or(u64::MAX),
-        allowed: u64::from(RAW_BYTES_MAX),
-    })
+    let bounded = u32::try_from(bytes).ok().filter(|bytes| *bytes <= RAW_BYTES_MAX);
+    bounded.ok_or_else(|| too_large(u64::try_from(bytes).unwrap_or(u64::MAX)))
+}
+
+fn too_large(found: u64) -> FormatError {
+    FormatError::TooLarge { what: "frame", found, allowed: u64::from(RAW_BYTES_MAX) }
 }
 
 /// A decoded frame body.
@@ -99,7 +101,7 @@ pub struct Body<'a> {
     pub payload: &'a [u8],
 }
 
-/// Reads a frame body and checks its bounds.
+/// Reads a frame body and checks its bounds; a content has one body, so the padding must be the zeros of its Padmé length.
 ///
 /// # Errors
 /// [`FormatError::Truncated`], [`FormatError::TooLarge`] or [`FormatError::Malformed`].
@@ -110,14 +112,17 @@ pub fn decode_body(body: &[u8]) -> Result<Body<'_>, FormatError> {
     let raw_bytes = u32::from_le_bytes([a, b, c, d]);
     let length = u32::from_le_bytes([e, f, g, h]);
     if raw_bytes > RAW_BYTES_MAX {
-        return Err(FormatError::TooLarge {
-            what: "frame",
-            found: u64::from(raw_bytes),
-            allowed: u64::from(RAW_BYTES_MAX),
-        });
+        return Err(too_large(u64::from(raw_bytes)));
+    }
+    if length > RAW_BYTES_MAX {
+        return Err(too_large(u64::from(length)));
     }
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    let payload = rest.get(..length).ok_or(FormatError::Truncated { what: "frame" })?;
+    let (payload, padding) = rest.split_at_checked(length).ok_or(FormatError::Truncated { what: "frame" })?;
+    let padded = padme(u64::try_from(BODY_HEAD_BYTES.saturating_add(length)).unwrap_or(u64::MAX));
+    if u64::try_from(body.len()).ok() != Some(padded) || padding.iter().any(|byte| *byte != 0) {
+        return Err(FormatError::malformed("frame", "its padding is not the zeros of its Padmé length"));
+    }
     if codec == Codec::Raw && usize::try_from(raw_bytes).ok() != Some(payload.len()) {
         return Err(FormatError::malformed("frame", "a raw payload of another length"));
     }

@@ -115,7 +115,7 @@ pub struct Label {
     #[n(3)]
     pub streams: u32,
     /// How each stream was cut, by pseudonym, so that the next run cuts alike even when all caches are lost.
-    #[n(4)]
+    #[cbor(n(4), decode_with = "codec::list::<_, _, STREAMS_MAX>")]
     pub cuts: Vec<StreamCut>,
     /// Operator's tags.
     #[n(5)]

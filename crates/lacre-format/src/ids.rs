@@ -165,7 +165,8 @@ pub struct GenerationId {
 }
 
 impl GenerationId {
-    /// Reads the spelling that [`core::fmt::Display`] writes: eight digits, a dash, sixteen hexadecimal digits.
+    /// Reads the spelling that [`core::fmt::Display`] writes: the number in at least eight digits, a dash, sixteen
+    /// hexadecimal digits.
     ///
     /// # Errors
     /// [`FormatError::BadId`] for anything else.
@@ -184,9 +185,10 @@ impl core::fmt::Display for GenerationId {
     }
 }
 
-/// Reads exactly eight decimal digits.
+/// Reads what `{:08}` writes: eight decimal digits, or more of them that do not begin with a zero.
 pub(crate) fn read_decimal(text: &str) -> Option<u32> {
-    if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    let canonical = text.len() == 8 || (text.len() > 8 && !text.starts_with('0'));
+    if canonical && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// The name of a job: what the operator calls one backed-up database, command or file.

@@ -62,7 +62,7 @@ pub struct KeyEntry {
     #[n(3)]
     pub key_commitment: Digest,
     /// The wraps.
-    #[n(4)]
+    #[cbor(n(4), decode_with = "codec::list::<_, _, WRAPS_MAX>")]
     pub wraps: Vec<InnerWrap>,
 }
 
@@ -95,7 +95,7 @@ pub struct Bundle {
     #[n(1)]
     pub generation: GenerationId,
     /// Signed [`KeyEntry`] objects, byte for byte as their writers made them.
-    #[n(2)]
+    #[cbor(n(2), decode_with = "codec::list::<_, _, BUNDLE_ENTRIES_MAX>")]
     pub entries: Vec<ByteVec>,
 }
 
@@ -110,7 +110,7 @@ pub struct BundleList {
     #[n(1)]
     pub bundle: Digest,
     /// Snapshot and BLAKE3 of its signed entry, in order.
-    #[n(2)]
+    #[cbor(n(2), decode_with = "codec::list::<_, _, BUNDLE_ENTRIES_MAX>")]
     pub entries: Vec<(SnapshotId, Digest)>,
 }
 
@@ -132,7 +132,7 @@ pub fn decode_bundle_object(bytes: &[u8]) -> Result<(GenerationId, &[u8]), Forma
     let what = Kind::Bundle.name();
     let body = object::strip_start(Kind::Bundle, bytes)?;
     let mut decoder = minicbor::Decoder::new(body);
-    let generation = decoder.decode().map_err(|error| FormatError::malformed(what, error.to_string()))?;
+    let generation = decoder.decode().map_err(|error| codec::refused(what, &error))?;
     let ciphertext = body.get(decoder.position()..).ok_or(FormatError::Truncated { what })?;
     Ok((generation, ciphertext))
 }

@@ -12,6 +12,7 @@
 
 pub mod codec;
 mod error;
+pub mod exercise;
 pub mod frame;
 pub mod header;
 pub mod ids;

@@ -3,6 +3,8 @@
 //! An entry is a capability (32 secret bytes that open one frame), the frame's birth name and its raw length. Births repeat the
 //! same few packs, so a node starts with a table of packs. This module carries capabilities and never uses one.
 
+use std::collections::BTreeSet;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     error::FormatError,
     frame::{LEVEL_MAX, RAW_BYTES_MAX},
     ids::PackId,
-    pack::{Birth, SLOTS_MAX},
+    pack::{Birth, SLOT_LAST},
 };
 
 /// A node is never cut before this many entries.
@@ -21,6 +23,9 @@ pub const NODE_ENTRIES_MAX: usize = 1024;
 pub const DICTIONARIES_MAX: u32 = 16;
 
 const WHAT: &str = "node";
+/// Longest entry: capability, and pack, slot, raw length and dictionary as variable length integers. Room for all of them is
+/// reserved at once, so that no copy of a capability stays behind in memory that was given back.
+const ENTRY_BYTES_MAX: usize = 32 + 2 + 3 + 4 + 1;
 
 /// The right to open one frame. It has no spelling for people, is never printed, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -77,7 +82,7 @@ impl Node {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut packs: Vec<PackId> = Vec::new();
-        let mut body = Vec::with_capacity(self.entries.len().saturating_mul(40));
+        let mut body = Vec::with_capacity(self.entries.len().saturating_mul(ENTRY_BYTES_MAX));
         let mut known: Option<(PackId, usize)> = None;
         for entry in &self.entries {
             let index = match known {
@@ -106,7 +111,7 @@ impl Node {
         out
     }
 
-    /// Reads a node's plaintext.
+    /// Reads a node's plaintext. A node has one encoding: packs stand in the table once each, in the order of their first use.
     ///
     /// # Errors
     /// Any [`FormatError`] of a damaged node.
@@ -123,25 +128,42 @@ impl Node {
         let most = u32::try_from(NODE_ENTRIES_MAX).unwrap_or(u32::MAX);
         let pack_count = cursor.bounded(most)?;
         let mut packs = Vec::new();
+        let mut distinct = BTreeSet::new();
         for _ in 0..pack_count {
-            packs.push(PackId::new(cursor.array()?));
+            let pack = PackId::new(cursor.array()?);
+            packs.push(pack);
+            if !distinct.insert(pack) {
+                return Err(FormatError::malformed(WHAT, "a pack stands in the table twice"));
+            }
         }
         let entry_count = cursor.bounded(most)?;
+        if entry_count == 0 {
+            return Err(FormatError::malformed(WHAT, "it has no entries"));
+        }
         let mut entries = Vec::with_capacity(usize::try_from(entry_count).unwrap_or_default().min(cursor.left() / 36));
+        let mut used = 0usize;
         for _ in 0..entry_count {
-            entries.push(entry(&mut cursor, &packs)?);
+            entries.push(entry(&mut cursor, &packs, &mut used)?);
         }
         cursor.finish()?;
+        if used != packs.len() {
+            return Err(FormatError::malformed(WHAT, "a pack in the table that no entry uses"));
+        }
         Ok(Self { level, entries })
     }
 }
 
-fn entry(cursor: &mut Cursor<'_>, packs: &[PackId]) -> Result<Entry, FormatError> {
+/// Reads one entry; `used` counts the packs of the table that the entries before it use.
+fn entry(cursor: &mut Cursor<'_>, packs: &[PackId], used: &mut usize) -> Result<Entry, FormatError> {
     let capability = Capability(cursor.array()?);
     let index = usize::try_from(cursor.varint()?).unwrap_or(usize::MAX);
     let pack =
         *packs.get(index).ok_or_else(|| FormatError::malformed(WHAT, "an entry names a pack beyond the table"))?;
-    let slot = cursor.bounded(SLOTS_MAX)?;
+    if index > *used {
+        return Err(FormatError::malformed(WHAT, "the table is not in the order of first use"));
+    }
+    *used = (*used).max(index.saturating_add(1));
+    let slot = cursor.bounded(SLOT_LAST)?;
     let raw_bytes = cursor.bounded(RAW_BYTES_MAX)?;
     let dictionary = cursor.bounded(DICTIONARIES_MAX)?;
     Ok(Entry { capability, birth: Birth { pack, slot }, raw_bytes, dictionary })

@@ -20,6 +20,8 @@ pub const PACK_BYTES_TARGET: usize = 16 * 1024 * 1024;
 pub const PACK_BYTES_MAX: u64 = 48 * 1024 * 1024;
 /// Most frames of one pack.
 pub const SLOTS_MAX: u32 = 1 << 20;
+/// The last slot there can be.
+pub(crate) const SLOT_LAST: u32 = SLOTS_MAX.saturating_sub(1);
 /// Largest footer, sealed.
 pub const FOOTER_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// Bytes after the footer.
@@ -115,7 +117,7 @@ fn frame_entry(cursor: &mut Cursor<'_>) -> Result<FrameEntry, FormatError> {
     let born = if flags & 0x80 == 0 {
         None
     } else {
-        Some(Birth { pack: PackId::new(cursor.array()?), slot: cursor.bounded(SLOTS_MAX)? })
+        Some(Birth { pack: PackId::new(cursor.array()?), slot: cursor.bounded(SLOT_LAST)? })
     };
     Ok(FrameEntry { offset, bytes, level, born })
 }

@@ -6,13 +6,17 @@ use crate::{
     codec::{Cursor, put_varint},
     error::FormatError,
     ids::PackId,
-    pack::{Birth, SLOTS_MAX},
+    pack::{Birth, SLOT_LAST, SLOTS_MAX},
 };
 
 /// Most packs of one reach map: 16 TiB of packs.
 pub const REACH_PACKS_MAX: u32 = 1 << 20;
 /// Largest reach object.
 pub const REACH_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Most memory of one decoded map, in words of 64 slots: 512 MiB. A run of a few bytes may stand for a million slots, so the
+/// length of the input does not bound what it unfolds to.
+pub const REACH_WORDS_MAX: usize = 1 << 26;
 
 const WHAT: &str = "reach map";
 
@@ -42,6 +46,30 @@ impl Bits {
         }
     }
 
+    /// Adds the slots from `start` up to and without `end`, a word at a time.
+    fn insert_run(&mut self, start: u32, end: u32) {
+        let (first, _) = Self::position(start);
+        let (last, _) = Self::position(end.saturating_sub(1));
+        if start >= end {
+            return;
+        }
+        if self.words.len() <= last {
+            self.words.resize(last.saturating_add(1), 0);
+        }
+        let from_start = u64::MAX.checked_shl(start & 63).unwrap_or_default();
+        let to_end = u64::MAX.checked_shr(63u32.saturating_sub(end.saturating_sub(1) & 63)).unwrap_or_default();
+        for (index, word) in self.words.iter_mut().enumerate().take(last.saturating_add(1)).skip(first) {
+            let mut mask = u64::MAX;
+            if index == first {
+                mask &= from_start;
+            }
+            if index == last {
+                mask &= to_end;
+            }
+            *word |= mask;
+        }
+    }
+
     fn contains(&self, slot: u32) -> bool {
         let (index, bit) = Self::position(slot);
         self.words.get(index).is_some_and(|word| word & bit != 0)
@@ -58,9 +86,9 @@ impl Bits {
 }
 
 impl Reach {
-    /// Adds a birth.
+    /// Adds a birth; a slot beyond the last that a pack can have is no birth and is left out.
     pub fn insert(&mut self, birth: Birth) {
-        if birth.slot <= SLOTS_MAX {
+        if birth.slot <= SLOT_LAST {
             self.packs.entry(birth.pack).or_default().insert(birth.slot);
         }
     }
@@ -118,13 +146,21 @@ impl Reach {
         }
         let mut packs = BTreeMap::new();
         let mut previous: Option<PackId> = None;
+        let mut words = 0usize;
         for _ in 0..cursor.bounded(REACH_PACKS_MAX)? {
             let pack = PackId::new(cursor.array()?);
             if previous.is_some_and(|previous| previous >= pack) {
                 return Err(FormatError::malformed(WHAT, "packs out of order"));
             }
             previous = Some(pack);
-            packs.insert(pack, bits(&mut cursor)?);
+            let bits = bits(&mut cursor)?;
+            words = words.saturating_add(bits.words.len());
+            if words > REACH_WORDS_MAX {
+                let (found, allowed) = (u64::try_from(words), u64::try_from(REACH_WORDS_MAX));
+                let (found, allowed) = (found.unwrap_or(u64::MAX), allowed.unwrap_or(u64::MAX));
+                return Err(FormatError::TooLarge { what: WHAT, found, allowed });
+            }
+            packs.insert(pack, bits);
         }
         cursor.finish()?;
         Ok(Self { packs })
@@ -150,16 +186,14 @@ fn bits(cursor: &mut Cursor<'_>) -> Result<Bits, FormatError> {
         return Err(FormatError::malformed(WHAT, "a pack without slots"));
     }
     for index in 0..count {
-        let gap = cursor.bounded(SLOTS_MAX)?;
+        let gap = cursor.bounded(SLOT_LAST)?;
         let length = cursor.bounded(SLOTS_MAX)?;
         let start = end.saturating_add(gap);
         end = start.saturating_add(length);
-        if length == 0 || (gap == 0 && index > 0) || end > SLOTS_MAX.saturating_add(1) {
+        if length == 0 || (gap == 0 && index > 0) || end > SLOTS_MAX {
             return Err(FormatError::malformed(WHAT, "an empty, touching or endless run"));
         }
-        for slot in start..end {
-            bits.insert(slot);
-        }
+        bits.insert_run(start, end);
     }
     Ok(bits)
 }

@@ -12,6 +12,8 @@ use minicbor::{
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
+    codec,
+    header::STREAMS_MAX,
     ids::{Digest, JobName, Millis, PackId, RepositoryId, SnapshotId},
     node::Capability,
     pack::Birth,
@@ -190,7 +192,7 @@ pub struct Root {
     #[n(5)]
     pub facts: BTreeMap<String, String>,
     /// The streams in the order they were written.
-    #[n(6)]
+    #[cbor(n(6), decode_with = "codec::list::<_, _, STREAMS_MAX>")]
     pub streams: Vec<Stream>,
     /// Opens footers, reach maps, segments and labels.
     #[n(7)]
