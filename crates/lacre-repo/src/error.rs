@@ -7,8 +7,8 @@ use lacre_format::{
     ids::{GenerationId, JobName, PackName, SnapshotId},
 };
 use lacre_seal::{
-    bundle::BundleError, entropy::EntropyError, frame::SealFrameError, key_entry::OpenEntryError, recipient::RecipientError,
-    root::OpenRootError, wrap::WrapError,
+    bundle::BundleError, entropy::EntropyError, frame::SealFrameError, key_entry::OpenEntryError,
+    recipient::RecipientError, root::OpenRootError, wrap::WrapError,
 };
 
 use crate::{files::FileError, squeeze::SqueezeError, store::StoreError};

@@ -18,12 +18,7 @@ use lacre_format::{
     codec,
     ids::{Digest, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
 };
-use lacre_seal::{
-    index_row::IndexKey,
-    secret::StreamSecret,
-    sign::SigningKey,
-    structure::StructureKey,
-};
+use lacre_seal::{index_row::IndexKey, secret::StreamSecret, sign::SigningKey, structure::StructureKey};
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -179,7 +174,8 @@ impl RepositoryHome {
     /// [`Error::KeyMissing`] when there are none.
     pub fn writer_keys(&self) -> Result<WriterKeys, Error> {
         let bytes = read_key(&self.writer(), "this host's writer key (writer.key)")?;
-        let file: WriterFile = codec::from_cbor("writer.key", &bytes).map_err(|error| Error::format("writer.key", error))?;
+        let file: WriterFile =
+            codec::from_cbor("writer.key", &bytes).map_err(|error| Error::format("writer.key", error))?;
         let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
         Ok(WriterKeys { signer, structure: StructureKey::from_bytes(&file.structure) })
     }
@@ -200,7 +196,8 @@ impl RepositoryHome {
     /// [`Error::KeyMissing`] when there is none.
     pub fn admin_key(&self) -> Result<Signer, Error> {
         let bytes = read_key(&self.admin(), "the admin key (admin.key)")?;
-        let file: AdminFile = codec::from_cbor("admin.key", &bytes).map_err(|error| Error::format("admin.key", error))?;
+        let file: AdminFile =
+            codec::from_cbor("admin.key", &bytes).map_err(|error| Error::format("admin.key", error))?;
         Ok(Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) })
     }
 

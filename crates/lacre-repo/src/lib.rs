@@ -1,7 +1,27 @@
-//! Placeholder.
+//! The vault: backup, restore, check and forget over a store and a catalog.
+//!
+//! In: streams of bytes from a driver, and a store nobody trusts. Out: sealed objects, verified plaintext, and findings. The
+//! crate never prints, reads the environment, spawns a program or knows a database product; its tokio runtime lives inside
+//! `store` alone, SQL inside `catalog` alone, and keys pass through it as opaque types of `lacre-seal`.
 
+pub mod catalog;
+pub mod cell;
 pub mod cut;
+mod error;
 pub mod files;
+mod frames;
+pub mod home;
+mod limits;
+pub mod monitor;
+pub mod op;
+mod pack;
+pub mod repository;
 pub mod retention;
 pub mod squeeze;
 pub mod store;
+mod tree;
+pub mod view;
+
+pub use error::{Error, Kind};
+pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};
+pub use repository::Repository;

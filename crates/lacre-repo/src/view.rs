@@ -141,7 +141,9 @@ impl View {
     /// Whether a snapshot counts: committed, not voided, not forgotten.
     #[must_use]
     pub fn is_live(&self, snapshot: SnapshotId) -> bool {
-        self.snapshots.contains_key(&snapshot) && !self.voided.contains(&snapshot) && !self.forgotten.contains(&snapshot)
+        self.snapshots.contains_key(&snapshot)
+            && !self.voided.contains(&snapshot)
+            && !self.forgotten.contains(&snapshot)
     }
 
     fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
@@ -164,7 +166,13 @@ impl View {
         Ok(())
     }
 
-    fn read_snapshot(&self, store: &Store, catalog: &Catalog, name: &ObjectName, snapshot: SnapshotId) -> Result<Known, Error> {
+    fn read_snapshot(
+        &self,
+        store: &Store,
+        catalog: &Catalog,
+        name: &ObjectName,
+        snapshot: SnapshotId,
+    ) -> Result<Known, Error> {
         let bytes = fetch(store, catalog, name, SNAPSHOT_BYTES_MAX)?;
         let object = SnapshotObject::decode(&bytes).map_err(|error| Error::format(name, error))?;
         let header = object.header().map_err(|error| Error::format(name, error))?;
@@ -226,7 +234,8 @@ impl View {
         }
         let signed = Signed::decode(Kind::LogEntry, &bytes).map_err(|error| Error::format(name, error))?;
         self.verify(Kind::LogEntry, name, &signed)?;
-        let entry: LogEntry = codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let entry: LogEntry =
+            codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
         let home = self.home(head.home).ok_or_else(|| Error::damaged(name, "its signer is in no policy"))?;
         let is_its_own = signed.home == head.home && entry.home == head.home && entry.seq == head.seq;
         if !is_its_own || entry.repository != self.repository {
@@ -276,8 +285,9 @@ impl View {
                 }
                 Event::Check(record) => {
                     let proved = record.snapshots.iter().filter(|_| record.level >= 4 && rules);
-                    let by_another = proved
-                        .filter(|snapshot| self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home));
+                    let by_another = proved.filter(|snapshot| {
+                        self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home)
+                    });
                     self.verified.extend(by_another.copied().collect::<Vec<_>>());
                     self.checks.push((entry.at, record));
                 }
@@ -288,7 +298,12 @@ impl View {
                 _ => {
                     let what = "an event that its signer's role does not allow";
                     let object = format!("log/{}/{:08}", entry.home, entry.seq);
-                    self.findings.push(Finding::new(Severity::Warning, what, object, "it is ignored; ask who holds that key"));
+                    self.findings.push(Finding::new(
+                        Severity::Warning,
+                        what,
+                        object,
+                        "it is ignored; ask who holds that key",
+                    ));
                 }
             }
         }
@@ -356,7 +371,10 @@ fn read_policy(
 
 fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
     if objects.len() > OBJECTS_MAX {
-        return Err(Error::damaged("listing", format!("{} objects of one kind, more than {OBJECTS_MAX}", objects.len())));
+        return Err(Error::damaged(
+            "listing",
+            format!("{} objects of one kind, more than {OBJECTS_MAX}", objects.len()),
+        ));
     }
     Ok(objects)
 }

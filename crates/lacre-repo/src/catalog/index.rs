@@ -33,8 +33,10 @@ impl IndexReader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
-            connection.execute_batch(&format!("PRAGMA cache_size = -{}; PRAGMA mmap_size = 0;", INDEX_CACHE_KIB / 2))?;
-            connection.query_row("SELECT count(*) FROM (SELECT 1 FROM frame LIMIT 1)", [], |row| row.get::<_, i64>(0))?;
+            connection
+                .execute_batch(&format!("PRAGMA cache_size = -{}; PRAGMA mmap_size = 0;", INDEX_CACHE_KIB / 2))?;
+            connection
+                .query_row("SELECT count(*) FROM (SELECT 1 FROM frame LIMIT 1)", [], |row| row.get::<_, i64>(0))?;
             Ok(connection)
         };
         let connection = open().map_err(|error| cache(path, &error))?;

@@ -74,14 +74,16 @@ impl Catalog {
         let catalog = Self { connection, path: path.to_path_buf() };
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 60000; PRAGMA cache_size = -4096;";
         catalog.run(|connection| connection.execute_batch(pragmas))?;
-        let version: i64 = catalog.run(|connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
+        let version: i64 =
+            catalog.run(|connection| connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
         if version == 0 {
             let create = format!("BEGIN IMMEDIATE; {CREATE} PRAGMA user_version = {VERSION}; COMMIT;");
             catalog.run(|connection| connection.execute_batch(&create))?;
         } else if version != VERSION {
             return Err(Error::Cache { path: path.to_path_buf(), reason: format!("version {version}") });
         }
-        catalog.run(|connection| connection.query_row("SELECT count(*) FROM segment", [], |row| row.get::<_, i64>(0)))?;
+        catalog
+            .run(|connection| connection.query_row("SELECT count(*) FROM segment", [], |row| row.get::<_, i64>(0)))?;
         Ok(catalog)
     }
 

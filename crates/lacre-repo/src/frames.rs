@@ -1,0 +1,202 @@
+//! Reading frames: births in, plaintexts out, by coalesced ranges of packs.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use lacre_format::{
+    frame::Codec,
+    ids::{PackId, PackName},
+    name::{Named, ObjectName},
+    node::Entry,
+    pack::{Birth, Footer, FrameEntry},
+};
+use lacre_seal::frame::open_frame;
+
+use crate::{
+    catalog::KnownPack,
+    error::Error,
+    limits::{FOOTERS_KEPT, GAP_BYTES_MAX, STRETCH_BYTES_MAX},
+    repository::Repository,
+    squeeze::Unsqueezer,
+};
+
+/// A pack with its footer decoded.
+struct Located {
+    name: PackName,
+    frames: Vec<FrameEntry>,
+}
+
+/// Finds and reads frames; shared between threads.
+pub(crate) struct Frames<'r> {
+    repository: &'r Repository,
+    packs: Mutex<(HashMap<PackId, (u64, Arc<Vec<Located>>)>, u64)>,
+}
+
+/// One frame to read: which of the wanted entries, and where it lies.
+struct Want {
+    index: usize,
+    offset: u64,
+    bytes: u64,
+}
+
+impl<'r> Frames<'r> {
+    pub(crate) fn new(repository: &'r Repository) -> Self {
+        Self { repository, packs: Mutex::new((HashMap::new(), 0)) }
+    }
+
+    /// The packs that claim a birth name, decoded, through a small cache.
+    fn packs(&self, id: PackId) -> Result<Arc<Vec<Located>>, Error> {
+        let poisoned = |_| Error::Bug { why: "a thread panicked while it read footers".to_owned() };
+        let mut guard = self.packs.lock().map_err(poisoned)?;
+        let (known, tick) = &mut *guard;
+        *tick += 1;
+        if let Some((used, found)) = known.get_mut(&id) {
+            *used = *tick;
+            return Ok(Arc::clone(found));
+        }
+        let decode = |pack: KnownPack| {
+            let footer = Footer::decode(&pack.footer).map_err(|error| Error::format(pack.name, error))?;
+            Ok(Located { name: pack.name, frames: footer.frames })
+        };
+        let found =
+            self.repository.catalog()?.packs_by_id(id)?.into_iter().map(decode).collect::<Result<Vec<_>, Error>>()?;
+        if found.is_empty() {
+            return Err(Error::PackMissing { pack: id.to_string(), frames: 1 });
+        }
+        if known.len() >= FOOTERS_KEPT
+            && let Some(oldest) = known.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
+        {
+            known.remove(&oldest);
+        }
+        let found = Arc::new(found);
+        known.insert(id, (*tick, Arc::clone(&found)));
+        Ok(found)
+    }
+
+    /// Whether a birth is known to lie somewhere.
+    pub(crate) fn locate(&self, birth: Birth) -> Result<(), Error> {
+        let packs = self.packs(birth.pack)?;
+        let slot = usize::try_from(birth.slot).unwrap_or(usize::MAX);
+        if packs.iter().any(|pack| pack.frames.len() > slot) {
+            Ok(())
+        } else {
+            Err(Error::damaged(format!("pack {}", birth.pack), format!("it has no frame {slot}")))
+        }
+    }
+
+    /// Reads the sealed frames of some entries, in their order.
+    pub(crate) fn read(&self, entries: &[Entry]) -> Result<Vec<Bytes>, Error> {
+        let mut by_pack: HashMap<PackName, Vec<Want>> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let packs = self.packs(entry.birth.pack)?;
+            let (name, frame) = frame_of(packs.first(), entry.birth)?;
+            let want = Want { index, offset: u64::from(frame.offset), bytes: u64::from(frame.bytes) };
+            by_pack.entry(name).or_default().push(want);
+        }
+        let mut out = vec![Bytes::new(); entries.len()];
+        for (name, mut wants) in by_pack {
+            wants.sort_by_key(|want| want.offset);
+            self.read_pack(name, &wants, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    fn read_pack(&self, name: PackName, wants: &[Want], out: &mut [Bytes]) -> Result<(), Error> {
+        let object = ObjectName::of(&Named::Pack(name));
+        let mut rest = wants;
+        while let Some(first) = rest.first() {
+            let start = first.offset;
+            let mut end = start + first.bytes;
+            let mut count = 1;
+            for want in &rest[1..] {
+                let next = want.offset + want.bytes;
+                if want.offset > end + GAP_BYTES_MAX || next - start > STRETCH_BYTES_MAX {
+                    break;
+                }
+                end = end.max(next);
+                count += 1;
+            }
+            let stretch = self.repository.store().get_range(&object, start..end)?;
+            let (now, later) = rest.split_at(count);
+            for want in now {
+                let from = usize::try_from(want.offset - start).unwrap_or(usize::MAX);
+                let to = from.saturating_add(usize::try_from(want.bytes).unwrap_or(usize::MAX));
+                if to > stretch.len() {
+                    return Err(Error::damaged(&object, "it is shorter than its footer says"));
+                }
+                out[want.index] = stretch.slice(from..to);
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Opens a sealed frame; if it does not authenticate, every other pack that claims its birth is tried.
+    pub(crate) fn open(
+        &self,
+        opener: &mut Opener,
+        entry: &Entry,
+        level: u8,
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let first = opener.open(entry, level, sealed, out);
+        let Err(error) = first else { return Ok(()) };
+        for pack in self.packs(entry.birth.pack)?.iter().skip(1) {
+            let (name, frame) = frame_of(Some(pack), entry.birth)?;
+            let range = u64::from(frame.offset)..u64::from(frame.offset) + u64::from(frame.bytes);
+            let bytes = self.repository.store().get_range(&ObjectName::of(&Named::Pack(name)), range)?;
+            if opener.open(entry, level, &bytes, out).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(error)
+    }
+}
+
+fn frame_of(pack: Option<&Located>, birth: Birth) -> Result<(PackName, FrameEntry), Error> {
+    let pack = pack.ok_or_else(|| Error::PackMissing { pack: birth.pack.to_string(), frames: 1 })?;
+    let slot = usize::try_from(birth.slot).unwrap_or(usize::MAX);
+    let frame = pack.frames.get(slot);
+    frame.map(|frame| (pack.name, *frame)).ok_or_else(|| {
+        Error::damaged(ObjectName::of(&Named::Pack(pack.name)), format!("it has no frame {}", birth.slot))
+    })
+}
+
+/// One thread's decompressor and scratch space.
+pub(crate) struct Opener {
+    unsqueezer: Unsqueezer,
+    sealed: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Opener {
+    pub(crate) fn new() -> Result<Self, Error> {
+        Ok(Self { unsqueezer: Unsqueezer::new()?, sealed: Vec::new(), raw: Vec::new() })
+    }
+
+    /// Appends the plaintext of a frame to `out`.
+    fn open(&mut self, entry: &Entry, level: u8, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let place = || format!("frame {} of pack {}", entry.birth.slot, entry.birth.pack);
+        self.sealed.clear();
+        self.sealed.extend_from_slice(sealed);
+        let body = open_frame(&entry.capability, level, &mut self.sealed)
+            .map_err(|error| Error::damaged(place(), error.to_string()))?;
+        if body.raw_bytes != entry.raw_bytes {
+            return Err(Error::damaged(place(), "it has another length than its parent says"));
+        }
+        if body.codec == Codec::Raw {
+            out.extend_from_slice(body.payload);
+            return Ok(());
+        }
+        let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or(usize::MAX);
+        self.unsqueezer
+            .unsqueeze(body.codec, body.payload, raw_bytes, &mut self.raw)
+            .map_err(|error| Error::damaged(place(), error.to_string()))?;
+        out.extend_from_slice(&self.raw);
+        Ok(())
+    }
+}

@@ -1,0 +1,370 @@
+//! The commit of a backup: index delta, reach, anchor, snapshot, and what follows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use lacre_format::{
+    codec,
+    frame::padme,
+    header::{Header, Label, SnapshotObject, StreamCut},
+    ids::{Digest, GenerationId, Millis, SnapshotId, Token},
+    keyring::KeyEnvelope,
+    name::{Named, ObjectName},
+    object::Kind,
+    reach::Reach,
+    root::{Root, Stream, StreamKind},
+    segment::{SEGMENT_PACKS_MAX, Segment, SegmentPack},
+    session::Outcome,
+};
+use lacre_seal::{
+    entropy, key_entry, outer::SealPublic, recipient::Recipient, root::seal_root, secret::SnapshotKey,
+    structure::Structure,
+};
+use minicbor::bytes::ByteVec;
+
+use crate::{
+    catalog::KnownPack,
+    error::Error,
+    limits::{ANCHOR_ATTEMPTS_MAX, SHRINK_DIVISOR},
+    monitor::{Finding, Progress, Severity},
+    op::backup::{Backup, pipeline::Produced, put_end, stream::StreamSummary},
+    pack::salted_object,
+    view::View,
+};
+
+/// What the driver knows of its source when it has ended well.
+#[derive(Clone, Debug, Default)]
+pub struct SourceFacts {
+    /// The driver: `postgres`, `command`, `file`, `stdin`.
+    pub kind: String,
+    /// Facts by name.
+    pub facts: BTreeMap<String, String>,
+    /// What the driver found.
+    pub findings: Vec<Finding>,
+    /// How long the source itself took, in milliseconds.
+    pub source_ms: u64,
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct BackupReport {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The streams in order.
+    pub streams: Vec<StreamSummary>,
+    /// Plaintext bytes read.
+    pub bytes_read: u64,
+    /// Plaintext bytes of new chunks.
+    pub bytes_new: u64,
+    /// Bytes added to the store, everything counted.
+    pub bytes_stored: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// New chunks.
+    pub chunks_new: u64,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: u64,
+    /// How long the source took, in milliseconds.
+    pub source_ms: u64,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// A key entry that lies under the tip policy.
+struct Anchor {
+    policy: u32,
+    generation: GenerationId,
+    token: Token,
+    entry: Digest,
+}
+
+impl Backup<'_> {
+    /// Commits the snapshot. Call it only when every source has ended well (law L1).
+    ///
+    /// # Errors
+    /// The first error of the pipeline; [`Error::Refused`] for an empty or much smaller source; [`Error::Overtaken`] when the
+    /// session was voided meanwhile.
+    pub fn commit(mut self, source: SourceFacts) -> Result<BackupReport, Error> {
+        let stopped = || Error::Bug { why: "the pipeline has ended".to_owned() };
+        let produced = self.pipeline.take().ok_or_else(stopped).and_then(super::pipeline::Pipeline::finish);
+        let committed = produced.and_then(|produced| self.commit_produced(produced, source));
+        if committed.is_err() {
+            // The session ends without a snapshot; an error of that end is less telling than the one at hand.
+            drop(self.repository.home().destroy_indexes(&self.job, self.base));
+            drop(put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned));
+        }
+        committed
+    }
+
+    fn commit_produced(&mut self, produced: Produced, source: SourceFacts) -> Result<BackupReport, Error> {
+        let Produced { streams, reach, packs, chunks, chunks_new, bytes_new, index } = produced;
+        let bytes: u64 = streams.iter().map(|stream| stream.bytes).sum();
+        self.guard(bytes)?;
+        self.monitor.progress(Progress::Phase("committing".to_owned()));
+        index.finish()?;
+        let (segments, segment_bytes) = self.put_segments(&packs)?;
+        let reach_object = self.put_reach(&reach)?;
+        self.resolve(&reach)?;
+        let stored = packs.iter().map(|pack| pack.bytes).sum::<u64>() + segment_bytes + reach_object.1;
+        let label = self.label(&streams, stored);
+        let key = SnapshotKey::generate(self.snapshot)?;
+        let root = self.root(&source, streams)?;
+        let root = seal_root(&key, &root);
+        let anchor = self.anchor(&key)?;
+        let header = self.header(&key, &root, segments, reach_object.0, &anchor, &label)?;
+        let object = self.put_snapshot(&header, root)?;
+        self.after_commit(&packs)?;
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.extend(source.findings);
+        let finished = self.finished.lock().map(|mut finished| std::mem::take(&mut *finished)).unwrap_or_default();
+        let duration = self.repository.clock().now().duration_since(self.started);
+        Ok(BackupReport {
+            snapshot: self.snapshot,
+            streams: finished,
+            bytes_read: bytes,
+            bytes_new,
+            bytes_stored: stored + object,
+            chunks,
+            chunks_new,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or_default(),
+            source_ms: source.source_ms,
+            findings,
+        })
+    }
+
+    /// Law L1: a source that gave nothing, or less than half of last time, is a failure unless allowed.
+    fn guard(&self, bytes: u64) -> Result<(), Error> {
+        if bytes == 0 && !self.options.allow_empty {
+            let why = "the source gave no data at all; --allow-empty accepts that".to_owned();
+            return Err(Error::Refused { why });
+        }
+        let before = self.previous.as_ref().map_or(0, |label| label.bytes);
+        if padme(bytes) < before / SHRINK_DIVISOR && !self.options.allow_shrink {
+            let why = format!(
+                "the source gave {bytes} bytes, under half of the {before} of the last snapshot; --allow-shrink accepts that"
+            );
+            return Err(Error::Refused { why });
+        }
+        Ok(())
+    }
+
+    fn put_segments(&self, packs: &[KnownPack]) -> Result<(Vec<Digest>, u64), Error> {
+        let structure = self.repository.structure()?;
+        let mut digests = Vec::new();
+        let mut bytes = 0u64;
+        for some in packs.chunks(SEGMENT_PACKS_MAX) {
+            let mut packs: Vec<SegmentPack> = some
+                .iter()
+                .map(|pack| SegmentPack {
+                    name: pack.name,
+                    bytes: pack.bytes,
+                    footer: ByteVec::from(pack.footer.clone()),
+                })
+                .collect();
+            packs.sort_by_key(|pack| pack.name);
+            let sealed =
+                structure.seal(Structure::Segment, self.repository.id(), &codec::to_cbor(&Segment { packs }))?;
+            let signer = &self.keys.signer;
+            let signed = signer.key.sign(Kind::Segment, self.repository.id(), signer.home, codec::to_cbor(&sealed));
+            let object = signed.encode(Kind::Segment);
+            let digest = Digest::new(*blake3::hash(&object).as_bytes());
+            bytes += object.len() as u64;
+            self.repository.put(&ObjectName::of(&Named::Segment(digest)), object)?;
+            self.repository.catalog()?.add_packs(Some(&digest), some)?;
+            digests.push(digest);
+        }
+        Ok((digests, bytes))
+    }
+
+    fn put_reach(&self, reach: &Reach) -> Result<(Digest, u64), Error> {
+        let structure = self.repository.structure()?;
+        let sealed = structure.seal(Structure::Reach(self.snapshot), self.repository.id(), &reach.encode())?;
+        let object = salted_object(Kind::Reach, &sealed);
+        let (digest, bytes) = (Digest::new(*blake3::hash(&object).as_bytes()), object.len() as u64);
+        self.repository.put(&ObjectName::of(&Named::Reach(self.snapshot)), object)?;
+        Ok((digest, bytes))
+    }
+
+    /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
+    fn resolve(&self, reach: &Reach) -> Result<(), Error> {
+        let present: BTreeSet<String> =
+            self.repository.store().list("packs")?.objects.into_iter().map(|object| object.name).collect();
+        let catalog = self.repository.catalog()?;
+        for pack in reach.packs() {
+            let candidates = catalog.packs_by_id(pack)?;
+            let is_there = |known: &KnownPack| present.contains(ObjectName::of(&Named::Pack(known.name)).as_str());
+            if !candidates.iter().any(is_there) {
+                return Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 });
+            }
+        }
+        Ok(())
+    }
+
+    fn label(&self, streams: &[Stream], stored: u64) -> Label {
+        let cuts = streams.iter().map(|stream| StreamCut {
+            stream: self.secret.stream_tag(&stream.name),
+            version: stream.cut.0,
+            target_bytes: stream.cut.1,
+            bytes: padme(stream.bytes),
+        });
+        let is_rows =
+            |stream: &&Stream| matches!(stream.kind, StreamKind::Table | StreamKind::Opaque | StreamKind::Sql);
+        Label {
+            job: self.job.clone(),
+            bytes: padme(streams.iter().map(|stream| stream.bytes).sum()),
+            rows: streams.iter().filter(is_rows).map(|stream| stream.rows).sum(),
+            streams: u32::try_from(streams.len()).unwrap_or(u32::MAX),
+            cuts: cuts.collect(),
+            tags: self.options.tags.clone(),
+            stored,
+        }
+    }
+
+    fn root(&self, source: &SourceFacts, streams: Vec<Stream>) -> Result<Root, Error> {
+        Ok(Root {
+            repository: self.repository.id(),
+            snapshot: self.snapshot,
+            job: self.job.clone(),
+            taken: self.taken,
+            source: source.kind.clone(),
+            facts: source.facts.clone(),
+            streams,
+            structure_key: self.repository.structure()?.to_root(),
+            stream_secret: self.secret.to_root(),
+        })
+    }
+
+    /// Rule 4: PUT the key entry, then read the tip; if the policy moved, make the entry again. Only an anchored run commits.
+    fn anchor(&mut self, key: &SnapshotKey) -> Result<Anchor, Error> {
+        for _ in 0..ANCHOR_ATTEMPTS_MAX {
+            let anchor = self.put_key_entry(key)?;
+            let tip = self.repository.view()?;
+            let same = tip.policy.number == anchor.policy && tip.policy_digest == self.view.policy_digest;
+            self.view = tip;
+            if same {
+                return Ok(anchor);
+            }
+        }
+        Err(Error::Overtaken { why: "the policy changed again and again while the run was committing".to_owned() })
+    }
+
+    fn put_key_entry(&mut self, key: &SnapshotKey) -> Result<Anchor, Error> {
+        let policy = self.view.policy.clone();
+        let now = SystemTime::UNIX_EPOCH
+            + Duration::from_millis(u64::try_from(self.repository.clock().now().as_millisecond()).unwrap_or_default());
+        let recipients = self.usable(&policy, now)?;
+        let (repository, signer) = (self.repository.id(), &self.keys.signer);
+        let entry = key_entry::make_key_entry(key, repository, self.snapshot, policy.number, &recipients, now)?;
+        let signed =
+            signer.key.sign(Kind::KeyEntry, repository, signer.home, codec::to_cbor(&entry)).encode(Kind::KeyEntry);
+        let digest = Digest::new(*blake3::hash(&signed).as_bytes());
+        let public =
+            SealPublic::from_bytes(&policy.seal_public).map_err(|error| Error::damaged("policy", error.to_string()))?;
+        let sealed = public.seal(&signed).map_err(|error| Error::Bug { why: error.to_string() })?;
+        let envelope = KeyEnvelope { snapshot: self.snapshot, generation: policy.generation, entry: digest, sealed };
+        let object =
+            signer.key.sign(Kind::KeyEntry, repository, signer.home, codec::to_cbor(&envelope)).encode(Kind::KeyEntry);
+        let token = entropy::token()?;
+        self.repository.put(&ObjectName::of(&Named::KeyEntry(policy.generation, self.snapshot, token)), object)?;
+        Ok(Anchor { policy: policy.number, generation: policy.generation, token, entry: digest })
+    }
+
+    /// The recipients that can be wrapped to today; an expired certificate is a finding, none left is an error.
+    fn usable(&mut self, policy: &lacre_format::policy::Policy, now: SystemTime) -> Result<Vec<Recipient>, Error> {
+        let mut usable = Vec::new();
+        for entry in &policy.recipients {
+            let recipient = Recipient::from_record(entry.kind, &entry.bytes)?;
+            match recipient.check(now) {
+                Ok(_) => usable.push(recipient),
+                Err(error) => {
+                    let advice =
+                        "renew the certificate and run `lacre key add-recipient`; the other recipients can still read";
+                    self.findings.push(Finding::new(Severity::Warning, error.to_string(), &entry.label, advice));
+                }
+            }
+        }
+        if usable.is_empty() {
+            return Err(Error::Refused { why: "no recipient of the policy can be encrypted to today".to_owned() });
+        }
+        Ok(usable)
+    }
+
+    fn header(
+        &self,
+        key: &SnapshotKey,
+        root: &[u8],
+        segments: Vec<Digest>,
+        reach: Digest,
+        anchor: &Anchor,
+        label: &Label,
+    ) -> Result<Header, Error> {
+        let home = self.keys.signer.home;
+        let mine = self.view.snapshots.values().filter(|known| known.header.home == home);
+        let last = mine.max_by_key(|known| known.header.seq);
+        let sealed_label = self.repository.structure()?.seal(
+            Structure::Label(self.snapshot),
+            self.repository.id(),
+            &codec::to_cbor(label),
+        )?;
+        Ok(Header {
+            repository: self.repository.id(),
+            snapshot: self.snapshot,
+            home,
+            seq: last.map_or(0, |known| known.header.seq.saturating_add(1)),
+            previous: last.map(|known| known.digest),
+            taken: self.taken,
+            committed: Millis(self.repository.clock().now().as_millisecond()),
+            session: self.session,
+            base: self.base,
+            seen: self.seen.clone(),
+            policy: anchor.policy,
+            generation: anchor.generation,
+            token: anchor.token,
+            key_entry: anchor.entry,
+            key_commitment: key.commitment(self.repository.id(), self.snapshot),
+            root: Digest::new(*blake3::hash(root).as_bytes()),
+            reach,
+            segments,
+            label_salt: sealed_label.salt,
+            label: sealed_label.ciphertext,
+            derived_from: None,
+        })
+    }
+
+    /// Rule 5: the commit point. Read back, then read what could have voided the session.
+    fn put_snapshot(&mut self, header: &Header, root: Vec<u8>) -> Result<u64, Error> {
+        let signer = &self.keys.signer;
+        let signed = signer.key.sign(Kind::Snapshot, self.repository.id(), signer.home, codec::to_cbor(header));
+        let object = SnapshotObject { signed, root }.encode();
+        let name = ObjectName::of(&Named::Snapshot(self.snapshot));
+        self.repository.put(&name, object.clone())?;
+        let voids = self.repository.store().list(&format!("void/{}", self.snapshot))?;
+        if let Some(void) = voids.objects.first() {
+            return Err(Error::Overtaken { why: format!("the session was voided ({})", void.name) });
+        }
+        let tip: View = self.repository.view()?;
+        if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
+            return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
+        }
+        self.repository.catalog()?.keep_object(name.as_str(), &object)?;
+        Ok(object.len() as u64)
+    }
+
+    /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.
+    fn after_commit(&mut self, packs: &[KnownPack]) -> Result<(), Error> {
+        let mut note = |what: String| {
+            let advice = "the snapshot is committed; the next run cleans up";
+            self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
+        };
+        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.snapshot)) {
+            note(error.to_string());
+        }
+        if let Err(error) = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed) {
+            note(error.to_string());
+        }
+        tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");
+        Ok(())
+    }
+}

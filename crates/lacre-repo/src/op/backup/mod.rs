@@ -1,0 +1,358 @@
+//! Backup: one session from its marker to its commit, by protocol rules 2 to 5.
+//!
+//! ```text
+//! begin   PUT session; then read policy, admin chains; then fix the base      (the driver opens its source only now)
+//! stream  cut, seal, pack, upload
+//! commit  index delta, reach; every birth resolves; anchor the key entry; PUT snap, read it back; read voids and intents
+//! after   destroy the old index, PUT the session's end
+//! ```
+
+mod commit;
+mod packer;
+mod pipeline;
+mod stream;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use lacre_format::{
+    codec,
+    header::{ChainHead, Label, StreamCut},
+    ids::{Digest, JobName, Millis, SnapshotId},
+    name::{Named, ObjectName},
+    object::Kind,
+    reach::{REACH_BYTES_MAX, Reach},
+    root::Shape,
+    segment::Salted,
+    session::{Outcome, Session, SessionEnd},
+};
+use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
+
+use crate::{
+    catalog::{IndexReader, IndexWriter},
+    cut::{CutKeys, CutParameters},
+    error::Error,
+    files::LockFile,
+    home::WriterKeys,
+    limits::TAGS_MAX,
+    monitor::{Finding, Monitor, Severity},
+    op::backup::{
+        pipeline::{Base, Pipeline, Setup},
+        stream::Connections,
+    },
+    repository::Repository,
+    view::{Known, View},
+};
+
+pub use commit::{BackupReport, SourceFacts};
+pub use stream::{Rows, StreamSpec, StreamSummary, StreamWriter};
+
+/// How a backup is made.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    /// zstd level, -5 to 19.
+    pub level: i32,
+    /// A source without a single byte is no failure.
+    pub allow_empty: bool,
+    /// A source under half of its base is no failure.
+    pub allow_shrink: bool,
+    /// The operator's tags.
+    pub tags: Vec<String>,
+}
+
+impl Default for BackupOptions {
+    fn default() -> Self {
+        Self { level: 1, allow_empty: false, allow_shrink: false, tags: Vec::new() }
+    }
+}
+
+/// One open session. Dropping it without [`Backup::commit`] leaves no snapshot.
+pub struct Backup<'r> {
+    repository: &'r Repository,
+    job: JobName,
+    snapshot: SnapshotId,
+    session: Digest,
+    keys: WriterKeys,
+    secret: StreamSecret,
+    cut_keys: Arc<CutKeys>,
+    options: BackupOptions,
+    view: View,
+    seen: Vec<ChainHead>,
+    base: Option<SnapshotId>,
+    previous: Option<Label>,
+    cuts: BTreeMap<lacre_format::ids::StreamTag, StreamCut>,
+    pipeline: Option<Pipeline>,
+    names: BTreeSet<String>,
+    streams: Mutex<u32>,
+    finished: Arc<Mutex<Vec<StreamSummary>>>,
+    findings: Vec<Finding>,
+    monitor: Arc<dyn Monitor>,
+    taken: Millis,
+    started: jiff::Timestamp,
+    _lock: LockFile,
+}
+
+impl Repository {
+    /// Opens a session for one snapshot of a job. The source must be opened after this returns (rule 2).
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the job is being backed up on this host; [`Error::KeyMissing`] without a writer key; errors of the
+    /// store.
+    pub fn begin_backup(
+        &self,
+        job: &JobName,
+        options: BackupOptions,
+        monitor: Arc<dyn Monitor>,
+    ) -> Result<Backup<'_>, Error> {
+        if options.tags.len() > TAGS_MAX {
+            return Err(Error::Usage { why: format!("more than {TAGS_MAX} tags") });
+        }
+        let lock = self.home().lock_job(job)?;
+        let keys = self.home().writer_keys()?;
+        let secret = self.home().stream_secret(job)?;
+        let snapshot = entropy::snapshot_id()?;
+        let started = self.clock().now();
+        // The flag is written before anything is read: whoever deletes reads it, whoever erases waits for it.
+        let intended = self.view()?;
+        let wish = newest_of(self, &intended, job, Some(&keys))?.map(|(known, _)| known.header.snapshot);
+        let session = put_session(self, &keys, job, snapshot, wish)?;
+        let view = self.view()?;
+        if view.home(keys.signer.home).is_none_or(|home| home.revoked_at.is_some()) {
+            return Err(Error::Refused { why: "this host is not enrolled as a writer of the repository".to_owned() });
+        }
+        let mut findings = view.findings.clone();
+        let newest = newest_of(self, &view, job, None)?;
+        let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
+        let (base, own_label) = match own {
+            Some((known, label)) => (self.base(job, &known, &mut findings)?, Some(label)),
+            None => (None, None),
+        };
+        self.home().destroy_indexes(job, base.as_ref().map(|(snapshot, _)| *snapshot))?;
+        let index_key = IndexKey::generate()?;
+        let index = IndexWriter::create(&self.home().index_database(job, snapshot))?;
+        self.home().keep_index_key(job, snapshot, &index_key)?;
+        let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
+        let structure = self.structure()?;
+        let pipeline = Pipeline::start(Setup {
+            repository: self.id(),
+            structure,
+            secret: StreamSecret::from_bytes(&secret.to_key_file()),
+            base: base.map(|(_, base)| base),
+            level: options.level,
+            store: self.store().clone(),
+            monitor: Arc::clone(&monitor),
+            index,
+            index_key,
+            job: job.clone(),
+            snapshot,
+        })?;
+        let tables = secret.cut_secret();
+        let cuts = own_label.or_else(|| newest.as_ref().map(|(_, label)| label.clone()));
+        Ok(Backup {
+            repository: self,
+            job: job.clone(),
+            snapshot,
+            session,
+            keys,
+            cut_keys: Arc::new(CutKeys::new(tables.gear(), tables.row())),
+            secret,
+            options,
+            seen: view.admin_heads(),
+            view,
+            base: base_id,
+            previous: newest.map(|(_, label)| label),
+            cuts: cuts.into_iter().flat_map(|label| label.cuts).map(|cut| (cut.stream, cut)).collect(),
+            pipeline: Some(pipeline),
+            names: BTreeSet::new(),
+            streams: Mutex::new(0),
+            finished: Arc::default(),
+            findings,
+            monitor,
+            taken: Millis(self.clock().now().as_millisecond()),
+            started,
+            _lock: lock,
+        })
+    }
+
+    /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
+    fn base(
+        &self,
+        job: &JobName,
+        known: &Known,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<(SnapshotId, Base)>, Error> {
+        let snapshot = known.header.snapshot;
+        let database = self.home().index_database(job, snapshot);
+        let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
+        if IndexReader::open(&database).is_err() {
+            return Ok(None);
+        }
+        match self.reach(known) {
+            Ok(reach) => Ok(Some((snapshot, Base { key, database, reach }))),
+            Err(error @ (Error::Damaged { .. } | Error::Format { .. })) => {
+                let advice = "everything is stored again this time; run `lacre repo check`";
+                findings.push(Finding::new(Severity::Warning, error.to_string(), format!("reach/{snapshot}"), advice));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The reach map of a snapshot, checked against its signed header.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is missing or not the one the writer signed for.
+    pub fn reach(&self, known: &Known) -> Result<Reach, Error> {
+        let name = ObjectName::of(&Named::Reach(known.header.snapshot));
+        let bytes = match self.store().get(&name, REACH_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Err(Error::damaged(&name, "the reach map is missing")),
+            Err(error) => return Err(error.into()),
+        };
+        if *blake3::hash(&bytes).as_bytes() != *known.header.reach.as_bytes() {
+            return Err(Error::damaged(&name, "it is not the reach map its writer signed for"));
+        }
+        let body =
+            lacre_format::object::strip_start(Kind::Reach, &bytes).map_err(|error| Error::format(&name, error))?;
+        let salted: Salted = codec::from_cbor("reach map", body).map_err(|error| Error::format(&name, error))?;
+        let plaintext = self
+            .structure()?
+            .open(Structure::Reach(known.header.snapshot), self.id(), salted.salt, &salted.ciphertext)
+            .map_err(|error| Error::damaged(&name, error.to_string()))?;
+        Reach::decode(&plaintext).map_err(|error| Error::format(&name, error))
+    }
+}
+
+/// The newest live snapshot of a job, of this host only if its keys are given.
+fn newest_of(
+    repository: &Repository,
+    view: &View,
+    job: &JobName,
+    keys: Option<&WriterKeys>,
+) -> Result<Option<(Known, Label)>, Error> {
+    let structure = repository.structure()?;
+    let mut newest: Option<(Known, Label)> = None;
+    for known in view.snapshots.values() {
+        let header = &known.header;
+        let later =
+            newest.as_ref().is_none_or(|(best, _)| (best.header.taken, best.header.seq) < (header.taken, header.seq));
+        let mine = keys.is_none_or(|keys| keys.signer.home == header.home);
+        if !later || !mine || !view.is_live(header.snapshot) {
+            continue;
+        }
+        match repository.label(&structure, header) {
+            Ok(label) if label.job == *job => newest = Some((known.clone(), label)),
+            _ => {}
+        }
+    }
+    Ok(newest)
+}
+
+fn put_session(
+    repository: &Repository,
+    keys: &WriterKeys,
+    job: &JobName,
+    snapshot: SnapshotId,
+    base: Option<SnapshotId>,
+) -> Result<Digest, Error> {
+    let structure = repository.structure()?;
+    let sealed = structure.seal(Structure::SessionJob(snapshot), repository.id(), job.as_str().as_bytes())?;
+    let session = Session {
+        repository: repository.id(),
+        snapshot,
+        home: keys.signer.home,
+        opened: Millis(repository.clock().now().as_millisecond()),
+        base,
+        token: entropy::token()?,
+        job_salt: sealed.salt,
+        job: sealed.ciphertext,
+    };
+    let signed = keys.signer.key.sign(Kind::Session, repository.id(), keys.signer.home, codec::to_cbor(&session));
+    let object = signed.encode(Kind::Session);
+    let digest = Digest::new(*blake3::hash(&object).as_bytes());
+    repository.put(&ObjectName::of(&Named::Session(snapshot)), object)?;
+    Ok(digest)
+}
+
+impl Backup<'_> {
+    /// The id the snapshot will have.
+    #[must_use]
+    pub const fn snapshot(&self) -> SnapshotId {
+        self.snapshot
+    }
+
+    /// Opens a stream. Streams may be written one after the other or side by side, from any thread.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the name is taken in this snapshot.
+    pub fn stream(&mut self, spec: StreamSpec) -> Result<StreamWriter, Error> {
+        if !self.names.insert(spec.name.clone()) {
+            return Err(Error::Usage { why: format!("two streams are named {:?}", spec.name) });
+        }
+        let parameters = self.parameters(&spec);
+        let keys = Arc::clone(&self.cut_keys);
+        let stopped = || Error::Bug { why: "the pipeline has ended".to_owned() };
+        let pipeline = self.pipeline.as_ref().ok_or_else(stopped)?;
+        let (work, results) = pipeline.inlets().ok_or_else(stopped)?;
+        let mut streams = self.streams.lock().map_err(|_| stopped())?;
+        let number = *streams;
+        *streams = number.checked_add(1).ok_or_else(stopped)?;
+        let connections = Connections {
+            number,
+            work,
+            results,
+            shared: Arc::clone(&pipeline.shared),
+            finished: Arc::clone(&self.finished),
+        };
+        Ok(StreamWriter::new(spec, parameters, keys, connections))
+    }
+
+    fn parameters(&self, spec: &StreamSpec) -> CutParameters {
+        if spec.shape == Shape::Bytes {
+            return CutParameters::bytes();
+        }
+        let before = self.cuts.get(&self.secret.stream_tag(&spec.name));
+        let known =
+            before.and_then(|cut| Some((CutParameters::from_numbers(cut.version, cut.target_bytes).ok()?, cut.bytes)));
+        match (known, spec.expected_bytes) {
+            (Some((parameters, bytes)), _) if parameters.version() == crate::cut::ROWS_VERSION => {
+                parameters.after(bytes)
+            }
+            (_, Some(bytes)) => CutParameters::for_previous_bytes(bytes),
+            _ => CutParameters::rows(),
+        }
+    }
+
+    /// Adds a finding of the driver to the run.
+    pub fn add_finding(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Ends the session without a snapshot, because the source failed. Gives the pipeline's own error, if that came first.
+    ///
+    /// # Errors
+    /// Errors of the store while the session's end is written.
+    pub fn abandon(mut self) -> Result<Option<Error>, Error> {
+        let failure = self.pipeline.take().and_then(|pipeline| pipeline.finish().err());
+        self.repository.home().destroy_indexes(&self.job, self.base)?;
+        put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned)?;
+        Ok(failure)
+    }
+}
+
+fn put_end(repository: &Repository, keys: &WriterKeys, snapshot: SnapshotId, outcome: Outcome) -> Result<(), Error> {
+    let end = SessionEnd {
+        repository: repository.id(),
+        snapshot,
+        home: keys.signer.home,
+        ended: Millis(repository.clock().now().as_millisecond()),
+        outcome,
+    };
+    let signed = keys.signer.key.sign(Kind::SessionEnd, repository.id(), keys.signer.home, codec::to_cbor(&end));
+    let name = ObjectName::of(&Named::SessionEnd(snapshot));
+    repository.store().put_new(&name, Bytes::from(signed.encode(Kind::SessionEnd))).map(drop)?;
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! The backup pipeline: batches of chunks in, streams with their manifests, packs and a reach map out.
+//!
+//! ```text
+//! StreamWriter (cut) -> workers (fingerprint, look up, squeeze, seal, open again) -> packer (order, dedup, nodes, packs) -> uploader
+//! ```
+//! Every arrow is a bounded channel, so memory is bounded whatever the size of the source. The first error stops all.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use lacre_format::{
+    frame::Codec,
+    ids::{JobName, RepositoryId, SnapshotId},
+    name::{Named, ObjectName},
+    reach::Reach,
+    root::Stream,
+};
+use lacre_seal::{
+    aead::Suite,
+    frame::{self, Fingerprint, Fingerprinter, SealedFrame},
+    index_row::{IndexKey, IndexRow},
+    secret::StreamSecret,
+    structure::StructureKey,
+};
+
+use crate::{
+    catalog::{IndexReader, IndexWriter, KnownPack},
+    error::Error,
+    limits::{BATCHES_WAITING, WORKERS_MAX},
+    monitor::{Monitor, Progress},
+    op::backup::{packer::Packer, stream::StreamEnd},
+    pack::ClosedPack,
+    squeeze::{Squeezer, Unsqueezer},
+    store::Store,
+};
+
+/// What may be reused: the index of the base's run, and the frames the base reaches.
+pub(crate) struct Base {
+    pub(crate) key: IndexKey,
+    pub(crate) database: std::path::PathBuf,
+    pub(crate) reach: Reach,
+}
+
+impl Base {
+    /// The frame of a plaintext that the base holds.
+    pub(crate) fn find(&self, index: &IndexReader, fingerprint: &Fingerprint) -> Option<IndexRow> {
+        let name = self.key.name(fingerprint);
+        let row = index.row(&name).ok().flatten()?;
+        self.key.open(fingerprint, &name, &row).filter(|row| self.reach.contains(row.birth))
+    }
+}
+
+/// What all threads of one run share.
+pub(crate) struct Shared {
+    pub(crate) repository: RepositoryId,
+    pub(crate) structure: StructureKey,
+    pub(crate) fingerprinter: Fingerprinter,
+    pub(crate) base: Option<Base>,
+    pub(crate) suite: Suite,
+    pub(crate) level: i32,
+    pub(crate) store: Store,
+    pub(crate) monitor: Arc<dyn Monitor>,
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+}
+
+impl Shared {
+    pub(crate) fn fail(&self, error: Error) {
+        if let Ok(mut first) = self.error.lock() {
+            first.get_or_insert(error);
+        }
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        if !self.failed.load(Ordering::Relaxed) && self.monitor.cancelled() {
+            self.fail(Error::Interrupted);
+        }
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.error.lock().ok().and_then(|mut error| error.take())
+    }
+
+    /// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
+    pub(crate) fn seal(
+        &self,
+        tools: &mut Tools,
+        fingerprint: &Fingerprint,
+        level: u8,
+        plaintext: &[u8],
+    ) -> Result<SealedFrame, Error> {
+        let codec = tools.squeezer.squeeze(plaintext, &mut tools.payload)?;
+        let sealed = frame::seal_frame(self.suite, fingerprint, level, codec, plaintext.len(), &tools.payload)?;
+        tools.check.clear();
+        tools.check.extend_from_slice(&sealed.bytes);
+        let body = frame::open_frame(&sealed.capability, level, &mut tools.check).map_err(|_| Error::SelfCheck)?;
+        let same = match body.codec {
+            Codec::Raw => body.payload == plaintext,
+            codec => {
+                tools.raw.clear();
+                let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or_default();
+                tools
+                    .unsqueezer
+                    .unsqueeze(codec, body.payload, raw_bytes, &mut tools.raw)
+                    .map_err(|_| Error::SelfCheck)?;
+                tools.raw == plaintext
+            }
+        };
+        if same { Ok(sealed) } else { Err(Error::SelfCheck) }
+    }
+}
+
+/// One thread's compressor and buffers.
+pub(crate) struct Tools {
+    squeezer: Squeezer,
+    unsqueezer: Unsqueezer,
+    payload: Vec<u8>,
+    check: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Tools {
+    pub(crate) fn new(level: i32) -> Result<Self, Error> {
+        Ok(Self {
+            squeezer: Squeezer::new(level)?,
+            unsqueezer: Unsqueezer::new()?,
+            payload: Vec::new(),
+            check: Vec::new(),
+            raw: Vec::new(),
+        })
+    }
+}
+
+/// Consecutive chunks of one stream.
+pub(crate) struct Batch {
+    pub(crate) stream: u32,
+    pub(crate) seq: u64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lengths: Vec<usize>,
+}
+
+/// A chunk after a worker has seen it.
+pub(crate) struct Seen {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) raw_bytes: u32,
+    pub(crate) found: Found,
+}
+
+/// Whether a chunk was stored before.
+pub(crate) enum Found {
+    Known(IndexRow),
+    New(SealedFrame),
+}
+
+/// What the packer is told.
+pub(crate) enum Message {
+    Chunks { stream: u32, seq: u64, chunks: Vec<Seen> },
+    End { stream: u32, seq: u64, end: Box<StreamEnd> },
+}
+
+/// What a run has produced when all streams have ended.
+pub(crate) struct Produced {
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) reach: Reach,
+    pub(crate) packs: Vec<KnownPack>,
+    pub(crate) chunks: u64,
+    pub(crate) chunks_new: u64,
+    pub(crate) bytes_new: u64,
+    pub(crate) index: IndexWriter,
+}
+
+/// A running pipeline.
+pub(crate) struct Pipeline {
+    pub(crate) shared: Arc<Shared>,
+    work: Option<Sender<Batch>>,
+    results: Option<Sender<Message>>,
+    workers: Vec<JoinHandle<()>>,
+    packer: Option<JoinHandle<Result<Produced, Error>>>,
+    uploader: Option<JoinHandle<Vec<KnownPack>>>,
+}
+
+/// What a pipeline needs to start.
+pub(crate) struct Setup {
+    pub(crate) repository: RepositoryId,
+    pub(crate) structure: StructureKey,
+    pub(crate) secret: StreamSecret,
+    pub(crate) base: Option<Base>,
+    pub(crate) level: i32,
+    pub(crate) store: Store,
+    pub(crate) monitor: Arc<dyn Monitor>,
+    pub(crate) index: IndexWriter,
+    pub(crate) index_key: IndexKey,
+    pub(crate) job: JobName,
+    pub(crate) snapshot: SnapshotId,
+}
+
+impl Pipeline {
+    /// Starts the threads.
+    pub(crate) fn start(setup: Setup) -> Result<Self, Error> {
+        tracing::debug!(job = %setup.job, snapshot = %setup.snapshot, reuse = setup.base.is_some(), "pipeline starts");
+        let shared = Arc::new(Shared {
+            repository: setup.repository,
+            structure: setup.structure,
+            fingerprinter: Fingerprinter::new(&setup.secret),
+            base: setup.base,
+            suite: Suite::preferred(),
+            level: setup.level,
+            store: setup.store,
+            monitor: setup.monitor,
+            failed: AtomicBool::new(false),
+            error: Mutex::new(None),
+        });
+        let (work, work_queue) = bounded::<Batch>(BATCHES_WAITING);
+        let (results, result_queue) = bounded::<Message>(BATCHES_WAITING);
+        let (full, full_queue) = bounded::<ClosedPack>(0);
+        let count = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
+        let spawn_worker = |_| {
+            let (shared, queue, out) = (Arc::clone(&shared), work_queue.clone(), results.clone());
+            spawn("worker", move || work_loop(&shared, &queue, &out))
+        };
+        let workers = (0..count).map(spawn_worker).collect::<Result<Vec<_>, Error>>()?;
+        let uploads = Arc::clone(&shared);
+        let uploader = spawn("uploader", move || upload_loop(&uploads, &full_queue))?;
+        let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full)?;
+        let packer = spawn("packer", move || packs.run(&result_queue))?;
+        Ok(Self {
+            shared,
+            work: Some(work),
+            results: Some(results),
+            workers,
+            packer: Some(packer),
+            uploader: Some(uploader),
+        })
+    }
+
+    /// The ends a stream writer feeds.
+    pub(crate) fn inlets(&self) -> Option<(Sender<Batch>, Sender<Message>)> {
+        Some((self.work.clone()?, self.results.clone()?))
+    }
+
+    /// Waits until everything that was fed is stored.
+    pub(crate) fn finish(mut self) -> Result<Produced, Error> {
+        self.work = None;
+        self.results = None;
+        let ended = |what: &str| Error::Bug { why: format!("the {what} thread panicked") };
+        for worker in std::mem::take(&mut self.workers) {
+            worker.join().map_err(|_| ended("worker"))?;
+        }
+        let packer = self.packer.take().ok_or_else(|| ended("packer"))?;
+        let produced = packer.join().map_err(|_| ended("packer"))?;
+        let uploader = self.uploader.take().ok_or_else(|| ended("uploader"))?;
+        let packs = uploader.join().map_err(|_| ended("uploader"))?;
+        if let Some(error) = self.shared.take_error() {
+            return Err(error);
+        }
+        let mut produced = produced?;
+        produced.packs = packs;
+        Ok(produced)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.work = None;
+        self.results = None;
+        let threads = std::mem::take(&mut self.workers).into_iter();
+        threads.for_each(|worker| drop(worker.join()));
+        drop(self.packer.take().map(JoinHandle::join));
+        drop(self.uploader.take().map(JoinHandle::join));
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
+    let spawned = std::thread::Builder::new().name(format!("lacre-{name}")).spawn(run);
+    spawned.map_err(|error| Error::Bug { why: format!("no thread for the {name}: {error}") })
+}
+
+fn work_loop(shared: &Shared, queue: &Receiver<Batch>, out: &Sender<Message>) {
+    let mut worker = match Worker::new(shared) {
+        Ok(worker) => worker,
+        Err(error) => {
+            shared.fail(error);
+            queue.iter().for_each(drop);
+            return;
+        }
+    };
+    for batch in queue {
+        if shared.has_failed() {
+            continue;
+        }
+        let (stream, seq) = (batch.stream, batch.seq);
+        match worker.see(shared, &batch) {
+            // The packer ends early only after a failure that it has reported.
+            Ok(chunks) => drop(out.send(Message::Chunks { stream, seq, chunks })),
+            Err(error) => shared.fail(error),
+        }
+    }
+}
+
+struct Worker {
+    tools: Tools,
+    index: Option<IndexReader>,
+}
+
+impl Worker {
+    fn new(shared: &Shared) -> Result<Self, Error> {
+        let index = shared.base.as_ref().map(|base| IndexReader::open(&base.database)).transpose()?;
+        Ok(Self { tools: Tools::new(shared.level)?, index })
+    }
+
+    fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<Vec<Seen>, Error> {
+        let mut chunks = Vec::with_capacity(batch.lengths.len());
+        let mut rest = batch.bytes.as_slice();
+        for length in &batch.lengths {
+            let (chunk, after) = rest.split_at(*length);
+            rest = after;
+            let fingerprint = shared.fingerprinter.fingerprint(0, chunk);
+            let known = match (&shared.base, &self.index) {
+                (Some(base), Some(index)) => base.find(index, &fingerprint),
+                _ => None,
+            };
+            let found = match known {
+                Some(row) => Found::Known(row),
+                None => Found::New(shared.seal(&mut self.tools, &fingerprint, 0, chunk)?),
+            };
+            let raw_bytes =
+                u32::try_from(chunk.len()).map_err(|_| Error::Bug { why: "a chunk over 4 GiB".to_owned() })?;
+            chunks.push(Seen { fingerprint, raw_bytes, found });
+        }
+        Ok(chunks)
+    }
+}
+
+fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>) -> Vec<KnownPack> {
+    let mut stored = Vec::new();
+    for ClosedPack { known, object } in queue {
+        if shared.has_failed() {
+            continue;
+        }
+        let name = ObjectName::of(&Named::Pack(known.name));
+        match shared.store.put_new(&name, object) {
+            Ok(_) => {
+                shared.monitor.progress(Progress::Stored(known.bytes));
+                stored.push(known);
+            }
+            Err(error) => shared.fail(error.into()),
+        }
+    }
+    stored
+}

@@ -1,0 +1,373 @@
+//! Check: what can be proved with the keys at hand. Read-only; every fault is a finding, none ends the audit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use lacre_format::{
+    ids::{PackName, SnapshotId},
+    name::{Named, ObjectName},
+    pack::PACK_BYTES_MAX,
+    reach::Reach,
+    root::Stream,
+};
+use rayon::prelude::*;
+
+use crate::{
+    error::{Error, Kind},
+    monitor::{Finding, Monitor, Progress, Severity},
+    op::{keys::ReadKeys, read::Snapshot},
+    repository::Repository,
+    view::{Known, View},
+};
+
+/// How much of the data is read.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum ReadData {
+    /// None: what the store lists and the manifests say.
+    None,
+    /// This share of the packs, in percent, longest unproved first.
+    Percent(f64),
+    /// All packs.
+    All,
+}
+
+/// What to check.
+pub struct CheckOptions {
+    /// The highest level; none: as high as the keys allow.
+    pub level: Option<u8>,
+    /// How much data is read.
+    pub read_data: ReadData,
+    /// Only this snapshot.
+    pub snapshot: Option<SnapshotId>,
+}
+
+/// What a check proved and found.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    /// The level reached.
+    pub level: u8,
+    /// Packs in the store.
+    pub packs: u64,
+    /// Packs whose bytes were read.
+    pub packs_read: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Snapshots proved at the level.
+    pub snapshots: Vec<SnapshotId>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What was not proved, for people.
+    pub not_proved: Vec<String>,
+}
+
+struct Audit<'a> {
+    repository: &'a Repository,
+    view: View,
+    keys: &'a ReadKeys,
+    monitor: &'a dyn Monitor,
+    report: CheckReport,
+    level_max: u8,
+    options: &'a CheckOptions,
+    damaged: BTreeSet<PackName>,
+}
+
+impl Repository {
+    /// Audits the repository.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], errors of the store that prevent the audit itself, [`Error::Interrupted`].
+    pub fn check(&self, options: &CheckOptions, keys: &ReadKeys, monitor: &dyn Monitor) -> Result<CheckReport, Error> {
+        let view = self.view()?;
+        let findings = view.findings.clone();
+        let report = CheckReport {
+            level: 0,
+            packs: 0,
+            packs_read: 0,
+            bytes_read: 0,
+            snapshots: Vec::new(),
+            findings,
+            not_proved: Vec::new(),
+        };
+        let level_max = options.level.unwrap_or(4).min(4);
+        let mut audit =
+            Audit { repository: self, view, keys, monitor, report, level_max, options, damaged: BTreeSet::new() };
+        audit.run()?;
+        let mut report = audit.report;
+        report.findings.sort_by(|one, other| (other.severity, &one.object).cmp(&(one.severity, &other.object)));
+        report.findings.dedup();
+        Ok(report)
+    }
+}
+
+impl Audit<'_> {
+    fn run(&mut self) -> Result<(), Error> {
+        let targets: Vec<Known> = self.targets()?;
+        self.phase("listing");
+        let packs = self.list(&targets)?;
+        self.report.level = 1;
+        if self.level_max >= 2 && self.options.read_data != ReadData::None {
+            self.phase("reading packs");
+            self.read_packs(&packs)?;
+        } else if self.level_max >= 2 {
+            self.not_proved("the bytes of the packs (--read-data reads them)");
+        }
+        self.report.level = self.level_max.min(2);
+        if self.level_max >= 3 {
+            self.phase("opening key entries");
+            if !self.entries(&targets)? {
+                return Ok(());
+            }
+            self.report.level = 3;
+        }
+        if self.level_max >= 4 {
+            if self.keys.identities.is_empty() {
+                self.not_proved("what the snapshots hold: no identity is at hand (--identity)");
+                return Ok(());
+            }
+            self.phase("reading snapshots");
+            self.contents(&targets)?;
+        }
+        Ok(())
+    }
+
+    fn targets(&mut self) -> Result<Vec<Known>, Error> {
+        let live = |known: &&Known| self.view.is_live(known.header.snapshot);
+        match self.options.snapshot {
+            Some(wanted) => {
+                let known = self.view.snapshots.get(&wanted);
+                known.cloned().map(|known| vec![known]).ok_or_else(|| Error::NoSnapshot { name: wanted.to_string() })
+            }
+            None => Ok(self.view.snapshots.values().filter(live).cloned().collect()),
+        }
+    }
+
+    fn phase(&self, name: &str) {
+        self.monitor.progress(Progress::Phase(name.to_owned()));
+    }
+
+    fn not_proved(&mut self, what: &str) {
+        self.report.not_proved.push(what.to_owned());
+    }
+
+    fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
+        self.report.findings.push(Finding::new(Severity::Damage, error.to_string(), object, advice));
+    }
+
+    /// Level 1: every pack that a snapshot needs is listed with the length that was signed for.
+    fn list(&mut self, targets: &[Known]) -> Result<BTreeMap<PackName, u64>, Error> {
+        let listing = self.repository.store().list("packs")?;
+        self.report.findings.extend(listing.foreign.iter().map(crate::view::foreign));
+        let mut present = BTreeMap::new();
+        for object in listing.objects {
+            match ObjectName::parse(&object.name) {
+                Some((_, Named::Pack(name))) => drop(present.insert(name, object.bytes)),
+                _ => self.report.findings.push(crate::view::foreign_name(&object.name)),
+            }
+        }
+        self.report.packs = present.len() as u64;
+        if !self.repository.has_structure() && !self.learn_structure(targets) {
+            self.not_proved(
+                "that every pack a snapshot needs is there: this host has neither the writer key nor an identity",
+            );
+            return Ok(present);
+        }
+        let findings = self.repository.refresh(&self.view)?;
+        self.report.findings.extend(findings);
+        for (name, bytes) in self.repository.catalog()?.pack_names()? {
+            if present.get(&name).is_some_and(|found| *found != bytes) {
+                let error = Error::damaged(ObjectName::of(&Named::Pack(name)), format!("it should have {bytes} bytes"));
+                self.damage(&error, name, "restore the pack from a copy with `lacre repo repair`");
+            }
+        }
+        for known in targets {
+            self.reach_resolves(known, &present);
+        }
+        Ok(present)
+    }
+
+    /// On a host that only reads, the structure key comes from any root that opens.
+    fn learn_structure(&self, targets: &[Known]) -> bool {
+        let open = |known: &Known| {
+            let seals = self.repository.seals(&self.view, self.keys).ok()?;
+            let key = self.repository.snapshot_key(&self.view, &seals, self.keys, &known.header).ok()?;
+            self.repository.root(known, &key).ok()
+        };
+        targets.iter().any(|known| open(known).is_some())
+    }
+
+    fn reach_resolves(&mut self, known: &Known, present: &BTreeMap<PackName, u64>) {
+        let snapshot = known.header.snapshot;
+        let reach: Reach = match self.repository.reach(known) {
+            Ok(reach) => reach,
+            Err(error) => {
+                let advice =
+                    "garbage collection stops until it is back: restore it from a copy with `lacre repo repair`";
+                return self.damage(&error, format!("reach/{snapshot}"), advice);
+            }
+        };
+        for pack in reach.packs() {
+            let candidates = match self.repository.catalog().and_then(|catalog| catalog.packs_by_id(pack)) {
+                Ok(candidates) => candidates,
+                Err(error) => return self.damage(&error, "catalog", "run `lacre repo rebuild`"),
+            };
+            if candidates.len() > 1 {
+                let what = "two packs claim one birth name; frames are taken from the one that authenticates";
+                let finding = Finding::new(Severity::Warning, what, pack, "somebody else may hold a writer's key");
+                self.report.findings.push(finding);
+            }
+            if !candidates.iter().any(|known| present.contains_key(&known.name)) {
+                let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
+                let frames = reach.slots(pack).count();
+                let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
+                let advice = "restore the pack from a copy with `lacre repo repair`, or take a new backup";
+                self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
+            }
+        }
+    }
+
+    /// Level 2: the stored bytes hash to their names.
+    fn read_packs(&mut self, present: &BTreeMap<PackName, u64>) -> Result<(), Error> {
+        let chosen = self.choose(present)?;
+        self.monitor.progress(Progress::Expected(chosen.iter().map(|(_, bytes)| bytes).sum()));
+        let read = AtomicU64::new(0);
+        let (repository, monitor) = (self.repository, self.monitor);
+        let verdicts: Vec<(PackName, Result<(), Error>)> = chosen
+            .par_iter()
+            .map(|(name, bytes)| {
+                let verdict = if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name) };
+                read.fetch_add(*bytes, Ordering::Relaxed);
+                monitor.progress(Progress::Bytes(*bytes));
+                (*name, verdict)
+            })
+            .collect();
+        self.report.packs_read = chosen.len() as u64;
+        self.report.bytes_read += read.into_inner();
+        let now = self.repository.clock().now().as_millisecond();
+        for (name, verdict) in verdicts {
+            match verdict {
+                Ok(()) => self.repository.catalog()?.remember_audit(name, 2, now)?,
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    self.damaged.insert(name);
+                    let advice = "restore the pack from a copy with `lacre repo repair`; what it holds is listed below if an identity is at hand";
+                    self.damage(&error, ObjectName::of(&Named::Pack(name)), advice);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All packs, or the given share of them: never proved first, then longest ago.
+    fn choose(&mut self, present: &BTreeMap<PackName, u64>) -> Result<Vec<(PackName, u64)>, Error> {
+        let all: Vec<(PackName, u64)> = present.iter().map(|(name, bytes)| (*name, *bytes)).collect();
+        let ReadData::Percent(percent) = self.options.read_data else { return Ok(all) };
+        let catalog = self.repository.catalog()?;
+        let mut dated = Vec::new();
+        for (name, bytes) in all {
+            dated.push((catalog.last_audit(name, 2)?.unwrap_or_default(), name, bytes));
+        }
+        dated.sort_unstable();
+        let total: u64 = dated.iter().map(|(_, _, bytes)| bytes).sum();
+        let mut budget = share_of(total, percent);
+        let take = |(_, name, bytes): (i64, PackName, u64)| {
+            let fits = budget > 0;
+            budget = budget.saturating_sub(bytes);
+            fits.then_some((name, bytes))
+        };
+        let chosen: Vec<(PackName, u64)> = dated.into_iter().map_while(take).collect();
+        drop(catalog);
+        self.not_proved(&format!("the bytes of {} of {} packs", present.len() - chosen.len(), present.len()));
+        Ok(chosen)
+    }
+
+    /// Level 3: every key entry opens with the seal, is its snapshot's, and none is sealed to a dead generation.
+    fn entries(&mut self, targets: &[Known]) -> Result<bool, Error> {
+        let seals = self.repository.seals(&self.view, self.keys)?;
+        if seals.seed(self.view.policy.generation).is_none() {
+            self.not_proved("that every key entry opens: no cell or kit with the seal is at hand");
+            return Ok(false);
+        }
+        for known in targets {
+            if let Err(error) = self.repository.key_entry(&self.view, &seals, &known.header) {
+                let snapshot = known.header.snapshot;
+                let advice = "without its key entry the snapshot cannot be restored; restore the keyring from a copy";
+                self.damage(&error, format!("snap/{snapshot}"), advice);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Level 4: roots, manifests, and with `--read-data` every stream to its end.
+    fn contents(&mut self, targets: &[Known]) -> Result<(), Error> {
+        let mut proved_all = true;
+        for known in targets {
+            let snapshot = known.header.snapshot;
+            match self.repository.open_in(&self.view, snapshot, self.keys) {
+                Ok(opened) => {
+                    if self.streams(&opened)? {
+                        self.report.snapshots.push(snapshot);
+                    }
+                }
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) if error.kind() == Kind::NoKey => {
+                    proved_all = false;
+                    self.not_proved(&format!("what snapshot {} holds: {error}", snapshot.short()));
+                }
+                Err(error) => {
+                    let advice = "restore the damaged object from a copy with `lacre repo repair`";
+                    self.damage(&error, format!("snap/{snapshot}"), advice);
+                }
+            }
+        }
+        if proved_all {
+            self.report.level = 4;
+        }
+        if self.options.read_data == ReadData::None {
+            self.not_proved("the data itself (--read-data reads it)");
+        }
+        Ok(())
+    }
+
+    fn streams(&mut self, snapshot: &Snapshot<'_>) -> Result<bool, Error> {
+        let mut well = true;
+        for stream in snapshot.streams() {
+            let verdict = self.stream(snapshot, stream);
+            match verdict {
+                Ok(()) => {}
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    well = false;
+                    let object = format!("snapshot {} stream {:?}", snapshot.id().short(), stream.name);
+                    let advice =
+                        "this stream is lost unless a copy has the damaged pack; other streams can be restored";
+                    self.damage(&error, object, advice);
+                }
+            }
+        }
+        Ok(well)
+    }
+
+    fn stream(&self, snapshot: &Snapshot<'_>, stream: &Stream) -> Result<(), Error> {
+        if self.options.read_data == ReadData::All {
+            return snapshot.read(stream, &mut std::io::sink(), self.monitor).map(drop);
+        }
+        stream.top.as_ref().map_or(Ok(()), |top| snapshot.locate_leaves(top).map(drop))
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of bytes, clamped"
+)]
+fn share_of(total: u64, percent: f64) -> u64 {
+    (total as f64 * percent.clamp(0.0, 100.0) / 100.0).ceil() as u64
+}
+
+fn hash_pack(repository: &Repository, name: PackName) -> Result<(), Error> {
+    let bytes = repository.store().get(&ObjectName::of(&Named::Pack(name)), PACK_BYTES_MAX)?;
+    if blake3::hash(&bytes) == *name.as_bytes() { Ok(()) } else { Err(Error::PackDamaged { pack: name }) }
+}

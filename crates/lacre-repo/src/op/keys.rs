@@ -1,0 +1,185 @@
+//! Opening a snapshot: the seal from a cell or kit, the key entry from the inbox or the bundle, the key by an identity.
+
+use lacre_format::{
+    codec,
+    header::{Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
+    ids::{Digest, GenerationId, SnapshotId},
+    keyring::{BUNDLE_BYTES_MAX, KEY_ENTRY_BYTES_MAX, KeyEntry, KeyEnvelope, decode_bundle_object},
+    name::{Named, ObjectName},
+    object::Kind,
+    root::Root,
+    signed::Signed,
+};
+use lacre_seal::{
+    bundle, cell::SealedSlot, identity::Identity, key_entry, kit::SealKit, outer::SealSeed, root::open_root,
+    secret::SnapshotKey,
+};
+
+use crate::{
+    cell::{Cell, CellPlace},
+    error::Error,
+    repository::Repository,
+    view::{self, Known, View},
+};
+
+/// What a reader has.
+#[derive(Default)]
+pub struct ReadKeys {
+    /// Who reads.
+    pub identities: Vec<Identity>,
+    /// Printed kits that were typed in or read from files.
+    pub kits: Vec<SealKit>,
+    /// Cells beside those the policy names.
+    pub cells: Vec<CellPlace>,
+}
+
+/// The seals at hand, by generation.
+pub(crate) struct Seals {
+    pub(crate) seeds: Vec<(GenerationId, SealSeed)>,
+}
+
+impl Seals {
+    pub(crate) fn seed(&self, generation: GenerationId) -> Option<&SealSeed> {
+        self.seeds.iter().find(|(known, _)| *known == generation).map(|(_, seed)| seed)
+    }
+}
+
+impl Repository {
+    /// Every seal generation that a cell of the policy on this host, another cell or a kit gives.
+    pub(crate) fn seals(&self, view: &View, keys: &ReadKeys) -> Result<Seals, Error> {
+        let mut seeds: Vec<(GenerationId, SealSeed)> = Vec::new();
+        let named = view.policy.cells.iter().filter_map(|cell| CellPlace::parse(&cell.name).ok());
+        for place in named.chain(keys.cells.iter().cloned()) {
+            let Ok(Some(cell)) = Cell::open(&place) else { continue };
+            for SealedSlot { generation, seed, .. } in cell.generations(self.id())? {
+                if !seeds.iter().any(|(known, _)| *known == generation) {
+                    seeds.push((generation, seed));
+                }
+            }
+        }
+        for kit in keys.kits.iter().filter(|kit| kit.repository == self.id()) {
+            let generation = bundle::generation_id(kit.generation_number, &kit.seed);
+            if !seeds.iter().any(|(known, _)| *known == generation) {
+                seeds.push((generation, SealSeed::from_bytes(kit.seed.to_cell_bytes())));
+            }
+        }
+        Ok(Seals { seeds })
+    }
+
+    /// The signed key entry of a snapshot, opened with the seal: first the inbox, then the bundle of the tip.
+    pub(crate) fn key_entry(&self, view: &View, seals: &Seals, header: &Header) -> Result<KeyEntry, Error> {
+        let mut sealed_to_known = false;
+        for generation in [header.generation, view.policy.generation] {
+            let Some(seed) = seals.seed(generation) else { continue };
+            sealed_to_known = true;
+            if let Some(entry) = self.inbox_entry(view, seed, generation, header)? {
+                return Ok(entry);
+            }
+            if let Some(entry) = self.bundle_entry(view, seed, generation, header)? {
+                return Ok(entry);
+            }
+        }
+        if sealed_to_known {
+            Err(Error::EntryMissing { snapshot: header.snapshot })
+        } else {
+            Err(Error::NoSeal { generation: view.policy.generation })
+        }
+    }
+
+    fn inbox_entry(
+        &self,
+        view: &View,
+        seed: &SealSeed,
+        generation: GenerationId,
+        header: &Header,
+    ) -> Result<Option<KeyEntry>, Error> {
+        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
+            let Some((name, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) else { continue };
+            if snapshot != header.snapshot {
+                continue;
+            }
+            let bytes = view::fetch(self.store(), &*self.catalog()?, &name, KEY_ENTRY_BYTES_MAX)?;
+            // A forged entry is passed by: only the one the writer signed for in the header counts (rule 1).
+            if let Ok(entry) = self.open_envelope(view, seed, &name, &bytes, header) {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn open_envelope(
+        &self,
+        view: &View,
+        seed: &SealSeed,
+        name: &ObjectName,
+        bytes: &[u8],
+        header: &Header,
+    ) -> Result<KeyEntry, Error> {
+        let signed = Signed::decode(Kind::KeyEntry, bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEntry, name, &signed)?;
+        let envelope: KeyEnvelope =
+            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
+        let inner = seed.open(&envelope.sealed, limit).map_err(|error| Error::damaged(name, error.to_string()))?;
+        self.accept_entry(view, name, &inner, header)
+    }
+
+    fn bundle_entry(
+        &self,
+        view: &View,
+        seed: &SealSeed,
+        generation: GenerationId,
+        header: &Header,
+    ) -> Result<Option<KeyEntry>, Error> {
+        let name = ObjectName::of(&Named::Bundle(generation));
+        let bytes = match self.store().get(&name, BUNDLE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let (_, ciphertext) = decode_bundle_object(&bytes).map_err(|error| Error::format(&name, error))?;
+        let content = bundle::open_bundle(seed, self.id(), generation, ciphertext)?;
+        let fits = |entry: &minicbor::bytes::ByteVec| self.accept_entry(view, &name, entry, header).ok();
+        Ok(content.entries.iter().find_map(fits))
+    }
+
+    /// Accepts a signed entry only if it is, byte for byte, the one whose hash the writer signed in the header.
+    fn accept_entry(&self, view: &View, name: &ObjectName, bytes: &[u8], header: &Header) -> Result<KeyEntry, Error> {
+        if Digest::new(*blake3::hash(bytes).as_bytes()) != header.key_entry {
+            return Err(Error::damaged(name, "it is not the key entry its writer signed for"));
+        }
+        let signed = Signed::decode(Kind::KeyEntry, bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEntry, name, &signed)?;
+        codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))
+    }
+
+    /// The key of a snapshot.
+    pub(crate) fn snapshot_key(
+        &self,
+        view: &View,
+        seals: &Seals,
+        keys: &ReadKeys,
+        header: &Header,
+    ) -> Result<SnapshotKey, Error> {
+        let entry = self.key_entry(view, seals, header)?;
+        let snapshot = header.snapshot;
+        let opened = key_entry::open_key_entry(&entry, self.id(), snapshot, &header.key_commitment, &keys.identities);
+        match opened {
+            Some(Ok(key)) => Ok(key),
+            Some(Err(source)) => Err(Error::Entry { snapshot, source }),
+            None => Err(Error::NoIdentity { snapshot, identities: keys.identities.len() }),
+        }
+    }
+
+    /// The root of a snapshot.
+    pub(crate) fn root(&self, known: &Known, key: &SnapshotKey) -> Result<Root, Error> {
+        let snapshot: SnapshotId = known.header.snapshot;
+        let name = ObjectName::of(&Named::Snapshot(snapshot));
+        let bytes = view::fetch(self.store(), &*self.catalog()?, &name, SNAPSHOT_BYTES_MAX)?;
+        let object = SnapshotObject::decode(&bytes).map_err(|error| Error::format(&name, error))?;
+        let root =
+            open_root(key, self.id(), snapshot, &object.root).map_err(|source| Error::Root { snapshot, source })?;
+        self.learn_structure(root.structure_key.expose());
+        Ok(root)
+    }
+}

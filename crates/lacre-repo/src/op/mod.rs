@@ -1,0 +1,12 @@
+//! The corridor: one file per operation; only operations call rooms, rooms never call each other.
+
+pub mod backup;
+pub mod check;
+pub mod forget;
+pub mod init;
+pub mod keys;
+mod log;
+pub mod read;
+pub mod rebuild;
+pub mod seal;
+pub mod snapshots;

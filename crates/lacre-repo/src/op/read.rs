@@ -1,0 +1,302 @@
+//! Reading a snapshot: its root, and its streams by parallel range reads, verified before anybody is told it is well.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use lacre_format::{
+    ids::{Digest, JobName, Millis, SnapshotId},
+    node::{Entry, Node},
+    root::{Root, Stream, Top},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    error::Error,
+    frames::{Frames, Opener},
+    limits::{BATCHES_WAITING, GROUP_RAW_BYTES, WORKERS_MAX},
+    monitor::{Monitor, Progress},
+    op::keys::ReadKeys,
+    repository::Repository,
+    view::View,
+};
+
+/// An opened snapshot.
+pub struct Snapshot<'r> {
+    repository: &'r Repository,
+    root: Root,
+    frames: Frames<'r>,
+}
+
+/// What was proved by reading a stream to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamProof {
+    /// Bytes.
+    pub bytes: u64,
+    /// BLAKE3-256 of all of them.
+    pub blake3: Digest,
+}
+
+impl Repository {
+    /// Opens a snapshot that is live or forgotten but not yet reclaimed.
+    ///
+    /// # Errors
+    /// [`Error::NoSeal`] or [`Error::NoIdentity`] when a key is missing; [`Error::Damaged`] for a damaged key entry or root.
+    pub fn open_snapshot(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
+        let view = self.view()?;
+        self.open_in(&view, snapshot, keys)
+    }
+
+    pub(crate) fn open_in(&self, view: &View, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
+        let name = || snapshot.to_string();
+        let known = view.snapshots.get(&snapshot).ok_or_else(|| Error::NoSnapshot { name: name() })?;
+        if view.voided.contains(&snapshot) {
+            return Err(Error::NoSnapshot { name: name() });
+        }
+        let seals = self.seals(view, keys)?;
+        let key = self.snapshot_key(view, &seals, keys, &known.header)?;
+        let root = self.root(known, &key)?;
+        // A host without caches learns here where frames lie; what it finds wrong shows when a frame is missing.
+        drop(self.refresh(view)?);
+        Ok(Snapshot { repository: self, root, frames: Frames::new(self) })
+    }
+}
+
+impl Snapshot<'_> {
+    /// The snapshot's id.
+    #[must_use]
+    pub const fn id(&self) -> SnapshotId {
+        self.root.snapshot
+    }
+
+    /// The job.
+    #[must_use]
+    pub const fn job(&self) -> &JobName {
+        &self.root.job
+    }
+
+    /// When its source was read.
+    #[must_use]
+    pub const fn taken(&self) -> Millis {
+        self.root.taken
+    }
+
+    /// The driver that read the source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.root.source
+    }
+
+    /// Facts of the source by name.
+    #[must_use]
+    pub const fn facts(&self) -> &BTreeMap<String, String> {
+        &self.root.facts
+    }
+
+    /// The streams in the order they were written.
+    #[must_use]
+    pub fn streams(&self) -> &[Stream] {
+        &self.root.streams
+    }
+
+    /// The stream with a name.
+    ///
+    /// # Errors
+    /// [`Error::NoStream`].
+    pub fn stream(&self, name: &str) -> Result<&Stream, Error> {
+        let found = self.root.streams.iter().find(|stream| stream.name == name);
+        found.ok_or_else(|| Error::NoStream { snapshot: self.id(), stream: name.to_owned() })
+    }
+
+    /// Writes a stream's bytes to a sink, in order, and compares length and BLAKE3 with the root.
+    ///
+    /// The sink sees bytes that are authentic frame by frame, but only `Ok` says that the stream is whole.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a frame or stream that is not what was stored; [`Error::Sink`] from the sink.
+    pub fn read(&self, stream: &Stream, sink: &mut dyn Write, monitor: &dyn Monitor) -> Result<StreamProof, Error> {
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = 0u64;
+        if let Some(top) = &stream.top {
+            self.walk(top, monitor, &mut |piece| {
+                hasher.update(piece);
+                bytes += piece.len() as u64;
+                monitor.progress(Progress::Bytes(piece.len() as u64));
+                sink.write_all(piece).map_err(Error::Sink)
+            })?;
+        }
+        let proof = StreamProof { bytes, blake3: Digest::new(*hasher.finalize().as_bytes()) };
+        if proof.bytes == stream.bytes && proof.blake3 == stream.blake3 {
+            Ok(proof)
+        } else {
+            let what = format!("stream {:?} of snapshot {}", stream.name, self.id());
+            let why =
+                format!("it has {} bytes and another BLAKE3 where {} bytes were backed up", proof.bytes, stream.bytes);
+            Err(Error::damaged(what, why))
+        }
+    }
+
+    /// Visits every node below a top and gives the leaves to `each`, in order, in groups of about 2 MiB.
+    pub(crate) fn leaves(&self, top: &Top, each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>) -> Result<(), Error> {
+        let mut opener = Opener::new()?;
+        let entry =
+            Entry { capability: top.capability.clone(), birth: top.birth(), raw_bytes: top.raw_bytes, dictionary: 0 };
+        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry].into_iter())];
+        let mut group = Vec::new();
+        let mut group_bytes = 0u64;
+        while let Some((level, entries)) = open.last_mut() {
+            let level = *level;
+            let Some(entry) = entries.next() else {
+                open.pop();
+                continue;
+            };
+            let node = self.node(&mut opener, &entry, level)?;
+            if level > 1 {
+                open.push((level - 1, node.entries.into_iter()));
+                continue;
+            }
+            for leaf in node.entries {
+                group_bytes += u64::from(leaf.raw_bytes);
+                group.push(leaf);
+                if group_bytes >= GROUP_RAW_BYTES {
+                    group_bytes = 0;
+                    each(std::mem::take(&mut group))?;
+                }
+            }
+        }
+        if group.is_empty() { Ok(()) } else { each(group) }
+    }
+
+    fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
+        let sealed = self.frames.read(std::slice::from_ref(entry))?;
+        let mut plaintext = Zeroizing::new(Vec::new());
+        let sealed = sealed.first().map(|bytes| &bytes[..]).unwrap_or_default();
+        self.frames.open(opener, entry, level, sealed, &mut plaintext)?;
+        let place = format!("frame {} of pack {}", entry.birth.slot, entry.birth.pack);
+        let node = Node::decode(&plaintext).map_err(|error| Error::format(&place, error))?;
+        if node.level == level { Ok(node) } else { Err(Error::damaged(place, "it is a node of another level")) }
+    }
+
+    /// Checks that every chunk below a top is in a pack that is there, without reading chunks.
+    pub(crate) fn locate_leaves(&self, top: &Top) -> Result<u64, Error> {
+        let mut chunks = 0u64;
+        self.leaves(top, &mut |group| {
+            chunks += group.len() as u64;
+            group.iter().try_for_each(|entry| self.frames.locate(entry.birth))
+        })?;
+        Ok(chunks)
+    }
+
+    fn walk(
+        &self,
+        top: &Top,
+        monitor: &dyn Monitor,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let stop = AtomicBool::new(false);
+        let (groups, group_queue) = bounded::<(u64, Vec<Entry>)>(BATCHES_WAITING);
+        let (pieces, piece_queue) = bounded::<(u64, Result<Vec<u8>, Error>)>(BATCHES_WAITING);
+        let count = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
+        std::thread::scope(|scope| {
+            let (stop, frames) = (&stop, &self.frames);
+            for _ in 0..count {
+                let (queue, out) = (group_queue.clone(), pieces.clone());
+                scope.spawn(move || open_loop(frames, &queue, &out, stop));
+            }
+            let failures = pieces.clone();
+            drop((group_queue, pieces));
+            scope.spawn(move || self.feed(top, &groups, &failures, stop));
+            let result = in_order(&piece_queue, monitor, each);
+            stop.store(true, Ordering::SeqCst);
+            // Whoever waits for room in the queue must find it to see that the work has stopped.
+            piece_queue.iter().for_each(drop);
+            result
+        })
+    }
+
+    fn feed(
+        &self,
+        top: &Top,
+        groups: &Sender<(u64, Vec<Entry>)>,
+        failures: &Sender<(u64, Result<Vec<u8>, Error>)>,
+        stop: &AtomicBool,
+    ) {
+        let mut seq = 0u64;
+        let fed = self.leaves(top, &mut |group| {
+            if stop.load(Ordering::SeqCst) || groups.send((seq, group)).is_err() {
+                return Err(Error::Interrupted);
+            }
+            seq += 1;
+            Ok(())
+        });
+        if let Err(error) = fed {
+            // A failed send means that nobody reads any more, because another error came first.
+            drop(failures.send((seq, Err(error))));
+        }
+    }
+}
+
+fn open_loop(
+    frames: &Frames<'_>,
+    queue: &Receiver<(u64, Vec<Entry>)>,
+    out: &Sender<(u64, Result<Vec<u8>, Error>)>,
+    stop: &AtomicBool,
+) {
+    let mut opener = Opener::new();
+    for (seq, group) in queue {
+        if stop.load(Ordering::SeqCst) {
+            continue;
+        }
+        let piece = match &mut opener {
+            Ok(opener) => open_group(frames, opener, &group),
+            Err(error) => Err(Error::Bug { why: error.to_string() }),
+        };
+        if out.send((seq, piece)).is_err() {
+            return;
+        }
+    }
+}
+
+fn open_group(frames: &Frames<'_>, opener: &mut Opener, group: &[Entry]) -> Result<Vec<u8>, Error> {
+    let raw_bytes: usize = group.iter().map(|entry| usize::try_from(entry.raw_bytes).unwrap_or_default()).sum();
+    let mut piece = Vec::with_capacity(raw_bytes);
+    let sealed = frames.read(group)?;
+    for (entry, sealed) in group.iter().zip(&sealed) {
+        frames.open(opener, entry, 0, sealed, &mut piece)?;
+    }
+    Ok(piece)
+}
+
+fn in_order(
+    queue: &Receiver<(u64, Result<Vec<u8>, Error>)>,
+    monitor: &dyn Monitor,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut next = 0u64;
+    let mut waiting = BTreeMap::new();
+    for (seq, piece) in queue {
+        waiting.insert(seq, piece);
+        while let Some(piece) = waiting.remove(&next) {
+            if monitor.cancelled() {
+                return Err(Error::Interrupted);
+            }
+            each(&piece?)?;
+            next += 1;
+        }
+    }
+    match waiting.into_values().find_map(Result::err) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+impl Snapshot<'_> {
+    /// The repository the snapshot was opened from.
+    #[must_use]
+    pub const fn repository(&self) -> &Repository {
+        self.repository
+    }
+}

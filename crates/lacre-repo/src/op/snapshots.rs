@@ -1,0 +1,146 @@
+//! Listing snapshots and finding one by the name a person types.
+
+use jiff::{Timestamp, Zoned, civil::Date};
+use lacre_format::{
+    header::Label,
+    ids::{JobName, Millis, SnapshotId},
+};
+
+use crate::{
+    error::Error,
+    monitor::Finding,
+    repository::Repository,
+    view::{Known, View},
+};
+
+/// What a snapshot's state is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SnapshotState {
+    /// It counts and can be restored.
+    Live,
+    /// It is no longer kept and waits to be reclaimed.
+    Forgotten,
+    /// Its session was voided.
+    Void,
+}
+
+impl SnapshotState {
+    /// The state as JSON spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Forgotten => "forgotten",
+            Self::Void => "erased",
+        }
+    }
+}
+
+/// One line of the list.
+#[derive(Clone, Debug)]
+pub struct SnapshotRow {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// When its source was read.
+    pub taken: Millis,
+    /// What may be known without its key; none on a host without the structure key.
+    pub label: Option<Label>,
+    /// Its state.
+    pub state: SnapshotState,
+    /// Why it is held.
+    pub held: Option<String>,
+    /// Whether it was verified by another home.
+    pub verified: bool,
+    /// The policy its key entry was made under, and its base.
+    pub known: Known,
+}
+
+/// All snapshots, oldest first, and what was found on the way.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotList {
+    /// The snapshots.
+    pub rows: Vec<SnapshotRow>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Repository {
+    /// Lists all snapshots, oldest first.
+    ///
+    /// # Errors
+    /// Errors of the store; damaged objects are findings.
+    pub fn snapshots(&self) -> Result<SnapshotList, Error> {
+        let view = self.view()?;
+        let rows = self.rows(&view);
+        Ok(SnapshotList { rows, findings: view.findings })
+    }
+
+    pub(crate) fn rows(&self, view: &View) -> Vec<SnapshotRow> {
+        let structure = self.structure().ok();
+        let row = |known: &Known| {
+            let snapshot = known.header.snapshot;
+            let state = if view.voided.contains(&snapshot) {
+                SnapshotState::Void
+            } else if view.forgotten.contains(&snapshot) {
+                SnapshotState::Forgotten
+            } else {
+                SnapshotState::Live
+            };
+            SnapshotRow {
+                snapshot,
+                taken: known.header.taken,
+                label: structure.as_ref().and_then(|structure| self.label(structure, &known.header).ok()),
+                state,
+                held: view.held.get(&snapshot).cloned(),
+                verified: view.verified.contains(&snapshot),
+                known: known.clone(),
+            }
+        };
+        let mut rows: Vec<SnapshotRow> = view.snapshots.values().map(row).collect();
+        rows.sort_by_key(|row| (row.taken, row.known.header.seq, row.snapshot));
+        rows
+    }
+
+    /// Finds a snapshot by an id prefix, `latest`, `latest:JOB`, or `JOB@DATE` (the newest at or before the end of that local
+    /// day).
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`] or [`Error::Ambiguous`].
+    pub fn resolve(&self, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
+        let rows = self.snapshots()?.rows;
+        resolve_in(&rows, name, now)
+    }
+}
+
+fn resolve_in(rows: &[SnapshotRow], name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
+    let none = || Error::NoSnapshot { name: name.to_owned() };
+    let newest = |job: Option<&JobName>, until: Timestamp| {
+        let fits = |row: &&SnapshotRow| {
+            let of_job = job.is_none_or(|job| row.label.as_ref().is_some_and(|label| label.job == *job));
+            row.state == SnapshotState::Live && of_job && row.taken.0 <= until.as_millisecond()
+        };
+        rows.iter().rfind(fits).map(|row| row.snapshot).ok_or_else(none)
+    };
+    if name == "latest" {
+        return newest(None, Timestamp::MAX);
+    }
+    if let Some(job) = name.strip_prefix("latest:") {
+        let job = JobName::parse(job).map_err(|_| none())?;
+        return newest(Some(&job), Timestamp::MAX);
+    }
+    if let Some((job, day)) = name.split_once('@') {
+        let job = JobName::parse(job).map_err(|_| none())?;
+        let day: Date =
+            day.parse().map_err(|_| Error::Usage { why: format!("{day:?} is no date; write 2026-11-20") })?;
+        let after = day.tomorrow().and_then(|day| day.to_zoned(now.time_zone().clone()));
+        let after = after.map_err(|error| Error::Usage { why: error.to_string() })?;
+        return newest(Some(&job), after.timestamp() - jiff::SignedDuration::from_millis(1));
+    }
+    let matching: Vec<SnapshotId> =
+        rows.iter().map(|row| row.snapshot).filter(|snapshot| snapshot.to_string().starts_with(name)).collect();
+    match (matching.as_slice(), name.len()) {
+        ([only], 1..) => Ok(*only),
+        ([], _) | (_, 0) => Err(none()),
+        (several, _) => Err(Error::Ambiguous { name: name.to_owned(), count: several.len() }),
+    }
+}

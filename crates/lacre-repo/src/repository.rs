@@ -1,0 +1,262 @@
+//! An open repository: a store, this host's home, a catalog, and what signatures allow to be believed.
+
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use lacre_format::{
+    codec,
+    header::{Header, Label},
+    ids::{PackName, RepositoryId},
+    manifest::{MANIFEST_BYTES_MAX, Manifest},
+    name::{Named, ObjectName},
+    object::Kind,
+    segment::{SEGMENT_BYTES_MAX, Salted, Segment},
+    signed::Signed,
+};
+use lacre_seal::{
+    secret::repository_id,
+    structure::{Structure, StructureKey},
+};
+
+use crate::{
+    catalog::{Catalog, KnownPack},
+    error::Error,
+    home::{Home, Pin, RepositoryHome},
+    monitor::{Finding, Severity, SharedClock},
+    pack,
+    store::{PutOutcome, Store},
+    view::View,
+};
+
+/// An open repository.
+pub struct Repository {
+    manifest: Manifest,
+    store: Store,
+    home: RepositoryHome,
+    clock: SharedClock,
+    catalog: Mutex<Catalog>,
+    structure: Mutex<Option<StructureKey>>,
+}
+
+/// Where a store is, for messages.
+#[must_use]
+pub fn place(store: &Store) -> String {
+    store.local_path().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
+}
+
+pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
+    let name = ObjectName::of(&Named::Manifest);
+    let bytes = match store.get(&name, MANIFEST_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Err(Error::NoRepository { place: place(store) }),
+        Err(error) => return Err(error.into()),
+    };
+    let manifest = Manifest::decode(&bytes).map_err(|error| Error::format(&name, error))?;
+    if repository_id(&manifest.admin, &manifest.nonce) == manifest.repository {
+        Ok(manifest)
+    } else {
+        Err(Error::damaged(&name, "its repository id is not made of its admin key"))
+    }
+}
+
+impl Repository {
+    /// Opens the repository in a store.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`]; [`Error::Format`] when it is of another format version; [`Error::Damaged`] when it is not the
+    /// repository this host knows.
+    pub fn open(store: Store, home: &Home, clock: SharedClock) -> Result<Self, Error> {
+        let manifest = read_manifest(&store)?;
+        Self::with_manifest(store, home, clock, manifest)
+    }
+
+    pub(crate) fn with_manifest(
+        store: Store,
+        home: &Home,
+        clock: SharedClock,
+        manifest: Manifest,
+    ) -> Result<Self, Error> {
+        let home = home.repository(manifest.repository)?;
+        if let Some(pin) = home.pin()?
+            && pin.admin != manifest.admin
+        {
+            return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
+        }
+        let catalog = Mutex::new(Catalog::open(&home.catalog())?);
+        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None) })
+    }
+
+    /// The repository's id.
+    #[must_use]
+    pub const fn id(&self) -> RepositoryId {
+        self.manifest.repository
+    }
+
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// This host's files for the repository.
+    #[must_use]
+    pub const fn home(&self) -> &RepositoryHome {
+        &self.home
+    }
+
+    pub(crate) const fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    pub(crate) fn catalog(&self) -> Result<MutexGuard<'_, Catalog>, Error> {
+        self.catalog.lock().map_err(|_| Error::Bug { why: "a thread panicked while it used the catalog".to_owned() })
+    }
+
+    /// The structure key: from this host's writer key, or from a root opened earlier.
+    pub(crate) fn structure(&self) -> Result<StructureKey, Error> {
+        let mut known =
+            self.structure.lock().map_err(|_| Error::Bug { why: "a thread panicked with a key".to_owned() })?;
+        if known.is_none() {
+            *known = Some(self.home.writer_keys()?.structure);
+        }
+        let key = known.as_ref().ok_or(Error::KeyMissing { what: "the structure key" })?;
+        Ok(StructureKey::from_bytes(&key.to_key_file()))
+    }
+
+    /// Whether labels and reach maps can be read on this host.
+    pub(crate) fn has_structure(&self) -> bool {
+        self.structure().is_ok()
+    }
+
+    /// Remembers the structure key that a root carries.
+    pub(crate) fn learn_structure(&self, key: &[u8; 32]) {
+        if let Ok(mut known) = self.structure.lock() {
+            known.get_or_insert_with(|| StructureKey::from_bytes(key));
+        }
+    }
+
+    /// What the store says now; pins the newest policy.
+    ///
+    /// # Errors
+    /// As [`View::load`].
+    pub fn view(&self) -> Result<View, Error> {
+        let pin = self.home.pin()?;
+        let view = View::load(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref())?;
+        let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
+        if pin.as_ref() != Some(&newest) {
+            self.home.keep_pin(&newest)?;
+        }
+        Ok(view)
+    }
+
+    /// The label of a snapshot.
+    pub(crate) fn label(&self, structure: &StructureKey, header: &Header) -> Result<Label, Error> {
+        let name = ObjectName::of(&Named::Snapshot(header.snapshot));
+        let plaintext = structure
+            .open(Structure::Label(header.snapshot), self.id(), header.label_salt, &header.label)
+            .map_err(|error| Error::damaged(&name, error.to_string()))?;
+        codec::from_cbor("snapshot label", &plaintext).map_err(|error| Error::format(&name, error))
+    }
+
+    /// Stores an object and proves it is there by reading it back: whatever answer got lost, what counts is what is stored.
+    pub(crate) fn put(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        let bytes = Bytes::from(object);
+        let length = bytes.len() as u64;
+        let outcome = self.store.put_new(name, bytes.clone());
+        let stored = match (outcome, self.store.get(name, length)) {
+            (_, Ok(stored)) => stored,
+            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+        };
+        if stored == bytes { Ok(()) } else { Err(Error::damaged(name, "other bytes are stored under this name")) }
+    }
+
+    /// As [`Repository::put`], for objects whose name is taken only by themselves.
+    pub(crate) fn put_fresh(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        match self.store.put_new(name, Bytes::from(object))? {
+            PutOutcome::Created => Ok(()),
+            PutOutcome::AlreadyExists => Err(Error::AlreadyThere { place: place(&self.store) }),
+        }
+    }
+
+    /// Reads new index segments into the catalog, and the footers of packs no segment names.
+    ///
+    /// # Errors
+    /// Errors of the store; damaged segments and packs are findings.
+    pub fn refresh(&self, view: &View) -> Result<Vec<Finding>, Error> {
+        let structure = self.structure()?;
+        let mut findings = Vec::new();
+        for object in self.store.list("index")?.objects {
+            let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
+                findings.push(crate::view::foreign_name(&object.name));
+                continue;
+            };
+            if self.catalog()?.has_segment(&digest)? {
+                continue;
+            }
+            match self.read_segment(view, &structure, &name, digest.as_bytes()) {
+                Ok(packs) => self.catalog()?.add_packs(Some(&digest), &packs)?,
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                    let advice = "its packs are read from their own footers instead";
+                    findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        findings.extend(self.refresh_packs(&structure)?);
+        Ok(findings)
+    }
+
+    fn refresh_packs(&self, structure: &StructureKey) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        for object in self.store.list("packs")?.objects {
+            let Some((name, Named::Pack(pack_name))) = ObjectName::parse(&object.name) else {
+                findings.push(crate::view::foreign_name(&object.name));
+                continue;
+            };
+            if self.catalog()?.pack_by_name(pack_name)?.is_some() {
+                continue;
+            }
+            match self.read_pack_footer(structure, pack_name, object.bytes) {
+                Ok(known) => self.catalog()?.add_packs(None, &[known])?,
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
+                    let advice =
+                        "frames in it cannot be found; `lacre repo check --read-data` says which snapshots need it";
+                    findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(findings)
+    }
+
+    fn read_pack_footer(&self, structure: &StructureKey, name: PackName, bytes: u64) -> Result<KnownPack, Error> {
+        pack::read_footer(&self.store, structure, self.id(), name, bytes)
+    }
+
+    fn read_segment(
+        &self,
+        view: &View,
+        structure: &StructureKey,
+        name: &ObjectName,
+        digest: &[u8; 32],
+    ) -> Result<Vec<KnownPack>, Error> {
+        let bytes = self.store.get(name, SEGMENT_BYTES_MAX)?;
+        if blake3::hash(&bytes) != *digest {
+            return Err(Error::damaged(name, "its bytes do not hash to its name"));
+        }
+        let format = |error| Error::format(name, error);
+        let signed = Signed::decode(Kind::Segment, &bytes).map_err(format)?;
+        view.verify(Kind::Segment, name, &signed)?;
+        let salted: Salted = codec::from_cbor("index segment", &signed.payload).map_err(format)?;
+        let plaintext = structure
+            .open(Structure::Segment, self.id(), salted.salt, &salted.ciphertext)
+            .map_err(|error| Error::damaged(name, error.to_string()))?;
+        let segment: Segment = codec::from_cbor("index segment", &plaintext).map_err(format)?;
+        let known = |pack: lacre_format::segment::SegmentPack| {
+            let footer: Vec<u8> = pack.footer.into();
+            let decoded = lacre_format::pack::Footer::decode(&footer).map_err(format)?;
+            Ok(KnownPack { id: decoded.pack, name: pack.name, bytes: pack.bytes, footer })
+        };
+        segment.packs.into_iter().map(known).collect()
+    }
+}
