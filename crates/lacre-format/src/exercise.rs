@@ -26,8 +26,11 @@ use crate::{
     signed::Signed,
 };
 
+/// A name, and a function that runs one decoder and checks its promises.
+pub type Exercise = (&'static str, fn(&[u8]));
+
 /// Every decoder by the name of its fuzz target.
-pub const DECODERS: &[(&str, fn(&[u8]))] = &[
+pub const DECODERS: &[Exercise] = &[
     ("name", name),
     ("varint", varint),
     ("manifest", manifest),

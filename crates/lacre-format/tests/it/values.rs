@@ -1,0 +1,319 @@
+//! One fixed value of every object; their encodings are the golden vectors and the examples of `docs/FORMAT.md`.
+
+use std::collections::BTreeMap;
+
+use lacre_format::{
+    codec,
+    frame::{Codec, encode_body},
+    header::{ChainHead, Header, Label, SnapshotObject, StreamCut},
+    ids::{
+        Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PublicKey, RepositoryId, Salt, Signature,
+        SnapshotId, StreamTag, Token,
+    },
+    keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, RestoreRecord},
+    manifest::Manifest,
+    node::{Capability, Entry, Node},
+    object::{Kind, with_start},
+    pack::{Birth, Footer, FrameEntry, Trailer},
+    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
+    reach::Reach,
+    root::{Root, Secret32, Shape, Stream, StreamKind, Top},
+    segment::{Salted, Segment, SegmentPack},
+    session::{Outcome, Session, SessionEnd},
+    signed::Signed,
+};
+
+pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
+pub(crate) const SNAPSHOT: SnapshotId = SnapshotId::new([0x22; 16]);
+pub(crate) const OTHER_SNAPSHOT: SnapshotId = SnapshotId::new([0x23; 16]);
+pub(crate) const HOME: HomeId = HomeId::new([0x33; 16]);
+pub(crate) const TOKEN: Token = Token::new([0x44; 16]);
+pub(crate) const SALT: Salt = Salt::new([0x55; 16]);
+pub(crate) const PACK: PackId = PackId::new([0xa1; 12]);
+pub(crate) const OTHER_PACK: PackId = PackId::new([0xb2; 12]);
+pub(crate) const GENERATION: GenerationId = GenerationId { number: 3, hash: [1, 2, 3, 4, 5, 6, 7, 8] };
+/// 2026-11-22T02:00:00Z.
+pub(crate) const TAKEN: Millis = Millis(1_795_312_800_000);
+const COMMITTED: Millis = Millis(1_795_312_860_000);
+
+pub(crate) fn digest(byte: u8) -> Digest {
+    Digest::new([byte; 32])
+}
+
+pub(crate) fn job() -> JobName {
+    JobName::parse("orders").unwrap()
+}
+
+pub(crate) fn manifest() -> Manifest {
+    Manifest { repository: REPOSITORY, admin: PublicKey::new([0xad; 32]), nonce: SALT }
+}
+
+pub(crate) fn frame_body() -> Vec<u8> {
+    let mut body = Vec::new();
+    let plaintext = b"1\tAda\t\\N\n2\tGrace\t1906-12-09\n";
+    encode_body(Codec::Raw, plaintext.len(), plaintext, &mut body).unwrap();
+    body
+}
+
+pub(crate) fn footer() -> Footer {
+    Footer {
+        pack: PACK,
+        frames: vec![
+            FrameEntry { offset: 300, bytes: 128, level: 0, born: None },
+            FrameEntry { offset: 8, bytes: 292, level: 0, born: Some(Birth { pack: OTHER_PACK, slot: 7 }) },
+            FrameEntry { offset: 428, bytes: 1000, level: 1, born: None },
+        ],
+    }
+}
+
+pub(crate) fn entry(byte: u8, pack: PackId, slot: u32, raw_bytes: u32, dictionary: u32) -> Entry {
+    Entry { capability: Capability::from_bytes([byte; 32]), birth: Birth { pack, slot }, raw_bytes, dictionary }
+}
+
+pub(crate) fn node() -> Node {
+    Node {
+        level: 1,
+        entries: vec![
+            entry(0xc0, OTHER_PACK, 7, 4096, 0),
+            entry(0xc1, PACK, 0, 300, 1),
+            entry(0xc2, OTHER_PACK, 8, 16_384, 0),
+        ],
+    }
+}
+
+pub(crate) fn reach() -> Reach {
+    let mut reach = Reach::default();
+    for (pack, slot) in [(PACK, 0), (PACK, 1), (PACK, 2), (OTHER_PACK, 7), (OTHER_PACK, 300)] {
+        reach.insert(Birth { pack, slot });
+    }
+    reach
+}
+
+pub(crate) fn signed(payload: Vec<u8>) -> Signed {
+    Signed { home: HOME, payload, signature: Signature::new([0x5a; 64]) }
+}
+
+pub(crate) fn header() -> Header {
+    Header {
+        repository: REPOSITORY,
+        snapshot: SNAPSHOT,
+        home: HOME,
+        seq: 41,
+        previous: Some(digest(0xd0)),
+        taken: TAKEN,
+        committed: COMMITTED,
+        session: digest(0xd1),
+        base: Some(OTHER_SNAPSHOT),
+        seen: vec![ChainHead { home: HOME, seq: 5, digest: digest(0xd2) }],
+        policy: 2,
+        generation: GENERATION,
+        token: TOKEN,
+        key_entry: digest(0xd3),
+        key_commitment: digest(0xd4),
+        root: digest(0xd5),
+        reach: digest(0xd6),
+        segments: vec![digest(0xd7)],
+        label_salt: SALT,
+        label: vec![0x1a; 24],
+        derived_from: None,
+    }
+}
+
+pub(crate) fn label() -> Label {
+    Label {
+        job: job(),
+        bytes: 1_048_576,
+        rows: 12_000,
+        streams: 2,
+        cuts: vec![StreamCut { stream: StreamTag::new([0x77; 8]), version: 1, target_bytes: 4096, bytes: 1_015_808 }],
+        tags: vec!["before-upgrade".to_owned()],
+        stored: 40_000,
+    }
+}
+
+pub(crate) fn snapshot_object() -> SnapshotObject {
+    SnapshotObject { signed: signed(codec::to_cbor(&header())), root: vec![0x0f; 32] }
+}
+
+pub(crate) fn top(byte: u8) -> Top {
+    Top { capability: Capability::from_bytes([byte; 32]), pack: PACK, slot: 2, level: 1, raw_bytes: 134 }
+}
+
+pub(crate) fn stream() -> Stream {
+    Stream {
+        name: "public.users".to_owned(),
+        kind: StreamKind::Table,
+        shape: Shape::Rows,
+        bytes: 1_000_000,
+        rows: 12_000,
+        blake3: digest(0xb3),
+        row_digest: Some(vec![1, 2, 3, u64::MAX]),
+        top: Some(top(0xc3)),
+        dictionaries: Vec::new(),
+        cut: (1, 4096),
+        dump_id: Some(3051),
+        chunks: 251,
+    }
+}
+
+pub(crate) fn root() -> Root {
+    let facts = [("database.name", "orders"), ("server.version", "15.18")];
+    Root {
+        repository: REPOSITORY,
+        snapshot: SNAPSHOT,
+        job: job(),
+        taken: TAKEN,
+        source: "postgres".to_owned(),
+        facts: facts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+        streams: vec![stream()],
+        structure_key: Secret32::from_bytes([0xe1; 32]),
+        stream_secret: Secret32::from_bytes([0xe2; 32]),
+    }
+}
+
+pub(crate) fn key_entry() -> KeyEntry {
+    KeyEntry {
+        repository: REPOSITORY,
+        snapshot: SNAPSHOT,
+        policy: 2,
+        key_commitment: digest(0xd4),
+        wraps: vec![InnerWrap { kind: WrapKind::AgeX25519, bytes: b"age-encryption.org/v1\n".to_vec() }],
+    }
+}
+
+pub(crate) fn key_envelope() -> KeyEnvelope {
+    KeyEnvelope {
+        snapshot: SNAPSHOT,
+        generation: GENERATION,
+        entry: digest(0xd3),
+        sealed: b"age-encryption.org/v1\n".to_vec(),
+    }
+}
+
+pub(crate) fn bundle() -> Bundle {
+    let object = signed(codec::to_cbor(&key_entry())).encode(Kind::KeyEntry);
+    Bundle { repository: REPOSITORY, generation: GENERATION, entries: vec![object.into()] }
+}
+
+pub(crate) fn bundle_list() -> BundleList {
+    BundleList { generation: GENERATION, bundle: digest(0xd8), entries: vec![(SNAPSHOT, digest(0xd3))] }
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy {
+        repository: REPOSITORY,
+        number: 2,
+        previous: Some(digest(0xd9)),
+        signed_at: TAKEN,
+        recipients: vec![RecipientEntry {
+            kind: 1,
+            bytes: vec![0x91; 32],
+            label: "ops".to_owned(),
+            locked_identity: Some(b"age-encryption.org/v1\n".to_vec().into()),
+        }],
+        generation: GENERATION,
+        seal_public: vec![0x92; SEAL_PUBLIC_BYTES],
+        homes: vec![HomeEntry {
+            home: HOME,
+            key: PublicKey::new([0x93; 32]),
+            role: Role::Writer,
+            label: "db1".to_owned(),
+            revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
+        }],
+        cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
+        holders: Holders::Two,
+        heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
+        min_verified: 1,
+    }
+}
+
+/// One event of every kind this version knows, with the name of its vector.
+pub(crate) fn events() -> Vec<(&'static str, Event)> {
+    let named = |reason: &str| Named { snapshots: vec![SNAPSHOT, OTHER_SNAPSHOT], reason: reason.to_owned() };
+    let check = CheckRecord { level: 4, snapshots: vec![SNAPSHOT], packs: 12, bytes_read: 200_000_000, findings: 0 };
+    vec![
+        ("event-forget", Event::Forget(named("keep-daily 7"))),
+        ("event-unforget", Event::Unforget(named("still needed"))),
+        ("event-hold", Event::Hold(named("audit 2026"))),
+        ("event-release", Event::Release(named("audit ended"))),
+        ("event-check", Event::Check(check)),
+        ("event-kit", Event::Kit(KitRecord { number: 1, generation: GENERATION, state: KitState::Acknowledged })),
+        ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
+    ]
+}
+
+pub(crate) fn log_entry() -> LogEntry {
+    let (kind, body) = events().swap_remove(0).1.encode();
+    LogEntry {
+        repository: REPOSITORY,
+        home: HOME,
+        seq: 6,
+        previous: Some(digest(0xd2)),
+        at: TAKEN,
+        kind,
+        body: body.into(),
+    }
+}
+
+pub(crate) fn session() -> Session {
+    Session {
+        repository: REPOSITORY,
+        snapshot: SNAPSHOT,
+        home: HOME,
+        opened: TAKEN,
+        base: Some(OTHER_SNAPSHOT),
+        token: TOKEN,
+        job_salt: SALT,
+        job: vec![0x1b; 22],
+    }
+}
+
+pub(crate) fn session_end() -> SessionEnd {
+    SessionEnd { repository: REPOSITORY, snapshot: SNAPSHOT, home: HOME, ended: COMMITTED, outcome: Outcome::Committed }
+}
+
+pub(crate) fn segment() -> Segment {
+    let pack = SegmentPack { name: PackName::new([0x88; 32]), bytes: 1513, footer: footer().encode().into() };
+    Segment { packs: vec![pack] }
+}
+
+pub(crate) fn salted() -> Salted {
+    Salted { salt: SALT, ciphertext: vec![0x1c; 32] }
+}
+
+/// Every golden vector: its name, its bytes, and the decoder of `lacre_format::exercise` that reads it.
+pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let trailer = Trailer::encode(SALT, 57);
+    let mut all = vec![
+        ("manifest", manifest().encode().into_bytes(), "manifest"),
+        ("frame-body", frame_body(), "frame_body"),
+        ("pack-footer", footer().encode(), "pack_footer"),
+        ("pack-trailer", trailer.to_vec(), ""),
+        ("node", node().encode(), "node"),
+        ("reach", reach().encode(), "reach"),
+        ("sealed-object", with_start(Kind::Reach, &codec::to_cbor(&salted())), "signed"),
+        ("segment", codec::to_cbor(&segment()), "segment"),
+        ("signed-object", signed(codec::to_cbor(&session_end())).encode(Kind::SessionEnd), "signed"),
+        ("signed-message", Signed::message(Kind::SessionEnd, REPOSITORY, HOME, &codec::to_cbor(&session_end())), ""),
+        ("header", codec::to_cbor(&header()), "snapshot"),
+        ("label", codec::to_cbor(&label()), "label"),
+        ("snapshot-object", snapshot_object().encode(), "snapshot"),
+        ("root", codec::to_cbor(&root()), "root"),
+        ("key-entry", codec::to_cbor(&key_entry()), "key_entry"),
+        ("key-envelope", codec::to_cbor(&key_envelope()), "key_entry"),
+        ("bundle", codec::to_cbor(&bundle()), "bundle"),
+        ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
+        ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
+        ("policy", codec::to_cbor(&policy()), "policy"),
+        ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
+        ("session", codec::to_cbor(&session()), "session"),
+        ("session-end", codec::to_cbor(&session_end()), "session"),
+    ];
+    for (name, event) in events() {
+        let (kind, body) = event.encode();
+        let entry = LogEntry { kind, body: body.into(), ..log_entry() };
+        all.push((name, entry.body.to_vec(), ""));
+    }
+    all
+}
