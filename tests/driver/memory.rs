@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lacre::driver::postgres::conninfo::Environment;
-use lacre::driver::postgres::dump::{
-    BoxError, DumpOptions, DumpReport, DumpSink, Rows, Source, StreamKind, StreamSpec,
-};
+use lacre::driver::postgres::dump::{BoxError, DumpOptions, DumpReport, DumpSink, Rows, Source, StreamSpec};
 use lacre::driver::postgres::error::Error;
 use lacre::driver::postgres::report::{Event, Watch};
 use lacre::driver::postgres::restore::{Choice, RestoreOptions, RestoreReport, SnapshotSource, StreamRef, plan};

@@ -5,3 +5,4 @@ mod connect;
 mod faults;
 mod memory;
 mod restore;
+mod vault;

@@ -12,15 +12,15 @@ use lacre::driver::postgres::restore::{Choice, Comparison, RestoreOptions, Targe
 use super::memory::{Memory, dump, permissive, quiet, restore, target};
 use crate::support::cluster::{Cluster, comparable};
 
-const NASTY: &str = include_str!("nasty.sql");
+pub(super) const NASTY: &str = include_str!("nasty.sql");
 
 /// A dump of definitions and rows that can be compared: with the database's own properties, without the lines that differ by chance.
-fn picture(cluster: &Cluster, database: &str) -> String {
+pub(super) fn picture(cluster: &Cluster, database: &str) -> String {
     String::from_utf8_lossy(&comparable(&cluster.dump(database, &["--create", "--clean", "--if-exists"]))).into_owned()
 }
 
 /// Fails with the first line that differs.
-fn assert_same(before: &str, after: &str) {
+pub(super) fn assert_same(before: &str, after: &str) {
     for (number, (left, right)) in before.lines().zip(after.lines()).enumerate() {
         assert_eq!(left, right, "line {number}");
     }

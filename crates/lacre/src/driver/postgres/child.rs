@@ -100,7 +100,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Error::Spawn`], [`Error::Io`].
-    pub fn start(task: &Task<'_>, watch: &Arc<dyn Watch>) -> Result<(Self, ChildStdout)> {
+    pub fn start(task: &Task<'_>, watch: &Arc<dyn Watch>) -> Result<(Self, Gulps)> {
         let name = task.program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let failed = |source| Error::Spawn { tool: task.program.display().to_string(), source };
         let passfile = task.target.password().map(|password| passfile(&password)).transpose()?;
@@ -114,6 +114,7 @@ impl Running {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed(std::io::Error::other("its output is not connected")));
         };
+        widen(&stdout);
         let keep = task.keep;
         let stderr = std::thread::Builder::new()
             .name("lacre-stderr".to_owned())
@@ -121,7 +122,10 @@ impl Running {
             .map_err(failed)?;
         let state = Arc::new(State::default());
         let watcher = watch_over(child.id(), Arc::clone(&state), Arc::clone(watch)).map_err(failed)?;
-        Ok((Self { name, child, stderr: Some(stderr), watcher: Some(watcher), state, reaped: false }, stdout))
+        Ok((
+            Self { name, child, stderr: Some(stderr), watcher: Some(watcher), state, reaped: false },
+            Gulps { pipe: stdout },
+        ))
     }
 
     /// Waits for the end. Its standard output must have been read to the end or closed before.
@@ -200,6 +204,34 @@ impl State {
         self.changed.notify_all();
     }
 }
+
+/// A program's output, read in gulps.
+///
+/// The programs write a few kilobytes at a time, and a reader that is as quick as they are is woken for each of them: tens of thousands of
+/// switches a second on a machine that has other things to do. After a small read this one lets the wide pipe fill for a moment.
+pub struct Gulps {
+    pipe: ChildStdout,
+}
+
+impl Read for Gulps {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let got = self.pipe.read(buffer)?;
+        if got > 0 && got < buffer.len().min(limits::GULP_BYTES) {
+            std::thread::sleep(limits::GULP_PAUSE);
+        }
+        Ok(got)
+    }
+}
+
+/// Makes a pipe wide enough that the program on the other end seldom waits for us; where that is not allowed it works as it is.
+#[cfg(target_os = "linux")]
+fn widen(pipe: &ChildStdout) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, limits::PIPE_BUFFER_BYTES);
+}
+
+/// Other systems choose the width of a pipe themselves.
+#[cfg(not(target_os = "linux"))]
+fn widen(_pipe: &ChildStdout) {}
 
 /// Kills the group once a person interrupts, however deep the child is stuck.
 fn watch_over(pid: u32, state: Arc<State>, watch: Arc<dyn Watch>) -> std::io::Result<JoinHandle<()>> {

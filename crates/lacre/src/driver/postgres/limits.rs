@@ -42,3 +42,7 @@ pub const IDENTIFIER_BYTES_MAX: usize = 63;
 pub const PIPE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Tables whose size estimate is read for the progress total.
 pub const TABLE_ESTIMATES_MAX: usize = 100_000;
+/// A read from a pipe smaller than this is followed by a pause.
+pub const GULP_BYTES: usize = 256 * 1024;
+/// How long a pipe may fill after a small read; at 1 GB/s a mebibyte of pipe is not full yet.
+pub const GULP_PAUSE: Duration = Duration::from_millis(1);

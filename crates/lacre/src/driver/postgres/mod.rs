@@ -3,7 +3,7 @@
 //! In: a connection written as libpq understands it and a map of environment variables. Out: the streams of a dump (pushed into a
 //! [`dump::DumpSink`]) and a restored, compared and renamed database (pulled from a [`restore::SnapshotSource`]).
 //! The public interface blocks; `tokio` lives only below this module. It must not know about chunks, keys, repositories or terminals:
-//! `adapter` in the caller's crate joins both ends.
+//! only [`vault`] joins both ends.
 
 pub mod child;
 pub mod conninfo;
@@ -20,3 +20,4 @@ pub mod session;
 pub mod target;
 pub mod tls;
 pub mod tools;
+pub mod vault;
