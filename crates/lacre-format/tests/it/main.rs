@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod corpus;
+mod document;
 mod generators;
 mod ids;
 mod malformed;
