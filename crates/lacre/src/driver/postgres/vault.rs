@@ -144,7 +144,7 @@ impl Watch for MonitorWatch {
             Event::Step(text) => self.monitor.progress(Progress::Phase(text)),
             Event::Total { bytes, .. } => self.monitor.progress(Progress::Expected(bytes)),
             Event::Bytes(bytes) if self.bytes == BytesCountedBy::Driver => {
-                self.monitor.progress(Progress::Bytes(bytes))
+                self.monitor.progress(Progress::Bytes(bytes));
             }
             Event::Bytes(_) => {}
             Event::Stream(_) => self.monitor.progress(Progress::Objects(1)),
