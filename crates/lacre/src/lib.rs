@@ -22,3 +22,4 @@ pub mod safe_url;
 pub mod secret;
 pub mod source;
 pub mod term;
+pub mod vault;

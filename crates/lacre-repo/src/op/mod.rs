@@ -10,3 +10,4 @@ pub mod read;
 pub mod rebuild;
 pub mod seal;
 pub mod snapshots;
+pub mod stats;

@@ -7,13 +7,13 @@ use clap::{Args, Subcommand};
 /// Arguments of `lacre init`.
 #[derive(Clone, Debug, Args)]
 pub struct InitArgs {
-    /// Recipient who may read: an age public key (X25519 or post-quantum); repeatable
+    /// Recipient who may read: an age public key (X25519 or post-quantum) or a file of them; repeatable
     #[arg(long = "recipient", value_name = "R")]
     pub recipients: Vec<String>,
     /// OpenPGP certificate file of a recipient; repeatable
     #[arg(long = "pgp", value_name = "CERTFILE")]
     pub pgp: Vec<PathBuf>,
-    /// Add a recipient that opens with a passphrase, asked for on the terminal
+    /// Add a recipient that opens with a passphrase, asked for on the terminal or taken from LACRE_PASSPHRASE_FILE
     #[arg(long)]
     pub passphrase: bool,
     /// Seal cell, for example file:/mnt/other-disk/seal; repeatable
@@ -101,7 +101,7 @@ pub struct KitAckArgs {
 
 /// Arguments of `lacre key`.
 #[derive(Clone, Debug, Args)]
-pub struct KeyArgs {
+pub struct KeyListArgs {
     /// What to do.
     #[command(subcommand)]
     pub action: KeyAction,

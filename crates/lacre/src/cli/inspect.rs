@@ -1,8 +1,18 @@
 //! `snapshots`, `show`, `ls`, `cat`, `repo`: looking without changing.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::value::{JobName, Percent, SnapshotName};
+
+/// What opens a snapshot besides identities and cells.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeyArgs {
+    /// Printed recovery kit, as text or QR string, where no seal cell is at hand; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
+}
 
 /// Arguments of `lacre snapshots`.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +28,9 @@ pub struct ShowArgs {
     /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
     #[arg(value_name = "SNAP")]
     pub snapshot: SnapshotName,
+    /// What opens it.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Arguments of `lacre ls`.
@@ -26,6 +39,9 @@ pub struct LsArgs {
     /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
     #[arg(value_name = "SNAP")]
     pub snapshot: SnapshotName,
+    /// What opens it.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Arguments of `lacre cat`.
@@ -37,6 +53,9 @@ pub struct CatArgs {
     /// Stream, as `lacre ls` names it: a table (schema.table), globals, toc, data
     #[arg(value_name = "STREAM")]
     pub stream: String,
+    /// What opens it.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Arguments of `lacre repo`.
@@ -82,6 +101,9 @@ pub struct CheckArgs {
     /// Only this snapshot
     #[arg(long, value_name = "S")]
     pub snapshot: Option<SnapshotName>,
+    /// What opens it.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 impl CheckArgs {

@@ -17,10 +17,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
-    inspect::{CatArgs, CheckArgs, LsArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs},
+    inspect::{CatArgs, CheckArgs, KeyArgs, LsArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs},
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
 };
@@ -119,7 +119,8 @@ pub enum Command {
     /// Without arguments every [[job]] of lacre.toml is taken, one after the other.
     ///
     /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not
-    /// empty, not under half of the snapshot before. Otherwise exit 14 and nothing is committed.
+    /// empty. Otherwise exit 14 and nothing is committed. A source that shrank to under half of the
+    /// snapshot before is refused with exit 15.
     ///
     /// Examples:
     ///   lacre backup astro
@@ -203,7 +204,7 @@ pub enum Command {
     /// Issue or acknowledge printed recovery kits
     Kit(KitArgs),
     /// Show recipients, homes and roles
-    Key(KeyArgs),
+    Key(KeyListArgs),
     /// Check, show or convert the configuration
     Config(ConfigArgs),
     /// Look for trouble on this host before it finds you

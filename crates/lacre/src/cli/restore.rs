@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::value::SnapshotName;
+use super::{inspect::KeyArgs, value::SnapshotName};
 use crate::safe_url::SafeUrl;
 
 /// Arguments of `lacre restore`.
@@ -35,6 +35,9 @@ pub struct RestoreArgs {
     /// Only this table (schema.table); repeatable
     #[arg(long = "table", value_name = "T", conflicts_with_all = ["to_file", "to_command", "stdout"])]
     pub tables: Vec<String>,
+    /// Put the tables of --table into this schema
+    #[arg(long, value_name = "S", requires = "tables", conflicts_with_all = ["to_file", "to_command", "stdout"])]
+    pub into_schema: Option<String>,
     /// Connections that load data, and jobs of pg_restore for indexes and constraints
     #[arg(long, value_name = "N", conflicts_with_all = ["to_file", "to_command", "stdout"], default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
@@ -47,4 +50,7 @@ pub struct RestoreArgs {
     /// Do not run the hooks of lacre.toml
     #[arg(long = "no-hooks", action = ArgAction::SetTrue)]
     pub no_hooks: bool,
+    /// What opens it.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }

@@ -54,6 +54,9 @@ pub struct HoldArgs {
     /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
     #[arg(value_name = "SNAP")]
     pub snapshot: SnapshotName,
+    /// Why, in a few words; kept with the hold, readable by whoever reads the repository
+    #[arg(long, value_name = "TEXT", default_value = "by hand")]
+    pub reason: String,
 }
 
 /// Arguments of `lacre release`.

@@ -1,13 +1,28 @@
 //! The commands: one file per verb, each one library call and what is shown of it.
 
+mod backup;
+mod cat;
+mod check;
 mod completions;
 mod config;
 mod doctor;
+mod findings;
+mod forget;
+mod hold;
+mod init;
+mod key;
+mod kit;
 mod man;
+mod restore;
+mod seal;
+mod show;
+mod snapshots;
+mod stats;
+mod streams;
 
 use crate::{
-    cli::Command,
-    error::{CliError, Kind},
+    cli::{Command, RepoAction},
+    error::CliError,
     exit::Exit,
     invocation::Invocation,
 };
@@ -18,10 +33,29 @@ use crate::{
 /// What the command failed of; its kind decides the exit code.
 pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError> {
     match command {
-        Command::Completions(args) => completions::run(invocation, args),
+        Command::Init(args) => init::run(invocation, args),
+        Command::Backup(args) => backup::run(invocation, args),
+        Command::Snapshots(args) => snapshots::run(invocation, args),
+        Command::Show(args) => show::show(invocation, args),
+        Command::Ls(args) => show::ls(invocation, args),
+        Command::Cat(args) => cat::run(invocation, args),
+        Command::Restore(args) => restore::run(invocation, args),
+        Command::Repo(args) => match &args.action {
+            RepoAction::Check(args) => check::run(invocation, args),
+            RepoAction::Stats => stats::stats(invocation),
+            RepoAction::Rebuild => stats::rebuild(invocation),
+        },
+        Command::Check(args) => check::run(invocation, args),
+        Command::Stats => stats::stats(invocation),
+        Command::Forget(args) => forget::run(invocation, args),
+        Command::Hold(args) => hold::hold(invocation, args),
+        Command::Release(args) => hold::release(invocation, args),
+        Command::Seal(args) => seal::run(invocation, args),
+        Command::Kit(args) => kit::run(invocation, args),
+        Command::Key(args) => key::run(invocation, args),
         Command::Config(args) => config::run(invocation, args),
         Command::Doctor(args) => doctor::run(invocation, args),
+        Command::Completions(args) => completions::run(invocation, args),
         Command::Man(args) => man::run(invocation, args),
-        _ => Err(CliError::new(Kind::Usage, "this command is not part of this build")),
     }
 }

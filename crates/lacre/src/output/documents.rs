@@ -8,7 +8,8 @@ use super::{
     Document, Field,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
+        SnapshotState, StreamEntry,
     },
 };
 
@@ -83,6 +84,23 @@ impl Document for BackupResult {
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("findings", "Findings: severity, what, object, advice."),
+    ];
+}
+
+/// The snapshots of several jobs taken by one command.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackupsResult {
+    /// One document of `backup` per snapshot, without `schema`.
+    pub backups: Vec<BackupResult>,
+    /// Jobs that failed: job, kind, message, hint, exit.
+    pub failures: Vec<JobFailure>,
+}
+
+impl Document for BackupsResult {
+    const COMMAND: &'static str = "backup of several jobs";
+    const FIELDS: &'static [Field] = &[
+        field("backups", "One document of `backup` per snapshot, without `schema`."),
+        field("failures", "Jobs that failed: job, kind, message, hint, exit."),
     ];
 }
 
@@ -251,6 +269,8 @@ pub struct StatsResult {
     pub packs: u64,
     /// Bytes of all objects.
     pub bytes_stored: u64,
+    /// Per job: job, snapshots, bytes.
+    pub per_job: Vec<JobStats>,
     /// Bytes of packs.
     pub bytes_packs: u64,
     /// Bytes of everything else.
@@ -273,6 +293,7 @@ impl Document for StatsResult {
         field("objects", "Objects in the store."),
         field("packs", "Packs in the store."),
         field("bytes_stored", "Bytes of all objects."),
+        field("per_job", "Per job: job, snapshots, bytes."),
         field("bytes_packs", "Bytes of packs."),
         field("bytes_metadata", "Bytes of everything else."),
         field("bytes_referenced", "Bytes that live snapshots would have without deduplication and compression."),
@@ -511,6 +532,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
     vec![
         entry::<InitResult>(),
         entry::<BackupResult>(),
+        entry::<BackupsResult>(),
         entry::<SnapshotsResult>(),
         entry::<ShowResult>(),
         entry::<LsResult>(),

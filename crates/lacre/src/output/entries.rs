@@ -226,3 +226,29 @@ pub struct DoctorCheck {
     /// What to do when it is not.
     pub advice: Option<String>,
 }
+
+/// A job that gave no snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobFailure {
+    /// Job.
+    pub job: String,
+    /// Kind of the error, as in error documents.
+    pub kind: String,
+    /// What failed, on what, why.
+    pub message: String,
+    /// The next command to type.
+    pub hint: Option<String>,
+    /// The exit code it would have had alone.
+    pub exit: u8,
+}
+
+/// The live snapshots of one job.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobStats {
+    /// Job.
+    pub job: String,
+    /// Live snapshots.
+    pub snapshots: u64,
+    /// Bytes they would have without deduplication and compression.
+    pub bytes: u64,
+}

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 pub use self::{
     documents::{
-        BackupResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult,
-        HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
-        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
+        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
+        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
+        SnapshotState, StreamEntry,
     },
 };
 

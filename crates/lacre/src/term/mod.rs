@@ -8,7 +8,10 @@ pub mod prompt;
 pub mod qr;
 pub mod table;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    os::fd::AsFd as _,
+};
 
 use owo_colors::OwoColorize as _;
 
@@ -63,6 +66,16 @@ impl Terminal {
         write(&mut out)
             .and_then(|()| out.flush())
             .map_err(|error| CliError::io("cannot write to standard output", &error))
+    }
+
+    /// Gives stdout for bytes that are data, exactly as they are; nothing else may be written to it.
+    ///
+    /// # Errors
+    /// The operating system's refusal to duplicate the descriptor.
+    pub fn raw_stdout(&self) -> Result<std::fs::File, CliError> {
+        rustix::io::dup(io::stdout().as_fd())
+            .map(std::fs::File::from)
+            .map_err(|error| CliError::io("cannot write to standard output", &error.into()))
     }
 
     /// Says something on stderr unless `--quiet`.

@@ -106,6 +106,19 @@ pub fn new_passphrase(prompt: &str) -> Result<Secret, CliError> {
     Err(CliError::new(Kind::Refused, "the passphrase was not typed the same twice; nothing was changed"))
 }
 
+/// Asks for one line of text.
+///
+/// # Errors
+/// [`Kind::Refused`] with `instead` as the hint when nobody can be asked.
+pub fn line(terminal: &Terminal, question: &str, instead: &str) -> Result<String, CliError> {
+    if !terminal.can_ask() {
+        return Err(
+            CliError::new(Kind::Refused, "this asks a question and there is no terminal to ask on").hint(instead)
+        );
+    }
+    ask(question, &mut io::stdin().lock())
+}
+
 fn require_terminal(terminal: &Terminal, question: &str) -> Result<(), CliError> {
     if terminal.can_ask() {
         return Ok(());

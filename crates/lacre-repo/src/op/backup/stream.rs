@@ -50,6 +50,8 @@ pub struct StreamSummary {
     pub name: String,
     /// What it holds.
     pub kind: StreamKind,
+    /// How it was cut.
+    pub shape: Shape,
     /// Bytes.
     pub bytes: u64,
     /// Rows.
@@ -191,7 +193,13 @@ impl StreamWriter {
         let message = Message::End { stream: self.number, seq: self.seq, end: Box::new(end) };
         self.results.send(message).map_err(|_| Error::Bug { why: "the packer is gone".to_owned() })?;
         self.shared.monitor.progress(Progress::Rows(rows_count));
-        let summary = StreamSummary { name: self.spec.name, kind: self.spec.kind, bytes: self.bytes, rows: rows_count };
+        let summary = StreamSummary {
+            name: self.spec.name,
+            kind: self.spec.kind,
+            shape: self.spec.shape,
+            bytes: self.bytes,
+            rows: rows_count,
+        };
         if let Ok(mut finished) = self.finished.lock() {
             finished.push(summary.clone());
         }

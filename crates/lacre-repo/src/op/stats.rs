@@ -1,0 +1,50 @@
+//! Stats: what lies in the store, counted.
+
+use lacre_format::pack::Footer;
+
+use crate::{error::Error, repository::Repository};
+
+/// What lies in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stored {
+    /// Objects of every kind.
+    pub objects: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Bytes of packs.
+    pub pack_bytes: u64,
+    /// Frames in the packs whose footers are known here; 0 on a host that cannot read them.
+    pub frames: u64,
+}
+
+impl Repository {
+    /// Counts what lies in the store.
+    ///
+    /// # Errors
+    /// Errors of the store and of the catalog.
+    pub fn stored(&self) -> Result<Stored, Error> {
+        let mut stored = Stored::default();
+        for object in self.store().list("")?.objects {
+            stored.objects += 1;
+            stored.bytes = stored.bytes.saturating_add(object.bytes);
+            if object.name.starts_with("packs/") {
+                stored.packs += 1;
+                stored.pack_bytes = stored.pack_bytes.saturating_add(object.bytes);
+            }
+        }
+        if self.has_structure() {
+            let view = self.view()?;
+            // Footers that cannot be read are findings of `check`; here they only make the count smaller.
+            drop(self.refresh(&view)?);
+            let catalog = self.catalog()?;
+            for (name, _) in catalog.pack_names()? {
+                let Some(known) = catalog.pack_by_name(name)? else { continue };
+                let frames = Footer::decode(&known.footer).map_or(0, |footer| footer.frames.len());
+                stored.frames = stored.frames.saturating_add(u64::try_from(frames).unwrap_or(u64::MAX));
+            }
+        }
+        Ok(stored)
+    }
+}

@@ -1,0 +1,71 @@
+//! `lacre repo check`: what can be proved, what was found, what was not proved.
+
+use std::io::{self, Write};
+
+use lacre_repo::{
+    Severity,
+    op::check::{CheckOptions, ReadData as Share},
+};
+
+use super::findings;
+use crate::{
+    cli::{CheckArgs, ReadData},
+    error::CliError,
+    exit::Exit,
+    human,
+    invocation::Invocation,
+    output::CheckResult,
+    vault::{Vault, watching},
+};
+
+/// Audits the repository: exit 4 for damage, 3 for warnings.
+///
+/// # Errors
+/// Those that prevent the audit itself.
+pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, CliError> {
+    let vault = Vault::open(invocation)?;
+    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let snapshot = args.snapshot.as_ref().map(|name| vault.resolve(name)).transpose()?;
+    let read_data = match args.read_data() {
+        ReadData::None => Share::None,
+        ReadData::Share(share) if share.fraction() >= 1.0 => Share::All,
+        ReadData::Share(share) => Share::Percent(share.fraction() * 100.0),
+    };
+    let options = CheckOptions { level: args.level, read_data, snapshot };
+    let (line, watching) = watching(invocation);
+    let report = vault.repository.check(&options, &keys, &watching);
+    line.finish();
+    let report = report.map_err(|error| vault.explain(error))?;
+    let document = CheckResult {
+        level: report.level,
+        packs: report.packs,
+        bytes_read: report.bytes_read,
+        findings: findings::check_entries(&report.findings),
+        not_proved: report.not_proved.clone(),
+    };
+    let damaged = report.findings.iter().any(|finding| finding.severity == Severity::Damage);
+    invocation.print(&document, |out| {
+        findings::write(&report.findings, out)?;
+        summary(&document, report.packs_read, report.snapshots.len(), out)
+    })?;
+    Ok(if damaged { Exit::Damage } else { findings::exit(&report.findings) })
+}
+
+fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut dyn Write) -> io::Result<()> {
+    let verdict = if document.findings.iter().any(|finding| finding.severity == "damage") {
+        "DAMAGED"
+    } else {
+        "no damage found"
+    };
+    writeln!(
+        out,
+        "{verdict}: level {} of 4 proved for {snapshots} snapshots; {packs_read} of {} packs read ({})",
+        document.level,
+        document.packs,
+        human::bytes(document.bytes_read)
+    )?;
+    for missing in &document.not_proved {
+        writeln!(out, "not proved: {missing}")?;
+    }
+    Ok(())
+}

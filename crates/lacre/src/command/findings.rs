@@ -1,0 +1,69 @@
+//! Findings as every command shows them: one table, one JSON form, one rule for the exit code.
+
+use std::io::{self, Write};
+
+use lacre_repo::{Finding, Severity};
+
+use crate::{
+    driver::postgres::report,
+    exit::Exit,
+    output::{CheckFinding, FindingEntry},
+    term::table::printable,
+};
+
+fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Damage => "damage",
+    }
+}
+
+/// Findings for JSON.
+pub(super) fn entries(findings: &[Finding]) -> Vec<FindingEntry> {
+    let entry = |finding: &Finding| FindingEntry {
+        severity: severity_name(finding.severity).to_owned(),
+        what: finding.what.clone(),
+        object: finding.object.clone(),
+        advice: finding.advice.clone(),
+    };
+    findings.iter().map(entry).collect()
+}
+
+/// Findings of an audit for JSON.
+pub(super) fn check_entries(findings: &[Finding]) -> Vec<CheckFinding> {
+    let entry = |finding: FindingEntry| CheckFinding {
+        severity: finding.severity,
+        what: finding.what,
+        object: finding.object,
+        advice: finding.advice,
+    };
+    entries(findings).into_iter().map(entry).collect()
+}
+
+/// Findings for people: what and on what in one line, what to do in the next.
+pub(super) fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+    for finding in findings {
+        let severity = severity_name(finding.severity);
+        writeln!(out, "{severity}: {}: {}", printable(&finding.object), printable(&finding.what))?;
+        if !finding.advice.is_empty() {
+            writeln!(out, "{:width$}  {}", "", printable(&finding.advice), width = severity.len())?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes change nothing; anything graver is worth a look.
+pub(super) fn exit(findings: &[Finding]) -> Exit {
+    if findings.iter().any(|finding| finding.severity > Severity::Note) { Exit::Findings } else { Exit::Done }
+}
+
+/// A finding of the PostgreSQL driver as one of the vault.
+pub(super) fn of_driver(finding: report::Finding) -> Finding {
+    let severity = match finding.severity {
+        report::Severity::Note => Severity::Note,
+        report::Severity::Warning => Severity::Warning,
+        report::Severity::Damage => Severity::Damage,
+    };
+    Finding::new(severity, finding.what, finding.object, finding.advice)
+}

@@ -1,0 +1,237 @@
+//! `lacre init`: a repository, its keys, its seal, and the sheets to print.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use lacre_repo::{
+    Repository, SystemClock,
+    files::{self, Replace},
+    home::Home,
+    op::init::{CreateOptions, CreateReport, KitChoice, NewRecipient},
+    store::Store,
+};
+use lacre_seal::{
+    kit::Kit,
+    passphrase::new_passphrase_recipient,
+    pgp::CERT_FILE_BYTES_MAX,
+    recipient::{RECIPIENTS_MAX, Recipient},
+};
+
+use crate::{
+    cli::InitArgs,
+    config::{JobSource, Settings},
+    error::{CliError, Kind},
+    exit::Exit,
+    invocation::Invocation,
+    output::InitResult,
+    term::{Form, qr},
+    vault::{create_store, explain, new_passphrase, parse_cells},
+};
+
+/// The largest file of recipients, bytes.
+const RECIPIENT_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Creates the repository and shows what to keep where.
+///
+/// # Errors
+/// [`Kind::Usage`] for an existing repository or a wrong recipient, [`Kind::Refused`] for a cell or kit in a bad place.
+pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliError> {
+    let settings = invocation.settings()?;
+    let place = invocation.repository(&settings)?;
+    if invocation.terminal.form == Form::Json && args.kit_file.is_none() && !args.no_kit {
+        return Err(CliError::new(Kind::Usage, "with --json the recovery kit cannot be printed")
+            .hint("add --kit-file FILE (a new file, kept apart from this machine), or --no-kit"));
+    }
+    if let Some(file) = args.kit_file.as_deref() {
+        refuse_existing(file)?;
+    }
+    let specs = if args.seal_cells.is_empty() { &settings.seal_cells } else { &args.seal_cells };
+    let options = CreateOptions {
+        recipients: recipients(args)?,
+        cells: parse_cells(specs)?,
+        kit: if args.no_kit { KitChoice::None } else { KitChoice::Print },
+        host: host_name(),
+        sources: sources(&settings),
+    };
+    let store = create_store(&place)?;
+    if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
+        refuse_inside(file, folder)?;
+    }
+    let report = create(store, &settings, options)?;
+    if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
+        write_kit(file, kit)?;
+    }
+    let document = InitResult {
+        repository: report.repository.to_string(),
+        identity_file: report.identity_file.as_ref().map(|path| path.display().to_string()),
+        kit_file: args.kit_file.as_ref().filter(|_| report.kit.is_some()).map(|path| path.display().to_string()),
+        cells: report.cells.clone(),
+    };
+    let qr = invocation.terminal.stdout_is_terminal();
+    invocation.print(&document, |out| {
+        writeln!(out, "repository {} is ready in {place}", document.repository)?;
+        if args.kit_file.is_none() {
+            for sheet in report.kit.iter().chain(&report.identity_sheet) {
+                writeln!(out)?;
+                write_sheet(sheet, qr, out)?;
+            }
+        }
+        writeln!(out)?;
+        advice(&report, &document, &settings, out)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<CreateReport, CliError> {
+    let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
+    let (_, report) =
+        Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+    Ok(report)
+}
+
+/// The four lines: what is where, and where it should go.
+fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+    let keys = settings.home.join("repos").join(&document.repository);
+    match &report.identity_file {
+        Some(path) => writeln!(
+            out,
+            "1. identity: {} reads every backup. Move it to the people who restore; no backup needs it.",
+            path.display()
+        )?,
+        None => writeln!(out, "1. identities: the private keys of the recipients you named stay with their owners.")?,
+    }
+    writeln!(
+        out,
+        "2. seal: {} holds what may still be read. Keep it off this host if you can, and never inside a backup.",
+        document.cells.join(", ")
+    )?;
+    match (&document.kit_file, &report.kit) {
+        (Some(file), _) => {
+            writeln!(out, "3. kit: print {file}, keep the paper apart, delete the file; then: lacre kit ack 1")?
+        }
+        (None, Some(_)) => {
+            writeln!(out, "3. kit: keep the sheet above on paper, apart from the identity; then: lacre kit ack 1")?
+        }
+        (None, None) => {
+            writeln!(out, "3. kit: none. If the cell is lost, every backup is lost; lacre kit issue prints one.")?
+        }
+    }
+    writeln!(
+        out,
+        "4. admin key: {} may forget and change policy. Move it to an admin's machine; backups need only writer.key.",
+        keys.join("admin.key").display()
+    )
+}
+
+/// Writes a sheet, with its QR code where a camera can see it.
+pub(super) fn write_sheet(sheet: &Kit, on_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(sheet.encode_text().as_bytes())?;
+    match on_terminal.then(|| qr::draw(&sheet.encode_qr())).flatten() {
+        Some(drawing) => write!(out, "\n{drawing}"),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a kit file that is there already, before anything is made.
+pub(super) fn refuse_existing(file: &Path) -> Result<(), CliError> {
+    if fs::symlink_metadata(file).is_ok() {
+        let what = format!("the kit file {} exists already and is not overwritten", file.display());
+        return Err(CliError::new(Kind::Refused, what).hint("name a new file with --kit-file"));
+    }
+    Ok(())
+}
+
+/// Law L6: nothing that holds the seal lies inside the repository.
+pub(super) fn refuse_inside(file: &Path, folder: &Path) -> Result<(), CliError> {
+    if files::is_inside(file, folder).unwrap_or(false) {
+        let what = format!("the kit file {} would lie inside the repository {}", file.display(), folder.display());
+        return Err(CliError::new(Kind::Refused, what).hint("name a place elsewhere, best on a removable disk"));
+    }
+    Ok(())
+}
+
+/// Writes a kit to a new private file.
+pub(super) fn write_kit(file: &Path, kit: &Kit) -> Result<(), CliError> {
+    files::write_secret_file(file, kit.encode_text().as_bytes(), Replace::Never).map_err(|error| {
+        CliError::new(
+            Kind::Io,
+            format!("the repository is made, but its kit could not be written to {}", file.display()),
+        )
+        .because(&error)
+        .hint("lacre kit issue --kit-file FILE    (makes another)")
+    })
+}
+
+/// Everybody who may read, from flags.
+fn recipients(args: &InitArgs) -> Result<Vec<NewRecipient>, CliError> {
+    let plain = |recipient| NewRecipient { recipient, locked_identity: None };
+    let mut found = Vec::new();
+    for text in &args.recipients {
+        found.extend(recipients_of(text)?.into_iter().map(plain));
+    }
+    for path in &args.pgp {
+        let what = || format!("cannot use the OpenPGP certificate {}", path.display());
+        let bytes = read(path, u64::try_from(CERT_FILE_BYTES_MAX).unwrap_or(u64::MAX), &what)?;
+        let certificates =
+            Recipient::from_openpgp_cert(&bytes).map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
+        found.extend(certificates.into_iter().map(plain));
+    }
+    if args.passphrase {
+        let passphrase = new_passphrase("New passphrase that opens the backups")?;
+        let (recipient, locked) = new_passphrase_recipient(&passphrase.expose().to_owned().into())
+            .map_err(|error| CliError::new(Kind::Usage, "cannot use the passphrase").because(&error))?;
+        found.push(NewRecipient { recipient, locked_identity: Some(locked) });
+    }
+    if found.len() > RECIPIENTS_MAX {
+        return Err(CliError::new(Kind::Usage, format!("{} recipients, more than {RECIPIENTS_MAX}", found.len())));
+    }
+    Ok(found)
+}
+
+/// One recipient, or those in a file: one a line, `#` begins a comment.
+fn recipients_of(text: &str) -> Result<Vec<Recipient>, CliError> {
+    let wrong = |text: &str, error: &lacre_seal::recipient::RecipientError| {
+        CliError::new(Kind::Usage, format!("{text:?} is no recipient"))
+            .because(error)
+            .hint("write a public key (age1...), a file of them, or --pgp CERTFILE for OpenPGP")
+    };
+    let path = Path::new(text);
+    if !path.is_file() {
+        return Recipient::parse(text).map(|recipient| vec![recipient]).map_err(|error| wrong(text, &error));
+    }
+    let what = || format!("cannot read the recipients in {}", path.display());
+    let bytes = read(path, RECIPIENT_FILE_BYTES_MAX, &what)?;
+    let content = String::from_utf8(bytes).map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
+    let lines = content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let recipients: Vec<Recipient> =
+        lines.map(|line| Recipient::parse(line).map_err(|error| wrong(line, &error))).collect::<Result<_, _>>()?;
+    if recipients.is_empty() {
+        return Err(CliError::new(Kind::Usage, format!("{}: it holds no recipient", what())));
+    }
+    Ok(recipients)
+}
+
+fn read(path: &Path, bytes_max: u64, what: &dyn Fn() -> String) -> Result<Vec<u8>, CliError> {
+    files::read_file(path, bytes_max)
+        .map(|file| file.bytes)
+        .map_err(|error| CliError::new(Kind::Usage, what()).because(&error))
+}
+
+/// The files that jobs of the configuration back up.
+fn sources(settings: &Settings) -> Vec<PathBuf> {
+    let file = |source: &JobSource| match source {
+        JobSource::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    settings.jobs.iter().filter_map(|job| file(&job.source)).filter(|path| path.exists()).collect()
+}
+
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "this host".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,82 @@
+//! `lacre kit issue` and `lacre kit ack`: printed copies of the seal.
+
+use lacre_seal::kit::{Kit, KitChecksum};
+
+use super::init::{refuse_existing, refuse_inside, write_kit, write_sheet};
+use crate::{
+    cli::{KitAckArgs, KitAction, KitArgs, KitIssueArgs},
+    error::{CliError, Kind},
+    exit::Exit,
+    invocation::Invocation,
+    output::KitResult,
+    term::{Form, prompt},
+    vault::Vault,
+};
+
+/// Issues or acknowledges a kit.
+///
+/// # Errors
+/// Those of the vault, [`Kind::NoKey`] among them; [`Kind::Refused`] for words of another sheet.
+pub(super) fn run(invocation: &Invocation, args: &KitArgs) -> Result<Exit, CliError> {
+    match &args.action {
+        KitAction::Issue(args) => issue(invocation, args),
+        KitAction::Ack(args) => acknowledge(invocation, args),
+    }
+}
+
+fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError> {
+    if invocation.terminal.form == Form::Json && args.kit_file.is_none() {
+        return Err(CliError::new(Kind::Usage, "with --json the kit cannot be printed").hint("add --kit-file FILE"));
+    }
+    let vault = Vault::open(invocation)?;
+    if let Some(file) = args.kit_file.as_deref() {
+        refuse_existing(file)?;
+        if let Some(folder) = vault.repository.store().local_path() {
+            refuse_inside(file, folder)?;
+        }
+    }
+    let kit = vault.repository.issue_kit().map_err(|error| vault.explain(error))?;
+    if let Some(file) = args.kit_file.as_deref() {
+        write_kit(file, &kit)?;
+    }
+    let (number, generation) = match &kit {
+        Kit::Seal(kit) => (kit.number, kit.generation_number),
+        Kit::Identity(_) => return Err(CliError::new(Kind::Bug, "a kit of the seal came as an identity")),
+    };
+    let kit_file = args.kit_file.as_ref().map(|path| path.display().to_string());
+    let document = KitResult { kit: number, generation, state: "issued".to_owned(), kit_file };
+    let qr = invocation.terminal.stdout_is_terminal();
+    invocation.print(&document, |out| {
+        match &document.kit_file {
+            Some(file) => writeln!(out, "kit {number} is in {file}; print it, keep the paper apart, delete the file")?,
+            None => write_sheet(&kit, qr, out)?,
+        }
+        writeln!(out, "then prove that it is readable: lacre kit ack {number}")
+    })?;
+    Ok(Exit::Done)
+}
+
+fn acknowledge(invocation: &Invocation, args: &KitAckArgs) -> Result<Exit, CliError> {
+    let vault = Vault::open(invocation)?;
+    let (number, state) = (args.number, if args.destroyed { "destroyed" } else { "verified" });
+    if args.destroyed {
+        vault.repository.attest_kit_destroyed(number).map_err(|error| vault.explain(error))?;
+    } else {
+        let words = match &args.checksum {
+            Some(words) => words.clone(),
+            None => prompt::line(
+                &invocation.terminal,
+                &format!("The four words after \"check\" on kit {number}: "),
+                "add --checksum \"four words of the sheet\"",
+            )?,
+        };
+        let typed = KitChecksum::parse(&words)
+            .map_err(|error| CliError::new(Kind::Usage, "these are not four words of a sheet").because(&error))?;
+        vault.repository.acknowledge_kit(number, typed).map_err(|error| vault.explain(error))?;
+    }
+    let generation = vault.repository.view().map_err(|error| vault.explain(error))?;
+    let generation = generation.kits.get(&number).map_or(generation.policy.generation, |(_, kit)| kit.generation);
+    let document = KitResult { kit: number, generation: generation.number, state: state.to_owned(), kit_file: None };
+    invocation.print(&document, |out| writeln!(out, "kit {number} is {state}"))?;
+    Ok(Exit::Done)
+}

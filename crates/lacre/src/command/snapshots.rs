@@ -1,0 +1,77 @@
+//! `lacre snapshots`: the list, newest last.
+
+use jiff::Timestamp;
+use lacre_repo::op::snapshots::SnapshotRow;
+
+use super::{findings, streams};
+use crate::{
+    cli::SnapshotsArgs,
+    error::CliError,
+    exit::Exit,
+    human,
+    invocation::Invocation,
+    output::{SnapshotEntry, SnapshotsResult},
+    term::table::{Align, Table},
+    vault::{Vault, short},
+};
+
+/// Lists the snapshots; findings on the way are warnings on stderr and exit 3.
+///
+/// # Errors
+/// Those of the vault and of stdout.
+pub(super) fn run(invocation: &Invocation, args: &SnapshotsArgs) -> Result<Exit, CliError> {
+    let vault = Vault::open(invocation)?;
+    let list = vault.repository.snapshots().map_err(|error| vault.explain(error))?;
+    let of_job = |row: &&SnapshotRow| {
+        let job = row.label.as_ref().map(|label| label.job.as_str());
+        args.job.as_ref().is_none_or(|wanted| job == Some(wanted.as_str()))
+    };
+    let rows: Vec<SnapshotEntry> = list.rows.iter().filter(of_job).map(entry).collect();
+    let document = SnapshotsResult { snapshots: rows };
+    let now = Timestamp::now();
+    invocation.print(&document, |out| {
+        let mut table = Table::new(&[
+            ("snapshot", Align::Left),
+            ("job", Align::Left),
+            ("time", Align::Left),
+            ("age", Align::Left),
+            ("size", Align::Right),
+            ("rows", Align::Right),
+            ("state", Align::Left),
+        ]);
+        for snapshot in &document.snapshots {
+            let time: Option<Timestamp> = snapshot.time.parse().ok();
+            let held = if snapshot.held { ", held" } else { "" };
+            table.row([
+                short(&snapshot.snapshot).to_owned(),
+                snapshot.job.clone(),
+                time.map_or_else(String::new, human::time),
+                time.map_or_else(String::new, |time| human::ago(time, now)),
+                snapshot.bytes.map_or_else(|| "?".to_owned(), human::bytes),
+                snapshot.rows.map_or_else(|| "?".to_owned(), human::count),
+                format!("{}{held}", snapshot.state.name()),
+            ]);
+        }
+        table.write(out)
+    })?;
+    if document.snapshots.is_empty() {
+        invocation.terminal.say("no snapshots yet; `lacre backup` takes the first");
+    }
+    for finding in &list.findings {
+        invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
+    }
+    Ok(findings::exit(&list.findings))
+}
+
+fn entry(row: &SnapshotRow) -> SnapshotEntry {
+    let label = row.label.as_ref();
+    SnapshotEntry {
+        snapshot: row.snapshot.to_string(),
+        job: label.map_or_else(|| "?".to_owned(), |label| label.job.to_string()),
+        time: streams::rfc3339(row.taken),
+        bytes: label.map(|label| label.bytes),
+        rows: label.map(|label| label.rows),
+        state: streams::state(row.state),
+        held: row.held.is_some(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Errors of the vault and the PostgreSQL driver in the words and exit codes of the command line.
+//!
+//! In: a typed error and what this host's files are called. Out: a [`CliError`] with the next command to type.
+
+use std::path::Path;
+
+use lacre_repo::{Error, Kind as VaultKind};
+
+use crate::{
+    driver::postgres::error::{Error as DriverError, Kind as DriverKind},
+    error::{CliError, Kind},
+};
+
+/// Turns an error of the vault into one for people; `home` is this host's folder for the repository, once it is known.
+pub fn explain(error: Error, home: Option<&Path>) -> CliError {
+    if let Error::Sink(source) = &error {
+        return CliError::io("the output could not be written", source);
+    }
+    let kind = match error.kind() {
+        VaultKind::Usage => Kind::Usage,
+        VaultKind::NotFound | VaultKind::NoRepository => Kind::NotFound,
+        VaultKind::Conflict => Kind::Conflict,
+        VaultKind::Unavailable => Kind::Unavailable,
+        VaultKind::NoKey => Kind::NoKey,
+        VaultKind::Damaged => Kind::Damaged,
+        VaultKind::SourceFailed => Kind::SourceFailed,
+        VaultKind::Refused => Kind::Refused,
+        VaultKind::Io => Kind::Io,
+        VaultKind::Interrupted => Kind::Interrupted,
+        _ => Kind::Bug,
+    };
+    let what = match &error {
+        Error::Interrupted => "interrupted; unfinished work never became visible".to_owned(),
+        Error::NoIdentity { snapshot, identities: 0 } => format!("no identity is at hand to open snapshot {snapshot}"),
+        other => other.to_string(),
+    };
+    let shown = CliError::new(kind, what).because(&error);
+    hints(&error, home).into_iter().fold(shown, CliError::hint)
+}
+
+fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
+    let file = |name: &str| home.map_or_else(|| name.to_owned(), |home| home.join(name).display().to_string());
+    let one = |text: String| vec![text];
+    match error {
+        Error::NoRepository { place } => vec![
+            "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
+            format!("lacre --repo {place} init    (creates one)"),
+        ],
+        Error::AlreadyThere { place } => one(format!("lacre --repo {place} snapshots    (shows what is in it)")),
+        Error::KeyMissing { what } if what.contains("writer.key") => {
+            one(format!("the file belongs at {} (mode 0600)", file("writer.key")))
+        }
+        Error::KeyMissing { what } if what.contains("admin.key") => {
+            one(format!("run this on the admin's machine, or bring the file back to {} (mode 0600)", file("admin.key")))
+        }
+        Error::KeyMissing { .. } => {
+            one(format!("bring back {}, or open a snapshot with --identity FILE and the seal", file("writer.key")))
+        }
+        Error::NoSeal { .. } => vec![
+            format!(
+                "bring back the seal cell (by default {}) or name it in [seal] cells of lacre.toml",
+                file("seal.cell")
+            ),
+            "or use the printed recovery kit: --kit FILE (--kit - reads it from standard input)".to_owned(),
+        ],
+        Error::NoIdentity { .. } => one(format!(
+            "give the recipient's private key with --identity FILE; `lacre init` made one at {} if no recipient was named",
+            file("identity.txt")
+        )),
+        Error::NoSnapshot { .. } => one("lacre snapshots    (lists them)".to_owned()),
+        Error::Ambiguous { .. } => one("type more of the id; lacre snapshots lists them".to_owned()),
+        Error::NoStream { snapshot, .. } => one(format!("lacre ls {}", short(&snapshot.to_string()))),
+        Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
+        Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
+        Error::Overtaken { .. } => one("run it again; nothing was committed".to_owned()),
+        Error::PackDamaged { .. } | Error::PackMissing { .. } | Error::Damaged { .. } | Error::Format { .. } => {
+            one("lacre repo check --read-data    (tells the extent; delete nothing before)".to_owned())
+        }
+        Error::Refused { why } if why.contains("--allow-empty") => one("add --allow-empty if that is right".to_owned()),
+        Error::Refused { why } if why.contains("--allow-shrink") => {
+            one("look at the source; add --allow-shrink if that is right".to_owned())
+        }
+        Error::Refused { why } if why.contains("seal cell") => {
+            one("name a place elsewhere with --seal-cell file:/other/disk/seal".to_owned())
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The first characters of an id, as people type them.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// Turns an error of the PostgreSQL driver into one for people; `while_reading` says whether the database is the source of a backup.
+pub fn explain_driver(error: DriverError, role: Role, home: Option<&Path>) -> CliError {
+    let error = match within(error) {
+        Ok(vault) => return explain(*vault, home),
+        Err(error) => error,
+    };
+    let kind = match (error.kind(), role) {
+        (DriverKind::Usage, _) => Kind::Usage,
+        (DriverKind::Interrupted, _) => Kind::Interrupted,
+        (_, Role::Source) | (DriverKind::SourceFailed, _) => Kind::SourceFailed,
+        (DriverKind::NotFound, Role::Target) => Kind::Usage,
+        (DriverKind::Unavailable, Role::Target) => Kind::Unavailable,
+        (DriverKind::Refused, Role::Target) => Kind::Refused,
+        (DriverKind::Damaged, Role::Target) => Kind::Damaged,
+        (DriverKind::Failed, Role::Target) => Kind::Io,
+    };
+    let shown = CliError::new(kind, error.to_string()).because(&error);
+    match error.hint() {
+        Some(hint) => shown.hint(hint),
+        None => shown,
+    }
+}
+
+/// What the database is to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is backed up.
+    Source,
+    /// It is restored into.
+    Target,
+}
+
+/// The vault's own error inside one of the driver, if the driver only stopped because the vault did.
+fn within(error: DriverError) -> Result<Box<Error>, DriverError> {
+    match error {
+        DriverError::Sink { target, source } => {
+            source.downcast().map_err(|source| DriverError::Sink { target, source })
+        }
+        DriverError::Source { stream, source } => {
+            source.downcast().map_err(|source| DriverError::Source { stream, source })
+        }
+        other => Err(other),
+    }
+}

@@ -1,0 +1,150 @@
+//! The private keys at hand: identity files, passphrases, gpg, kits and cells.
+//!
+//! In: paths from flags and configuration, the policy, the terminal. Out: [`ReadKeys`]. Nothing secret is kept beyond that.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use lacre_repo::{
+    cell::CellPlace,
+    files::{self, FileError},
+    op::keys::ReadKeys,
+};
+use lacre_seal::{
+    identity::{IDENTITY_FILE_BYTES_MAX, Identity, IdentityFile},
+    kit::{KIT_TEXT_BYTES_MAX, Kit},
+    passphrase::open_passphrase_identity,
+    recipient::{Recipient, RecipientKind},
+};
+use zeroize::Zeroizing;
+
+use super::Vault;
+use crate::{
+    error::{CliError, Kind},
+    gpg::GpgProgram,
+    invocation::Invocation,
+    process,
+    secret::{Secret, SecretSource},
+    term::prompt,
+};
+
+/// The variable that holds a passphrase (or, with `_FILE` appended, names its file) where nobody can be asked.
+const PASSPHRASE: &str = "LACRE_PASSPHRASE";
+
+/// Gathers everything that may open a snapshot.
+pub(super) fn gather(vault: &Vault, invocation: &Invocation, kit: Option<&Path>) -> Result<ReadKeys, CliError> {
+    let mut keys = ReadKeys { cells: parse_cells(&vault.settings.seal_cells)?, ..ReadKeys::default() };
+    for path in identity_files(vault) {
+        keys.identities.extend(open_identity(&path)?);
+    }
+    match kit.map(read_kit).transpose()? {
+        Some(Kit::Seal(kit)) => keys.kits.push(kit),
+        Some(Kit::Identity(sheet)) => keys.identities.push(sheet.secret.identity()),
+        None => {}
+    }
+    let policy = vault.repository.view().map_err(|error| vault.explain(error))?.policy;
+    if keys.identities.is_empty() && (invocation.terminal.can_ask() || passphrase_is_given()) {
+        let locked = policy.recipients.iter().filter_map(|entry| entry.locked_identity.as_ref());
+        for locked in locked {
+            keys.identities.push(open_locked(locked)?);
+        }
+    }
+    let is_pgp = |kind: u8, bytes: &[u8]| {
+        Recipient::from_record(kind, bytes).is_ok_and(|recipient| recipient.kind() == RecipientKind::OpenPgp)
+    };
+    if policy.recipients.iter().any(|entry| is_pgp(entry.kind, &entry.bytes)) && process::find_program("gpg").is_some()
+    {
+        keys.identities.push(Identity::External(Box::new(GpgProgram::new())));
+    }
+    Ok(keys)
+}
+
+/// The identity files that were named, or the one `init` made.
+fn identity_files(vault: &Vault) -> Vec<PathBuf> {
+    if !vault.settings.identities.is_empty() {
+        return vault.settings.identities.clone();
+    }
+    Some(vault.repository.home().identity()).into_iter().filter(|path| path.exists()).collect()
+}
+
+fn open_identity(path: &Path) -> Result<Vec<Identity>, CliError> {
+    let what = || format!("cannot use the identity {}", path.display());
+    let limit = u64::try_from(IDENTITY_FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    let bytes = match files::read_file(path, limit) {
+        Ok(file) => Zeroizing::new(file.bytes),
+        Err(error @ FileError::NotFound { .. }) => {
+            return Err(CliError::new(Kind::NoKey, what()).because(&error).hint("name the right file with --identity"));
+        }
+        Err(error) => return Err(CliError::new(Kind::NoKey, what()).because(&error)),
+    };
+    let fail = |error: lacre_seal::identity::IdentityError| CliError::new(Kind::NoKey, what()).because(&error);
+    match IdentityFile::parse(&bytes).map_err(fail)? {
+        IdentityFile::Open(identities) => Ok(identities),
+        IdentityFile::Locked(locked) => {
+            let whose = locked.label().map_or_else(String::new, |label| format!(" ({label})"));
+            let passphrase = passphrase(&format!("Passphrase of {}{whose}", path.display()))?;
+            locked.unlock(&passphrase.expose().to_owned().into()).map_err(fail)
+        }
+    }
+}
+
+fn open_locked(locked: &[u8]) -> Result<Identity, CliError> {
+    let passphrase = passphrase("Passphrase of the repository")?;
+    open_passphrase_identity(locked, &passphrase.expose().to_owned().into()).map_err(|error| {
+        CliError::new(Kind::NoKey, "the repository's passphrase recipient cannot be used").because(&error)
+    })
+}
+
+fn passphrase_is_given() -> bool {
+    [PASSPHRASE.to_owned(), format!("{PASSPHRASE}_FILE")].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// A passphrase from the environment, or from the person at the terminal.
+fn passphrase(question: &str) -> Result<Secret, CliError> {
+    if passphrase_is_given() {
+        return SecretSource::Env(PASSPHRASE.to_owned()).fetch();
+    }
+    prompt::passphrase(question)
+}
+
+/// A new passphrase from the environment, or typed twice at the terminal.
+///
+/// # Errors
+/// [`Kind::NoKey`] when nobody can be asked, [`Kind::Refused`] when it was not typed the same twice.
+pub fn new_passphrase(question: &str) -> Result<Secret, CliError> {
+    if passphrase_is_given() {
+        return SecretSource::Env(PASSPHRASE.to_owned()).fetch();
+    }
+    prompt::new_passphrase(question)
+}
+
+/// Reads a printed kit from a file, or from standard input for `-`; text and QR string are both understood.
+///
+/// # Errors
+/// [`Kind::Usage`] with the line of the sheet that is wrong.
+pub fn read_kit(path: &Path) -> Result<Kit, CliError> {
+    let what = || format!("cannot read the kit {}", path.display());
+    let limit = u64::try_from(KIT_TEXT_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut text = Zeroizing::new(String::new());
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
+    };
+    read.map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
+    Kit::parse(&text).map_err(|error| {
+        CliError::new(Kind::Usage, what())
+            .because(&error)
+            .hint("correct that line of the sheet; case and spacing do not matter")
+    })
+}
+
+/// Reads cell specifications.
+///
+/// # Errors
+/// [`Kind::Usage`] for one that is no place of a cell.
+pub fn parse_cells(specs: &[String]) -> Result<Vec<CellPlace>, CliError> {
+    specs.iter().map(|spec| CellPlace::parse(spec).map_err(|error| super::explain(error, None))).collect()
+}

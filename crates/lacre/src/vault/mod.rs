@@ -1,0 +1,119 @@
+//! The way into the vault: store, home, keys and progress, put together from flags, environment and configuration.
+//!
+//! In: an [`Invocation`]. Out: an open repository, the keys at hand, a monitor; and every error of the vault in the words and exit
+//! codes of the command line. It must not know what a command does with them.
+
+mod failure;
+mod keys;
+mod watch;
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Zoned;
+use lacre_format::ids::SnapshotId;
+use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store::Store};
+
+pub use self::{
+    failure::{Role, explain, explain_driver, short},
+    keys::{new_passphrase, parse_cells, read_kit},
+    watch::{Watching, watching},
+};
+use crate::{
+    cli::value::{SnapshotName, StoreUrl},
+    config::Settings,
+    error::{CliError, Kind},
+    invocation::Invocation,
+};
+
+/// An open repository with the settings of this run.
+pub struct Vault {
+    /// The repository.
+    pub repository: Repository,
+    /// The settings.
+    pub settings: Settings,
+    /// Where the store lies, for messages.
+    pub place: StoreUrl,
+}
+
+impl Vault {
+    /// Opens the repository this run names, and warns about key files that others may read.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is none; otherwise what the store or the home say.
+    pub fn open(invocation: &Invocation) -> Result<Vault, CliError> {
+        let settings = invocation.settings()?;
+        let place = invocation.repository(&settings)?;
+        let store = open_store(&place)?;
+        let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
+        let repository = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+        for finding in repository.home().exposed() {
+            invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
+        }
+        Ok(Vault { repository, settings, place })
+    }
+
+    /// Turns an error of the vault into one for people, naming the files of this host it is about.
+    pub fn explain(&self, error: lacre_repo::Error) -> CliError {
+        explain(error, Some(self.repository.home().directory()))
+    }
+
+    /// Finds the snapshot a person named.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for none, [`Kind::Usage`] for several.
+    pub fn resolve(&self, name: &SnapshotName) -> Result<SnapshotId, CliError> {
+        self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
+    }
+
+    /// Gathers the identities, kits and cells at hand.
+    ///
+    /// # Errors
+    /// [`Kind::NoKey`] for a named identity that cannot be read or unlocked; [`Kind::Usage`] for a kit that cannot be read.
+    pub fn read_keys(&self, invocation: &Invocation, kit: Option<&Path>) -> Result<ReadKeys, CliError> {
+        keys::gather(self, invocation, kit)
+    }
+}
+
+/// Opens the store of an existing repository.
+///
+/// # Errors
+/// [`Kind::NotFound`] when the folder is not there; [`Kind::Usage`] for stores of a later version.
+fn open_store(place: &StoreUrl) -> Result<Store, CliError> {
+    match place {
+        StoreUrl::Folder(path) => Store::open_local(path).map_err(|error| {
+            if error.is_not_found() {
+                explain(lacre_repo::Error::NoRepository { place: path.display().to_string() }, None)
+            } else {
+                explain(error.into(), None)
+            }
+        }),
+        other => unsupported(other),
+    }
+}
+
+/// Opens or makes the store of a repository that is about to be created.
+///
+/// # Errors
+/// [`Kind::Usage`] for a folder that holds something else, and for stores of a later version.
+pub fn create_store(place: &StoreUrl) -> Result<Store, CliError> {
+    match place {
+        // A folder that holds a repository is opened, so that the vault itself says so.
+        StoreUrl::Folder(path) if path.join("lacre.json").exists() => open_store(place),
+        StoreUrl::Folder(path) => Store::create_local(path).map_err(|error| {
+            let what = format!("cannot make a repository in {}", path.display());
+            let error = explain(error.into(), None);
+            CliError::new(error.kind(), what).because(&error).hint("choose a folder that is empty or not there yet")
+        }),
+        other => unsupported(other),
+    }
+}
+
+fn unsupported(place: &StoreUrl) -> Result<Store, CliError> {
+    match place {
+        StoreUrl::Memory => Ok(Store::memory()),
+        other => {
+            Err(CliError::new(Kind::Usage, format!("{other} is not a folder, and this version stores in folders only"))
+                .hint("give --repo /path; s3:// and b2:// come with a later version"))
+        }
+    }
+}
