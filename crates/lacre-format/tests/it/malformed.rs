@@ -22,7 +22,7 @@ use lacre_format::{
 use minicbor::Decode;
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::{values, vectors::read};
+use crate::{generators as any_of, values, vectors::read};
 
 #[track_caller]
 fn malformed<T>(result: Result<T, FormatError>, because: &str) {
@@ -355,6 +355,13 @@ fn any_flipped_bit_of_a_byte_layout_is_seen_or_changes_the_value() {
 }
 
 proptest! {
+    /// Both are signed as kind `K`, so only their shape keeps them apart.
+    #[test]
+    fn a_key_entry_and_its_envelope_cannot_stand_in_for_each_other(entry in any_of::key_entry(), envelope in any_of::key_envelope()) {
+        prop_assert!(codec::from_cbor::<KeyEnvelope>("envelope", &codec::to_cbor(&entry)).is_err());
+        prop_assert!(codec::from_cbor::<KeyEntry>("entry", &codec::to_cbor(&envelope)).is_err());
+    }
+
     #[test]
     fn any_bytes_keep_the_promises((_, run) in select(DECODERS), bytes in vec(any::<u8>(), 0..200)) {
         run(&bytes);
