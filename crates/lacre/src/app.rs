@@ -5,6 +5,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
+use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
 
 use crate::{
     cli::{Cli, GlobalArgs},
@@ -44,8 +45,26 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn begin(global: &GlobalArgs, origins: Origins) -> Result<Invocation, CliError> {
+    trace(global.verbose);
     let interrupt = Interrupt::install().map_err(|error| CliError::io("cannot listen for signals", &error))?;
     Ok(Invocation { global: global.clone(), origins, terminal: global.terminal(), interrupt })
+}
+
+/// With `-v` what the rooms below note comes to stderr, with `-vv` every detail; no secret is ever noted.
+fn trace(verbose: u8) {
+    let ours = match verbose {
+        0 => return,
+        1 => "lacre=info,lacre_repo=info",
+        _ => "lacre=debug,lacre_repo=debug",
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(ours))
+        .with_target(false)
+        .without_time()
+        .finish();
+    // Only tests run the program twice in one process; the first subscriber serves both.
+    let _already_set = lines.try_init();
 }
 
 /// Shows what clap has to say: help and version on stdout, mistakes as an error of ours.

@@ -99,7 +99,8 @@ fn write_fields(path: &str, text: &mut String) -> std::fmt::Result {
     for (commands, fields) in output::all() {
         let named: Vec<&str> = commands.split(", ").collect();
         let base = named.first().copied().unwrap_or_default();
-        let is_variant = base.strip_prefix(typed).is_some_and(|rest| rest.starts_with(" --"));
+        let is_variant =
+            base.strip_prefix(typed).is_some_and(|rest| rest.starts_with(" --") || rest.starts_with(" of "));
         if !named.contains(&typed) && !is_variant {
             continue;
         }

@@ -21,6 +21,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
     let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     let stream = snapshot.stream(&args.stream).map_err(|error| vault.explain(error))?;
     let mut out = invocation.terminal.raw_stdout()?;

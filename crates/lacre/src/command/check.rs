@@ -57,9 +57,10 @@ fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut 
     } else {
         "no damage found"
     };
+    let opened = if document.level >= 4 { format!(", {snapshots} snapshots opened") } else { String::new() };
     writeln!(
         out,
-        "{verdict}: level {} of 4 proved for {snapshots} snapshots; {packs_read} of {} packs read ({})",
+        "{verdict}: level {} of 4 reached{opened}; {packs_read} of {} packs read ({})",
         document.level,
         document.packs,
         human::bytes(document.bytes_read)

@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use jiff::Timestamp;
+use lacre_repo::Severity;
 use owo_colors::OwoColorize as _;
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     invocation::Invocation,
     output::{DoctorCheck, DoctorResult},
     process,
+    vault::Vault,
 };
 
 /// A clock before this day is wrong: the program did not exist yet.
@@ -50,6 +52,9 @@ pub(super) fn run(invocation: &Invocation, _args: &DoctorArgs) -> Result<Exit, C
                 checks.push(disk("disk of the repository", folder));
             }
             checks.push(disk("disk of the home", &settings.home));
+            if settings.repository.is_some() {
+                checks.extend(repository(invocation));
+            }
         }
         Err(error) => {
             checks.push(trouble("configuration", error.what(), "lacre config check"));
@@ -168,6 +173,31 @@ fn home(path: &Path) -> DoctorCheck {
         },
         Err(_) => fine("home", format!("{} is not there yet; `lacre init` makes it", path.display())),
     }
+}
+
+/// Opens the repository as every command does, and looks at the keys beside it and at who holds the seal.
+fn repository(invocation: &Invocation) -> Vec<DoctorCheck> {
+    let seen = Vault::open(invocation).and_then(|vault| {
+        let list = vault.repository.snapshots().map_err(|error| vault.explain(error))?;
+        let seal = vault.repository.seal_status().map_err(|error| vault.explain(error))?;
+        Ok((vault, list, seal))
+    });
+    let (vault, list, seal) = match seen {
+        Ok(seen) => seen,
+        Err(error) => {
+            let advice = error.hints().first().cloned().unwrap_or_else(|| "lacre snapshots".to_owned());
+            return vec![trouble("repository", error.message(), advice)];
+        }
+    };
+    let mut checks = vec![fine("repository", format!("{} with {} snapshots", vault.place, list.rows.len()))];
+    let found = vault.repository.home().exposed().into_iter().chain(list.findings).chain(seal.findings);
+    let grave = found.filter(|finding| finding.severity > Severity::Note);
+    checks.extend(grave.map(|finding| trouble(&finding.object, finding.what, finding.advice)));
+    match vault.repository.home().writer_keys() {
+        Ok(_) => checks.push(fine("writer key", "here: this host can make backups")),
+        Err(error) => checks.push(trouble("writer key", error.to_string(), "backups need it; other commands do not")),
+    }
+    checks
 }
 
 fn disk(name: &str, path: &Path) -> DoctorCheck {

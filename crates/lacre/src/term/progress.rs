@@ -152,7 +152,11 @@ pub struct Progress {
 impl Progress {
     /// Starts drawing in the chosen mode.
     pub fn start(mode: Mode) -> Progress {
-        let counters = Arc::new(Counters::default());
+        Progress::resume(mode, Arc::default())
+    }
+
+    /// Starts drawing counters that already count, for work that goes on after a question.
+    pub fn resume(mode: Mode, counters: Arc<Counters>) -> Progress {
         if mode == Mode::Silent {
             return Progress { counters, stop: None, thread: None };
         }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use lacre_format::FormatError;
 use lacre_repo::{Error, Kind as VaultKind};
 
 use crate::{
@@ -17,6 +18,7 @@ pub fn explain(error: Error, home: Option<&Path>) -> CliError {
         return CliError::io("the output could not be written", source);
     }
     let kind = match error.kind() {
+        VaultKind::Damaged if is_of_another_version(&error) => Kind::Usage,
         VaultKind::Usage => Kind::Usage,
         VaultKind::NotFound | VaultKind::NoRepository => Kind::NotFound,
         VaultKind::Conflict => Kind::Conflict,
@@ -34,8 +36,15 @@ pub fn explain(error: Error, home: Option<&Path>) -> CliError {
         Error::NoIdentity { snapshot, identities: 0 } => format!("no identity is at hand to open snapshot {snapshot}"),
         other => other.to_string(),
     };
-    let shown = CliError::new(kind, what).because(&error);
+    let rephrased = matches!(error, Error::Interrupted | Error::NoIdentity { .. });
+    let shown = CliError::new(kind, what);
+    let shown = if rephrased { shown } else { shown.because(&error) };
     hints(&error, home).into_iter().fold(shown, CliError::hint)
+}
+
+/// A repository of another format version is whole; this program is the wrong one for it.
+fn is_of_another_version(error: &Error) -> bool {
+    matches!(error, Error::Format { source: FormatError::BadVersion { .. }, .. })
 }
 
 fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
@@ -73,6 +82,9 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
         Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
         Error::Overtaken { .. } => one("run it again; nothing was committed".to_owned()),
+        other if is_of_another_version(other) => {
+            one("use the version of Lacre that made it, or a newer one".to_owned())
+        }
         Error::PackDamaged { .. } | Error::PackMissing { .. } | Error::Damaged { .. } | Error::Format { .. } => {
             one("lacre repo check --read-data    (tells the extent; delete nothing before)".to_owned())
         }
@@ -92,7 +104,7 @@ pub fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-/// Turns an error of the PostgreSQL driver into one for people; `while_reading` says whether the database is the source of a backup.
+/// Turns an error of the PostgreSQL driver into one for people.
 pub fn explain_driver(error: DriverError, role: Role, home: Option<&Path>) -> CliError {
     let error = match within(error) {
         Ok(vault) => return explain(*vault, home),

@@ -65,6 +65,18 @@ impl Vault {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
     }
 
+    /// Refuses a snapshot that is no longer kept: it may be brought back first, but is not handed out meanwhile.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] with the command that brings it back.
+    pub fn refuse_forgotten(&self, snapshot: SnapshotId) -> Result<(), CliError> {
+        let view = self.repository.view().map_err(|error| self.explain(error))?;
+        if view.forgotten.contains(&snapshot) {
+            return Err(self.explain(lacre_repo::Error::Forgotten { snapshot }));
+        }
+        Ok(())
+    }
+
     /// Gathers the identities, kits and cells at hand.
     ///
     /// # Errors

@@ -25,6 +25,13 @@ pub fn watching(invocation: &Invocation) -> (Line, Watching) {
     (line, watching)
 }
 
+impl Watching {
+    /// Draws the same counters again, after a question was asked.
+    pub fn resume(&self, invocation: &Invocation) -> Line {
+        Line::resume(invocation.global.progress_mode(), Arc::clone(&self.counters))
+    }
+}
+
 impl Monitor for Watching {
     fn progress(&self, progress: Progress) {
         match progress {

@@ -29,7 +29,7 @@ use crate::{
         prompt::{Agreement, confirm_by_name},
         table::{Align, Table},
     },
-    vault::{Role, Vault, Watching, explain_driver, watching},
+    vault::{Role, Vault, explain_driver, watching},
 };
 
 /// Restores into a database.
@@ -45,6 +45,7 @@ pub(super) fn run(
     let explain = |error| explain_driver(error, Role::Target, Some(home));
     refuse_other_sources(snapshot)?;
     let target = Target::resolve(url.expose(), &environment()).map_err(explain)?;
+    // Nothing is drawn while a person may be asked.
     let (line, watching) = watching(invocation);
     let streams = Streams::new(snapshot, watching.clone());
     let planned = plan(&target, &streams, options(args)).map_err(explain);
@@ -53,29 +54,13 @@ pub(super) fn run(
     agree(invocation, &planned, Agreement::from(args.yes))?;
     let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
     let report = with_hooks(invocation, &hooks, || {
-        let (line, fresh) = crate::vault::watching(invocation);
-        let watch: Arc<dyn Watch> = Arc::new(Both { shown: fresh, read: watching.clone() });
+        let line = watching.resume(invocation);
+        let watch: Arc<dyn Watch> = Arc::new(watching.clone());
         let restored = planned.execute(&watch, &mut |_| still_there(vault, snapshot));
         line.finish();
         restored.map_err(explain)
     })?;
     finish(invocation, report, started.elapsed())
-}
-
-/// Progress of the planning stays where it was; steps and signals reach the line that is drawn now.
-struct Both {
-    shown: Watching,
-    read: Watching,
-}
-
-impl Watch for Both {
-    fn event(&self, event: crate::driver::postgres::report::Event) {
-        self.shown.event(event);
-    }
-
-    fn cancelled(&self) -> bool {
-        Watch::cancelled(&self.read)
-    }
 }
 
 fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {

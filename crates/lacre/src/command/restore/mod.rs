@@ -15,6 +15,7 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
     let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     match &args.to {
         Some(url) => database::run(invocation, &vault, &snapshot, args, url),

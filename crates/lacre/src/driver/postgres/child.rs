@@ -106,8 +106,9 @@ impl Running {
         let passfile = task.target.password().map(|password| passfile(&password)).transpose()?;
         let mut command = Command::new(task.program);
         command.args(&task.arguments).env_clear().envs(task.target.child_variables(task.settings));
-        // Without a password the file is named nowhere else, so that the child does not find one we decided to ignore.
-        command.env("PGPASSFILE", passfile.as_ref().map_or("/dev/null".to_owned(), MemoryFile::path));
+        // Without a password a file that cannot exist is named, so that the child does not find one we decided to ignore; libpq warns
+        // about /dev/null itself.
+        command.env("PGPASSFILE", passfile.as_ref().map_or("/dev/null/none".to_owned(), MemoryFile::path));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let files: Vec<&MemoryFile> = task.files.iter().copied().chain(passfile.as_ref()).collect();
         let mut child = spawn_with(&mut command, &files).map_err(failed)?;
