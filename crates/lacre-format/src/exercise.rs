@@ -64,6 +64,7 @@ pub const KINDS: &[Kind] = &[
     Kind::LogEntry,
     Kind::Session,
     Kind::SessionEnd,
+    Kind::Void,
 ];
 
 /// Names of objects, jobs and generations.

@@ -32,6 +32,8 @@ pub enum Kind {
     Session,
     /// A session has ended.
     SessionEnd,
+    /// A session is void, or is about to be.
+    Void,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::LogEntry => b'G',
             Self::Session => b'W',
             Self::SessionEnd => b'E',
+            Self::Void => b'V',
         }
     }
 
@@ -68,6 +71,7 @@ impl Kind {
             Self::LogEntry => "log entry",
             Self::Session => "session",
             Self::SessionEnd => "session end",
+            Self::Void => "void",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! start 8 | frames ... | footer ciphertext | salt 16 | footer length u32 LE | "lacreend"
 //! ```
 //! A frame's slot is the order in which it was added; its bytes lie shuffled. The footer is sealed with the structure key, so
-//! the store sees neither the sizes nor the number of frames.
+//! the store sees no sizes; from the length of the footer it can guess about how many frames there are.
 
 use crate::{
     codec::{Cursor, put_varint},

@@ -69,3 +69,33 @@ pub struct SessionEnd {
     #[n(4)]
     pub outcome: Outcome,
 }
+
+/// The two steps of voiding a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum VoidStage {
+    /// Somebody is about to void it and looks for its snapshot next.
+    #[n(0)]
+    Intent,
+    /// It is void.
+    #[n(1)]
+    Final,
+}
+
+/// What a maintenance or admin home signs when it voids a session.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Void {
+    /// The repository.
+    #[n(0)]
+    pub repository: RepositoryId,
+    /// The session's snapshot.
+    #[n(1)]
+    pub snapshot: SnapshotId,
+    /// When, by the signer's clock.
+    #[n(2)]
+    pub at: Millis,
+    /// Which step.
+    #[n(3)]
+    pub stage: VoidStage,
+}

@@ -98,5 +98,8 @@ fn run(
 
 fn peak() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned()
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
+    let times = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = times.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    format!("{peak}, user and system so far {:?} centiseconds", fields.get(11..13).unwrap_or_default())
 }

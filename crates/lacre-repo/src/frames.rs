@@ -11,14 +11,14 @@ use lacre_format::{
     ids::{PackId, PackName},
     name::{Named, ObjectName},
     node::Entry,
-    pack::{Birth, Footer, FrameEntry},
+    pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX},
 };
 use lacre_seal::frame::open_frame;
 
 use crate::{
     catalog::KnownPack,
     error::Error,
-    limits::{FOOTERS_KEPT, GAP_BYTES_MAX, STRETCH_BYTES_MAX},
+    limits::{FOOTERS_KEPT, GAP_BYTES_MAX, LOCAL_GAP_BYTES_MAX, PACKS_KEPT, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR},
     repository::Repository,
     squeeze::Unsqueezer,
 };
@@ -33,6 +33,8 @@ struct Located {
 pub(crate) struct Frames<'r> {
     repository: &'r Repository,
     packs: Mutex<(HashMap<PackId, (u64, Arc<Vec<Located>>)>, u64)>,
+    whole: Mutex<Vec<(PackName, Bytes)>>,
+    gap_bytes_max: u64,
 }
 
 /// One frame to read: which of the wanted entries, and where it lies.
@@ -44,7 +46,8 @@ struct Want {
 
 impl<'r> Frames<'r> {
     pub(crate) fn new(repository: &'r Repository) -> Self {
-        Self { repository, packs: Mutex::new((HashMap::new(), 0)) }
+        let gap_bytes_max = if repository.store().local_path().is_some() { LOCAL_GAP_BYTES_MAX } else { GAP_BYTES_MAX };
+        Self { repository, packs: Mutex::new((HashMap::new(), 0)), whole: Mutex::new(Vec::new()), gap_bytes_max }
     }
 
     /// The packs that claim a birth name, decoded, through a small cache.
@@ -99,9 +102,36 @@ impl<'r> Frames<'r> {
         let mut out = vec![Bytes::new(); entries.len()];
         for (name, mut wants) in by_pack {
             wants.sort_by_key(|want| want.offset);
-            self.read_pack(name, &wants, &mut out)?;
+            let wanted: u64 = wants.iter().map(|want| want.bytes).sum();
+            match self.whole(name, wanted)? {
+                Some(pack) => take_all(&ObjectName::of(&Named::Pack(name)), &pack, 0, &wants, &mut out)?,
+                None => self.read_pack(name, &wants, &mut out)?,
+            }
         }
         Ok(out)
+    }
+
+    /// A whole pack, when much of it is wanted: frames lie shuffled, so neighbours of a stream are all over their pack.
+    fn whole(&self, name: PackName, wanted: u64) -> Result<Option<Bytes>, Error> {
+        let poisoned = |_| Error::Bug { why: "a thread panicked while it read a pack".to_owned() };
+        // The lock is held while the pack is read, so that two threads that want the same pack read it once.
+        let mut whole = self.whole.lock().map_err(poisoned)?;
+        if let Some(at) = whole.iter().position(|(known, _)| *known == name) {
+            let found = whole.remove(at);
+            let bytes = found.1.clone();
+            whole.push(found);
+            return Ok(Some(bytes));
+        }
+        let known = self.repository.catalog()?.pack_by_name(name)?;
+        if known.is_none_or(|known| wanted < known.bytes / WHOLE_PACK_DIVISOR) {
+            return Ok(None);
+        }
+        if whole.len() >= PACKS_KEPT {
+            whole.remove(0);
+        }
+        let bytes = self.repository.store().get(&ObjectName::of(&Named::Pack(name)), PACK_BYTES_MAX)?;
+        whole.push((name, bytes.clone()));
+        Ok(Some(bytes))
     }
 
     fn read_pack(&self, name: PackName, wants: &[Want], out: &mut [Bytes]) -> Result<(), Error> {
@@ -113,7 +143,7 @@ impl<'r> Frames<'r> {
             let mut count = 1;
             for want in &rest[1..] {
                 let next = want.offset + want.bytes;
-                if want.offset > end + GAP_BYTES_MAX || next - start > STRETCH_BYTES_MAX {
+                if want.offset > end + self.gap_bytes_max || next - start > STRETCH_BYTES_MAX {
                     break;
                 }
                 end = end.max(next);
@@ -121,14 +151,7 @@ impl<'r> Frames<'r> {
             }
             let stretch = self.repository.store().get_range(&object, start..end)?;
             let (now, later) = rest.split_at(count);
-            for want in now {
-                let from = usize::try_from(want.offset - start).unwrap_or(usize::MAX);
-                let to = from.saturating_add(usize::try_from(want.bytes).unwrap_or(usize::MAX));
-                if to > stretch.len() {
-                    return Err(Error::damaged(&object, "it is shorter than its footer says"));
-                }
-                out[want.index] = stretch.slice(from..to);
-            }
+            take_all(&object, &stretch, start, now, out)?;
             rest = later;
         }
         Ok(())
@@ -155,6 +178,18 @@ impl<'r> Frames<'r> {
         }
         Err(error)
     }
+}
+
+fn take_all(object: &ObjectName, stretch: &Bytes, start: u64, wants: &[Want], out: &mut [Bytes]) -> Result<(), Error> {
+    for want in wants {
+        let from = usize::try_from(want.offset - start).unwrap_or(usize::MAX);
+        let to = from.saturating_add(usize::try_from(want.bytes).unwrap_or(usize::MAX));
+        if to > stretch.len() {
+            return Err(Error::damaged(object, "it is shorter than its footer says"));
+        }
+        out[want.index] = stretch.slice(from..to);
+    }
+    Ok(())
 }
 
 fn frame_of(pack: Option<&Located>, birth: Birth) -> Result<(PackName, FrameEntry), Error> {

@@ -49,6 +49,8 @@ struct AdminFile {
     home: [u8; 16],
     #[cbor(n(1), with = "minicbor::bytes")]
     seed: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    structure: [u8; 32],
 }
 
 /// What a host remembers of the policies it has seen.
@@ -184,8 +186,12 @@ impl RepositoryHome {
     ///
     /// # Errors
     /// [`Error::File`], also when there is one already.
-    pub fn keep_admin(&self, signer: &Signer) -> Result<(), Error> {
-        let file = AdminFile { home: *signer.home.as_bytes(), seed: *signer.key.to_key_file() };
+    pub fn keep_admin(&self, signer: &Signer, structure: &StructureKey) -> Result<(), Error> {
+        let file = AdminFile {
+            home: *signer.home.as_bytes(),
+            seed: *signer.key.to_key_file(),
+            structure: *structure.to_key_file(),
+        };
         let bytes = Zeroizing::new(codec::to_cbor(&file));
         Ok(files::write_secret_file(&self.admin(), &bytes, Replace::Never)?)
     }
@@ -195,10 +201,28 @@ impl RepositoryHome {
     /// # Errors
     /// [`Error::KeyMissing`] when there is none.
     pub fn admin_key(&self) -> Result<Signer, Error> {
-        let bytes = read_key(&self.admin(), "the admin key (admin.key)")?;
-        let file: AdminFile =
-            codec::from_cbor("admin.key", &bytes).map_err(|error| Error::format("admin.key", error))?;
+        let file = self.admin_file()?;
         Ok(Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) })
+    }
+
+    /// The structure key: a writer and an admin both hold it.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] on a host that has neither key.
+    pub fn structure_key(&self) -> Result<StructureKey, Error> {
+        match self.writer_keys() {
+            Ok(keys) => Ok(keys.structure),
+            Err(missing @ Error::KeyMissing { .. }) => match self.admin_file() {
+                Ok(file) => Ok(StructureKey::from_bytes(&file.structure)),
+                Err(_) => Err(missing),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn admin_file(&self) -> Result<AdminFile, Error> {
+        let bytes = read_key(&self.admin(), "the admin key (admin.key)")?;
+        codec::from_cbor("admin.key", &bytes).map_err(|error| Error::format("admin.key", error))
     }
 
     /// Stores what was seen, replacing what was seen before.

@@ -1,8 +1,8 @@
 //! Every bound of the vault, with its arithmetic.
 //!
 //! Peak memory of a backup, at any size of the source: the pack being filled 16 MiB, the pack being written 16 MiB, the node pack
-//! up to 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, two index caches of
-//! 8 MiB: about 72 MiB, under the promised 96.
+//! up to 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk
+//! of the base and 11 to 22 for each new one: about 64 MiB and 8 to 22 MiB for a million chunks, under the promised 96.
 
 /// Plaintext bytes handed to a worker at a time.
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
@@ -10,8 +10,16 @@ pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 pub(crate) const BATCHES_WAITING: usize = 2;
 /// Most worker threads.
 pub(crate) const WORKERS_MAX: usize = 16;
-/// Pages of an index database kept in memory, in KiB.
-pub(crate) const INDEX_CACHE_KIB: u32 = 8 * 1024;
+/// Rows of one block of the writer's index: 24 KiB.
+pub(crate) const INDEX_BLOCK_ROWS: usize = 256;
+/// Blocks of the base's index that a thread keeps: 200 KiB.
+pub(crate) const INDEX_BLOCKS_KEPT: usize = 8;
+/// Rows of an index that are found again: 8 bytes each, so 64 MiB at the most. What is beyond is stored again, never lost.
+pub(crate) const INDEX_ROWS_MAX: usize = 8 * 1024 * 1024;
+/// Whole packs kept while reading: 48 MiB.
+pub(crate) const PACKS_KEPT: usize = 2;
+/// A pack is read whole when a group of chunks needs at least one part in so many of it.
+pub(crate) const WHOLE_PACK_DIVISOR: u64 = 64;
 /// Packs whose footers are kept decoded while reading.
 pub(crate) const FOOTERS_KEPT: usize = 64;
 /// How often a writer re-makes its key entry because the policy moved before it gives up.
@@ -20,10 +28,12 @@ pub(crate) const ANCHOR_ATTEMPTS_MAX: u32 = 8;
 pub(crate) const OBJECTS_MAX: usize = 1_000_000;
 /// Stretches of a pack closer than this are read in one request.
 pub(crate) const GAP_BYTES_MAX: u64 = 1024 * 1024;
+/// The same for a store on this machine, where a request costs no round trip.
+pub(crate) const LOCAL_GAP_BYTES_MAX: u64 = 4 * 1024;
 /// Longest stretch of a pack read in one request.
 pub(crate) const STRETCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Leaves that are read ahead as one group.
-pub(crate) const GROUP_RAW_BYTES: u64 = 2 * 1024 * 1024;
+pub(crate) const GROUP_RAW_BYTES: u64 = 1024 * 1024;
 /// A snapshot's source must give at least this part of its base's bytes: one in two.
 pub(crate) const SHRINK_DIVISOR: u64 = 2;
 /// Most tags of a snapshot.

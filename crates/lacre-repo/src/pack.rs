@@ -36,6 +36,11 @@ impl OpenPack {
     pub(crate) fn add(&mut self, level: u8, frame: &[u8]) -> Birth {
         let slot = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
         self.spans.push((self.frames.len(), frame.len(), level));
+        if self.frames.capacity() - self.frames.len() < frame.len() {
+            // Doubling would reserve 32 MiB for a pack of 16: grow by steps near the end.
+            let more = self.frames.len().clamp(256 * 1024, 4 * 1024 * 1024).max(frame.len());
+            self.frames.reserve_exact(more);
+        }
         self.frames.extend_from_slice(frame);
         Birth { pack: self.id, slot }
     }

@@ -117,7 +117,7 @@ impl Repository {
         let mut known =
             self.structure.lock().map_err(|_| Error::Bug { why: "a thread panicked with a key".to_owned() })?;
         if known.is_none() {
-            *known = Some(self.home.writer_keys()?.structure);
+            *known = Some(self.home.structure_key()?);
         }
         let key = known.as_ref().ok_or(Error::KeyMissing { what: "the structure key" })?;
         Ok(StructureKey::from_bytes(&key.to_key_file()))

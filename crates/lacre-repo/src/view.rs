@@ -14,6 +14,7 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
+    session::{SESSION_BYTES_MAX, Void, VoidStage},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -58,6 +59,8 @@ pub struct View {
     pub held: BTreeMap<SnapshotId, String>,
     /// Voided snapshots.
     pub voided: BTreeSet<SnapshotId>,
+    /// Sessions somebody intends to void.
+    pub void_intents: BTreeSet<SnapshotId>,
     /// Snapshots proved at level 4 or more by another home than their writer's.
     pub verified: BTreeSet<SnapshotId>,
     /// The newest recorded audits, oldest first.
@@ -109,17 +112,15 @@ impl View {
             forgotten: BTreeSet::new(),
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
+            void_intents: BTreeSet::new(),
             verified: BTreeSet::new(),
             checks: Vec::new(),
             kits: BTreeMap::new(),
             findings,
         };
-        for object in bounded(store.list("void")?.objects)? {
-            if let Some((_, Named::Void(snapshot))) = ObjectName::parse(&object.name) {
-                view.voided.insert(snapshot);
-            }
-        }
+        view.read_voids(store, catalog)?;
         view.read_snapshots(store, catalog)?;
+        view.follow_writers();
         let entries = view.read_logs(store, catalog)?;
         view.apply(entries);
         Ok(view)
@@ -146,6 +147,75 @@ impl View {
             && !self.forgotten.contains(&snapshot)
     }
 
+    /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
+    fn read_voids(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
+        for object in bounded(store.list("void")?.objects)? {
+            let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
+                Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
+                Some((name, Named::VoidIntent(snapshot))) => (name, snapshot, VoidStage::Intent),
+                _ => {
+                    self.findings.push(foreign_name(&object.name));
+                    continue;
+                }
+            };
+            match self.read_void(store, catalog, &name, snapshot, stage) {
+                Ok(()) if stage == VoidStage::Final => drop(self.voided.insert(snapshot)),
+                Ok(()) => drop(self.void_intents.insert(snapshot)),
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                    let advice = "it is ignored; somebody else can write to the store";
+                    self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_void(
+        &self,
+        store: &Store,
+        catalog: &Catalog,
+        name: &ObjectName,
+        snapshot: SnapshotId,
+        stage: VoidStage,
+    ) -> Result<(), Error> {
+        let bytes = fetch(store, catalog, name, SESSION_BYTES_MAX)?;
+        let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
+        self.verify(Kind::Void, name, &signed)?;
+        let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
+        if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
+            Ok(())
+        } else {
+            Err(Error::damaged(name, "it is not a void that its signer may give"))
+        }
+    }
+
+    /// Every writer counts its snapshots: a number that is missing is a snapshot that somebody took away.
+    fn follow_writers(&mut self) {
+        let mut numbers: BTreeMap<HomeId, Vec<u32>> = BTreeMap::new();
+        for known in self.snapshots.values() {
+            numbers.entry(known.header.home).or_default().push(known.header.seq);
+        }
+        for (home, mut numbers) in numbers {
+            numbers.sort_unstable();
+            let mut expected = 0;
+            for number in numbers {
+                let object = format!("writer {}", home.short());
+                if number > expected {
+                    let what = format!("snapshot number {expected} of this writer is missing");
+                    let advice = "it was taken out of the store: bring it back from a copy of the repository";
+                    self.findings.push(Finding::new(Severity::Damage, what, object, advice));
+                } else if number < expected {
+                    let what = format!("two snapshots have number {number}: one signing key is used on two machines");
+                    let advice = "both count; enrol each machine with a key of its own";
+                    self.findings.push(Finding::new(Severity::Warning, what, object, advice));
+                }
+                expected = number.saturating_add(1);
+            }
+        }
+    }
+
     fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
         let listing = store.list("snap")?;
         self.findings.extend(listing.foreign.iter().map(foreign));
@@ -157,7 +227,7 @@ impl View {
             match self.read_snapshot(store, catalog, &name, snapshot) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
                 Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
-                    let advice = "restore it from a copy with `lacre repo repair`; other snapshots are not affected";
+                    let advice = "bring it back from a copy of the repository; other snapshots are not affected";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
                 }
                 Err(error) => return Err(error),
@@ -330,7 +400,7 @@ fn newest_policy(
         match read_policy(store, catalog, manifest, &name, number, name_digest) {
             Ok(policy) => newest = Some((policy, name_digest)),
             Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
-                let advice = "the policy is ignored; restore it from a copy with `lacre repo repair`";
+                let advice = "the policy is ignored; bring it back from a copy of the repository";
                 findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
             }
             Err(error) => return Err(error),

@@ -95,7 +95,7 @@ impl IndexKey {
         let (capability, rest) = content.split_first_chunk::<32>()?;
         let (pack, rest) = rest.split_first_chunk::<12>()?;
         let (slot, rest) = rest.split_first_chunk::<4>()?;
-        let [dictionary] = *<&[u8; 1]>::try_from(&*rest).ok()?;
+        let [dictionary] = <[u8; 1]>::try_from(rest as &[u8]).ok()?;
         Some(IndexRow {
             capability: Capability::from_bytes(*capability),
             birth: Birth { pack: PackId::new(*pack), slot: u32::from_le_bytes(*slot) },

@@ -4,8 +4,6 @@
 //! "derive_key"); `KH(key, tag | x)` is keyed BLAKE3 with a first-byte tag. Fields of fixed length are concatenated; where a
 //! field has variable length its length goes before it as a u64.
 
-use std::sync::LazyLock;
-
 use blake3::Hasher;
 use zeroize::Zeroizing;
 
@@ -22,7 +20,7 @@ pub(crate) enum Label {
     PackFooter,
     Segment,
     Reach,
-    SnapshotLabel,
+    Annotation,
     SessionJob,
     SnapshotKey,
     KeyCommitment,
@@ -42,7 +40,7 @@ impl Label {
         Self::PackFooter,
         Self::Segment,
         Self::Reach,
-        Self::SnapshotLabel,
+        Self::Annotation,
         Self::SessionJob,
         Self::SnapshotKey,
         Self::KeyCommitment,
@@ -62,7 +60,7 @@ impl Label {
             Self::PackFooter => "lacre.v1 2026-11 pack footer",
             Self::Segment => "lacre.v1 2026-11 index segment",
             Self::Reach => "lacre.v1 2026-11 reach",
-            Self::SnapshotLabel => "lacre.v1 2026-11 label",
+            Self::Annotation => "lacre.v1 2026-11 label",
             Self::SessionJob => "lacre.v1 2026-11 session job",
             Self::SnapshotKey => "lacre.v1 2026-11 snapshot key",
             Self::KeyCommitment => "lacre.v1 2026-11 key commitment",
@@ -98,16 +96,25 @@ pub(crate) mod magic {
     pub(crate) const INDEX_ROW: &[u8; 4] = b"LIR1";
 }
 
-/// Hashers with their context already absorbed: a frame derives two keys, and absorbing the context would double the work.
-static HASHERS: LazyLock<Vec<Hasher>> =
-    LazyLock::new(|| Label::ALL.iter().map(|label| Hasher::new_derive_key(label.context())).collect());
+/// Longest input of [`derive`]: keys, ids and salts of fixed length, or a name.
+const DERIVE_BYTES_MAX: usize = 256;
 
 /// `DK(label, parts...)`: 32 bytes.
 pub(crate) fn derive(label: Label, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut hasher = hasher(label, parts);
-    let key = Zeroizing::new(*hasher.finalize().as_bytes());
-    zeroize::Zeroize::zeroize(&mut hasher);
-    key
+    let mut short = Zeroizing::new([0u8; DERIVE_BYTES_MAX]);
+    let mut length = 0usize;
+    for part in parts {
+        match short.get_mut(length..length + part.len()) {
+            Some(room) => room.copy_from_slice(part),
+            None => {
+                let mut key = Zeroizing::new([0u8; 32]);
+                derive_into(label, parts, key.as_mut_slice());
+                return key;
+            }
+        }
+        length += part.len();
+    }
+    Zeroizing::new(blake3::derive_key(label.context(), &short[..length]))
 }
 
 /// `DK(label, parts...)` extended to the length of `out`.
@@ -118,23 +125,26 @@ pub(crate) fn derive_into(label: Label, parts: &[&[u8]], out: &mut [u8]) {
 }
 
 fn hasher(label: Label, parts: &[&[u8]]) -> Hasher {
-    let mut hasher = HASHERS[label as usize].clone();
+    let mut hasher = Hasher::new_derive_key(label.context());
     for part in parts {
         hasher.update(part);
     }
     hasher
 }
 
-/// `KH(key, tag | parts...)`: 32 bytes.
+/// Longest input of [`keyed`]: a tag and a few fields of fixed length.
+const KEYED_BYTES_MAX: usize = 128;
+
+/// `KH(key, tag | parts...)`: 32 bytes, for short inputs of fixed length.
 pub(crate) fn keyed(key: &[u8; 32], tag: u8, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut hasher = Hasher::new_keyed(key);
-    hasher.update(&[tag]);
+    let mut input = Zeroizing::new([0u8; KEYED_BYTES_MAX]);
+    input[0] = tag;
+    let mut length = 1;
     for part in parts {
-        hasher.update(part);
+        input[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
     }
-    let hash = Zeroizing::new(*hasher.finalize().as_bytes());
-    zeroize::Zeroize::zeroize(&mut hasher);
-    hash
+    Zeroizing::new(*blake3::keyed_hash(key, &input[..length]).as_bytes())
 }
 
 #[cfg(test)]
@@ -154,10 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn the_cached_hasher_derives_what_blake3_does() {
+    fn short_and_long_inputs_derive_what_blake3_does() {
         for label in Label::ALL {
             let expected = blake3::derive_key(label.context(), b"some key material");
             assert_eq!(*derive(label, &[b"some key ", b"material"]), expected);
+            let long = [7u8; 300];
+            assert_eq!(*derive(label, &[&long[..100], &long[100..]]), blake3::derive_key(label.context(), &long));
         }
     }
 

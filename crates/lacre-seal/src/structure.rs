@@ -41,7 +41,7 @@ impl Structure {
             Self::Footer => Label::PackFooter,
             Self::Segment => Label::Segment,
             Self::Reach(_) => Label::Reach,
-            Self::Label(_) => Label::SnapshotLabel,
+            Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
         }
     }

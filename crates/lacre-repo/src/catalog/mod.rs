@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
 
-pub use index::{IndexReader, IndexWriter};
+pub use index::{IndexReader, IndexTable, IndexWriter};
 
 const VERSION: i64 = 1;
 

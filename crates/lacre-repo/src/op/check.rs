@@ -7,6 +7,7 @@ use std::{
 
 use lacre_format::{
     ids::{PackName, SnapshotId},
+    log::{CheckRecord, EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
     pack::PACK_BYTES_MAX,
     reach::Reach,
@@ -62,6 +63,25 @@ pub struct CheckReport {
     pub not_proved: Vec<String>,
 }
 
+impl Repository {
+    /// Puts the audit on record where the admin key is at hand. Snapshots count as verified when all their data were read.
+    fn record_check(&self, options: &CheckOptions, report: &CheckReport) -> Result<(), Error> {
+        let admin = match self.home().admin_key() {
+            Ok(admin) if options.read_data == ReadData::All => admin,
+            Ok(_) | Err(Error::KeyMissing { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let record = CheckRecord {
+            level: report.level,
+            snapshots: report.snapshots.iter().copied().take(EVENT_SNAPSHOTS_MAX).collect(),
+            packs: report.packs_read,
+            bytes_read: report.bytes_read,
+            findings: report.findings.len() as u64,
+        };
+        self.append(&admin, &Event::Check(record))
+    }
+}
+
 struct Audit<'a> {
     repository: &'a Repository,
     view: View,
@@ -95,6 +115,7 @@ impl Repository {
             Audit { repository: self, view, keys, monitor, report, level_max, options, damaged: BTreeSet::new() };
         audit.run()?;
         let mut report = audit.report;
+        self.record_check(options, &report)?;
         report.findings.sort_by(|one, other| (other.severity, &one.object).cmp(&(one.severity, &other.object)));
         report.findings.dedup();
         Ok(report)
@@ -178,7 +199,7 @@ impl Audit<'_> {
         for (name, bytes) in self.repository.catalog()?.pack_names()? {
             if present.get(&name).is_some_and(|found| *found != bytes) {
                 let error = Error::damaged(ObjectName::of(&Named::Pack(name)), format!("it should have {bytes} bytes"));
-                self.damage(&error, name, "restore the pack from a copy with `lacre repo repair`");
+                self.damage(&error, name, "bring the pack back from a copy of the repository");
             }
         }
         for known in targets {
@@ -202,8 +223,7 @@ impl Audit<'_> {
         let reach: Reach = match self.repository.reach(known) {
             Ok(reach) => reach,
             Err(error) => {
-                let advice =
-                    "garbage collection stops until it is back: restore it from a copy with `lacre repo repair`";
+                let advice = "garbage collection stops until it is back: bring it back from a copy of the repository";
                 return self.damage(&error, format!("reach/{snapshot}"), advice);
             }
         };
@@ -221,7 +241,7 @@ impl Audit<'_> {
                 let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
                 let frames = reach.slots(pack).count();
                 let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
-                let advice = "restore the pack from a copy with `lacre repo repair`, or take a new backup";
+                let advice = "bring the pack back from a copy of the repository, or take a new backup";
                 self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
             }
         }
@@ -251,7 +271,7 @@ impl Audit<'_> {
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     self.damaged.insert(name);
-                    let advice = "restore the pack from a copy with `lacre repo repair`; what it holds is listed below if an identity is at hand";
+                    let advice = "bring the pack back from a copy of the repository; what it holds is listed below if an identity is at hand";
                     self.damage(&error, ObjectName::of(&Named::Pack(name)), advice);
                 }
             }
@@ -316,7 +336,7 @@ impl Audit<'_> {
                     self.not_proved(&format!("what snapshot {} holds: {error}", snapshot.short()));
                 }
                 Err(error) => {
-                    let advice = "restore the damaged object from a copy with `lacre repo repair`";
+                    let advice = "bring the damaged object back from a copy of the repository";
                     self.damage(&error, format!("snap/{snapshot}"), advice);
                 }
             }

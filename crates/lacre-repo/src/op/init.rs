@@ -115,7 +115,7 @@ impl Repository {
             options.cells.clone()
         };
         repository.refuse_bad_cells(&places, &options.sources)?;
-        repository.home().keep_admin(&born.admin)?;
+        repository.home().keep_admin(&born.admin, &born.writer.structure)?;
         repository.home().keep_writer(&born.writer)?;
         let (recipients, identity_file, identity_sheet) = repository.recipients(options.recipients)?;
         for cell in &places {

@@ -48,9 +48,17 @@ impl Repository {
     /// Every seal generation that a cell of the policy on this host, another cell or a kit gives.
     pub(crate) fn seals(&self, view: &View, keys: &ReadKeys) -> Result<Seals, Error> {
         let mut seeds: Vec<(GenerationId, SealSeed)> = Vec::new();
+        let mut unreadable = None;
         let named = view.policy.cells.iter().filter_map(|cell| CellPlace::parse(&cell.name).ok());
         for place in named.chain(keys.cells.iter().cloned()) {
-            let Ok(Some(cell)) = Cell::open(&place) else { continue };
+            let cell = match Cell::open(&place) {
+                Ok(Some(cell)) => cell,
+                Ok(None) => continue,
+                Err(error) => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
             for SealedSlot { generation, seed, .. } in cell.generations(self.id())? {
                 if !seeds.iter().any(|(known, _)| *known == generation) {
                     seeds.push((generation, seed));
@@ -63,7 +71,11 @@ impl Repository {
                 seeds.push((generation, SealSeed::from_bytes(kit.seed.to_cell_bytes())));
             }
         }
-        Ok(Seals { seeds })
+        // A cell that cannot be read matters only when nothing else holds the seal.
+        match unreadable {
+            Some(error) if seeds.is_empty() => Err(error),
+            _ => Ok(Seals { seeds }),
+        }
     }
 
     /// The signed key entry of a snapshot, opened with the seal: first the inbox, then the bundle of the tip.

@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     frames::{Frames, Opener},
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, WORKERS_MAX},
-    monitor::{Monitor, Progress},
+    monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
     repository::Repository,
     view::View,
@@ -29,6 +29,7 @@ pub struct Snapshot<'r> {
     repository: &'r Repository,
     root: Root,
     frames: Frames<'r>,
+    findings: Vec<Finding>,
 }
 
 /// What was proved by reading a stream to its end.
@@ -59,9 +60,9 @@ impl Repository {
         let seals = self.seals(view, keys)?;
         let key = self.snapshot_key(view, &seals, keys, &known.header)?;
         let root = self.root(known, &key)?;
-        // A host without caches learns here where frames lie; what it finds wrong shows when a frame is missing.
-        drop(self.refresh(view)?);
-        Ok(Snapshot { repository: self, root, frames: Frames::new(self) })
+        // A host without caches learns here where frames lie.
+        let findings = self.refresh(view)?;
+        Ok(Snapshot { repository: self, root, frames: Frames::new(self), findings })
     }
 }
 
@@ -70,6 +71,12 @@ impl Snapshot<'_> {
     #[must_use]
     pub const fn id(&self) -> SnapshotId {
         self.root.snapshot
+    }
+
+    /// What was found wrong with the index while the snapshot was opened.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The job.

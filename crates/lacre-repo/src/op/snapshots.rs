@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     monitor::Finding,
     repository::Repository,
+    retention,
     view::{Known, View},
 };
 
@@ -121,12 +122,14 @@ fn resolve_in(rows: &[SnapshotRow], name: &str, now: &Zoned) -> Result<SnapshotI
         };
         rows.iter().rfind(fits).map(|row| row.snapshot).ok_or_else(none)
     };
+    // A snapshot dated in the future displaces none.
+    let horizon = now.timestamp() + retention::FUTURE_TOLERANCE;
     if name == "latest" {
-        return newest(None, Timestamp::MAX);
+        return newest(None, horizon);
     }
     if let Some(job) = name.strip_prefix("latest:") {
         let job = JobName::parse(job).map_err(|_| none())?;
-        return newest(Some(&job), Timestamp::MAX);
+        return newest(Some(&job), horizon);
     }
     if let Some((job, day)) = name.split_once('@') {
         let job = JobName::parse(job).map_err(|_| none())?;

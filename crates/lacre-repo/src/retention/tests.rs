@@ -54,7 +54,7 @@ fn kept(choice: &Choice<u32>) -> BTreeSet<u32> {
 fn no_rules_keep_everything() {
     let choice = judged(&nightly(3, "2026-11-22"), &Rules { verified_min: 2, ..Rules::default() });
     assert_eq!(told(&choice), ["1: no rules, newest", "2: no rules", "3: no rules"]);
-    assert_eq!(choice.forgotten, []);
+    assert!(choice.forgotten.is_empty());
     let zero_span = Rules { within: Some(Span::new()), ..Rules::default() };
     assert!(zero_span.is_empty());
     assert!(Rules { within: Some(-(1.day())), ..Rules::default() }.is_empty());
@@ -78,7 +78,7 @@ fn the_classic_rules_give_all_reasons() {
         ]
     );
     assert_eq!(choice.forgotten.len(), 52);
-    assert_eq!(choice.future, []);
+    assert!(choice.future.is_empty());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The commit of a backup: index delta, reach, anchor, snapshot, and what follows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, SystemTime},
 };
 
@@ -90,7 +90,7 @@ impl Backup<'_> {
         let stopped = || Error::Bug { why: "the pipeline has ended".to_owned() };
         let produced = self.pipeline.take().ok_or_else(stopped).and_then(super::pipeline::Pipeline::finish);
         let committed = produced.and_then(|produced| self.commit_produced(produced, source));
-        if committed.is_err() {
+        if committed.is_err() && !self.stands {
             // The session ends without a snapshot; an error of that end is less telling than the one at hand.
             drop(self.repository.home().destroy_indexes(&self.job, self.base));
             drop(put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned));
@@ -189,17 +189,10 @@ impl Backup<'_> {
 
     /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
     fn resolve(&self, reach: &Reach) -> Result<(), Error> {
-        let present: BTreeSet<String> =
-            self.repository.store().list("packs")?.objects.into_iter().map(|object| object.name).collect();
-        let catalog = self.repository.catalog()?;
-        for pack in reach.packs() {
-            let candidates = catalog.packs_by_id(pack)?;
-            let is_there = |known: &KnownPack| present.contains(ObjectName::of(&Named::Pack(known.name)).as_str());
-            if !candidates.iter().any(is_there) {
-                return Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 });
-            }
+        match self.repository.missing_pack(reach)? {
+            None => Ok(()),
+            Some(pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
         }
-        Ok(())
     }
 
     fn label(&self, streams: &[Stream], stored: u64) -> Label {
@@ -279,8 +272,7 @@ impl Backup<'_> {
             match recipient.check(now) {
                 Ok(_) => usable.push(recipient),
                 Err(error) => {
-                    let advice =
-                        "renew the certificate and run `lacre key add-recipient`; the other recipients can still read";
+                    let advice = "renew the certificate; until then only the other recipients can read new snapshots";
                     self.findings.push(Finding::new(Severity::Warning, error.to_string(), &entry.label, advice));
                 }
             }
@@ -340,11 +332,12 @@ impl Backup<'_> {
         let object = SnapshotObject { signed, root }.encode();
         let name = ObjectName::of(&Named::Snapshot(self.snapshot));
         self.repository.put(&name, object.clone())?;
-        let voids = self.repository.store().list(&format!("void/{}", self.snapshot))?;
-        if let Some(void) = voids.objects.first() {
-            return Err(Error::Overtaken { why: format!("the session was voided ({})", void.name) });
-        }
+        // From here on the snapshot stands, whatever happens to this process.
+        self.stands = true;
         let tip: View = self.repository.view()?;
+        if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
+            return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
+        }
         if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
         }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use lacre_format::{
     codec,
     header::{ChainHead, Label, StreamCut},
-    ids::{Digest, JobName, Millis, SnapshotId},
+    ids::{Digest, JobName, Millis, PackId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
     reach::{REACH_BYTES_MAX, Reach},
@@ -32,7 +32,7 @@ use lacre_format::{
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
 
 use crate::{
-    catalog::{IndexReader, IndexWriter},
+    catalog::{IndexTable, IndexWriter, KnownPack},
     cut::{CutKeys, CutParameters},
     error::Error,
     files::LockFile,
@@ -90,6 +90,7 @@ pub struct Backup<'r> {
     finished: Arc<Mutex<Vec<StreamSummary>>>,
     findings: Vec<Finding>,
     monitor: Arc<dyn Monitor>,
+    stands: bool,
     taken: Millis,
     started: jiff::Timestamp,
     _lock: LockFile,
@@ -124,6 +125,7 @@ impl Repository {
             return Err(Error::Refused { why: "this host is not enrolled as a writer of the repository".to_owned() });
         }
         let mut findings = view.findings.clone();
+        findings.extend(self.refresh(&view)?);
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
         let (base, own_label) = match own {
@@ -171,6 +173,7 @@ impl Repository {
             finished: Arc::default(),
             findings,
             monitor,
+            stands: false,
             taken: Millis(self.clock().now().as_millisecond()),
             started,
             _lock: lock,
@@ -187,11 +190,17 @@ impl Repository {
         let snapshot = known.header.snapshot;
         let database = self.home().index_database(job, snapshot);
         let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
-        if IndexReader::open(&database).is_err() {
-            return Ok(None);
-        }
+        let Ok(table) = IndexTable::load(&database) else { return Ok(None) };
         match self.reach(known) {
-            Ok(reach) => Ok(Some((snapshot, Base { key, database, reach }))),
+            Ok(reach) => match self.missing_pack(&reach)? {
+                None => Ok(Some((snapshot, Base { key, database, table, reach }))),
+                Some(pack) => {
+                    let what = format!("pack {pack} of snapshot {} is missing", snapshot.short());
+                    let advice = "everything is stored again this time; run `lacre repo check`";
+                    findings.push(Finding::new(Severity::Warning, what, pack, advice));
+                    Ok(None)
+                }
+            },
             Err(error @ (Error::Damaged { .. } | Error::Format { .. })) => {
                 let advice = "everything is stored again this time; run `lacre repo check`";
                 findings.push(Finding::new(Severity::Warning, error.to_string(), format!("reach/{snapshot}"), advice));
@@ -199,6 +208,20 @@ impl Repository {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A pack of a reach map that is not in the store now, whatever a cache believes.
+    pub(crate) fn missing_pack(&self, reach: &Reach) -> Result<Option<PackId>, Error> {
+        let present: BTreeSet<String> =
+            self.store().list("packs")?.objects.into_iter().map(|object| object.name).collect();
+        let is_there = |known: &KnownPack| present.contains(ObjectName::of(&Named::Pack(known.name)).as_str());
+        let catalog = self.catalog()?;
+        for pack in reach.packs() {
+            if !catalog.packs_by_id(pack)?.iter().any(is_there) {
+                return Ok(Some(pack));
+            }
+        }
+        Ok(None)
     }
 
     /// The reach map of a snapshot, checked against its signed header.

@@ -8,7 +8,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use lacre_format::{node::Entry, pack::Birth, reach::Reach, root::Stream};
 use lacre_seal::{
-    frame::{Fingerprint, SealedFrame},
+    frame::Fingerprint,
     index_row::{IndexKey, IndexRow},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     catalog::{IndexReader, IndexWriter},
     error::Error,
     op::backup::{
-        pipeline::{Found, Message, Produced, Seen, Shared, Tools},
+        pipeline::{Base, Found, Message, Produced, Seen, Shared, Tools},
         stream::StreamEnd,
     },
     pack::{ClosedPack, OpenPack},
@@ -60,7 +60,7 @@ impl Packer {
         index_key: IndexKey,
         full: Sender<ClosedPack>,
     ) -> Result<Self, Error> {
-        let base_index = shared.base.as_ref().map(|base| IndexReader::open(&base.database)).transpose()?;
+        let base_index = shared.base.as_ref().map(Base::reader).transpose()?;
         let storage = Storage {
             index,
             index_key,
@@ -105,10 +105,10 @@ impl Packer {
         while let Some(message) = open.waiting.remove(&open.next) {
             open.next += 1;
             match message {
-                Message::Chunks { chunks, .. } => {
+                Message::Chunks { chunks, frames, .. } => {
                     for seen in chunks {
                         open.chunks += 1;
-                        let entry = self.storage.chunk(seen)?;
+                        let entry = self.storage.chunk(seen, &frames)?;
                         open.tree.push(entry, &mut |level, node| self.storage.node(level, node))?;
                     }
                 }
@@ -144,42 +144,56 @@ impl Storage {
         })
     }
 
-    fn chunk(&mut self, seen: Seen) -> Result<Entry, Error> {
+    fn chunk(&mut self, seen: Seen, frames: &[u8]) -> Result<Entry, Error> {
         let Seen { fingerprint, raw_bytes, found } = seen;
         self.chunks += 1;
-        self.place(&fingerprint, 0, raw_bytes, found)
+        self.place(&fingerprint, 0, raw_bytes, found, frames)
     }
 
     fn node(&mut self, level: u8, plaintext: &[u8]) -> Result<Entry, Error> {
         let shared = Arc::clone(&self.shared);
         let fingerprint = shared.fingerprinter.fingerprint(level, plaintext);
-        let known = match (&shared.base, &self.base_index) {
+        let known = match (&shared.base, &mut self.base_index) {
             (Some(base), Some(index)) => base.find(index, &fingerprint),
             _ => None,
         };
+        let mut frames = Vec::new();
         let found = match known {
             Some(row) => Found::Known(row),
-            None => Found::New(shared.seal(&mut self.tools, &fingerprint, level, plaintext)?),
+            None => {
+                let sealed = shared.seal(&mut self.tools, &fingerprint, level, plaintext)?;
+                frames = sealed.bytes;
+                Found::New(sealed.capability, 0..frames.len())
+            }
         };
         let raw_bytes =
             u32::try_from(plaintext.len()).map_err(|_| Error::Bug { why: "a node over 4 GiB".to_owned() })?;
-        self.place(&fingerprint, level, raw_bytes, found)
+        self.place(&fingerprint, level, raw_bytes, found, &frames)
     }
 
     /// Gives a frame its place: the base's, an earlier one of this run, or a new one.
-    fn place(&mut self, fingerprint: &Fingerprint, level: u8, raw_bytes: u32, found: Found) -> Result<Entry, Error> {
+    fn place(
+        &mut self,
+        fingerprint: &Fingerprint,
+        level: u8,
+        raw_bytes: u32,
+        found: Found,
+        frames: &[u8],
+    ) -> Result<Entry, Error> {
         let name = self.index_key.name(fingerprint);
         let row = match found {
             Found::Known(row) => {
                 self.index.add(&name, &self.index_key.seal(fingerprint, &name, &row))?;
                 row
             }
-            Found::New(sealed) => match self.twin(fingerprint, &name)? {
+            Found::New(capability, range) => match self.twin(fingerprint, &name)? {
                 Some(row) => row,
                 None => {
-                    let birth = self.add(level, raw_bytes, &sealed)?;
-                    let row = IndexRow { capability: sealed.capability, birth, dictionary: 0 };
-                    self.index.add(&name, &self.index_key.seal(fingerprint, &name, &row))?;
+                    let frame =
+                        frames.get(range).ok_or_else(|| Error::Bug { why: "a frame out of its batch".to_owned() })?;
+                    let birth = self.add(level, raw_bytes, frame)?;
+                    let row = IndexRow { capability, birth, dictionary: 0 };
+                    self.index.add_new(&name, &self.index_key.seal(fingerprint, &name, &row))?;
                     row
                 }
             },
@@ -190,16 +204,16 @@ impl Storage {
 
     /// The frame this very run has already stored for the same plaintext.
     fn twin(&self, fingerprint: &Fingerprint, name: &[u8; 16]) -> Result<Option<IndexRow>, Error> {
-        Ok(self.index.row(name)?.and_then(|row| self.index_key.open(fingerprint, name, &row)))
+        Ok(self.index.twin(name)?.and_then(|row| self.index_key.open(fingerprint, name, &row)))
     }
 
-    fn add(&mut self, level: u8, raw_bytes: u32, sealed: &SealedFrame) -> Result<Birth, Error> {
+    fn add(&mut self, level: u8, raw_bytes: u32, frame: &[u8]) -> Result<Birth, Error> {
         if level == 0 {
             self.chunks_new += 1;
             self.bytes_new += u64::from(raw_bytes);
         }
         let pack = if level == 0 { &mut self.chunk_pack } else { &mut self.node_pack };
-        let birth = pack.add(level, &sealed.bytes);
+        let birth = pack.add(level, frame);
         if pack.is_full() {
             let closed = std::mem::replace(pack, OpenPack::new()?);
             self.close(closed)?;

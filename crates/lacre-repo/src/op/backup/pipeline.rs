@@ -6,6 +6,7 @@
 //! Every arrow is a bounded channel, so memory is bounded whatever the size of the source. The first error stops all.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,7 @@ use lacre_format::{
     frame::Codec,
     ids::{JobName, RepositoryId, SnapshotId},
     name::{Named, ObjectName},
+    node::Capability,
     reach::Reach,
     root::Stream,
 };
@@ -30,7 +32,7 @@ use lacre_seal::{
 };
 
 use crate::{
-    catalog::{IndexReader, IndexWriter, KnownPack},
+    catalog::{IndexReader, IndexTable, IndexWriter, KnownPack},
     error::Error,
     limits::{BATCHES_WAITING, WORKERS_MAX},
     monitor::{Monitor, Progress},
@@ -44,12 +46,18 @@ use crate::{
 pub(crate) struct Base {
     pub(crate) key: IndexKey,
     pub(crate) database: std::path::PathBuf,
+    pub(crate) table: Arc<IndexTable>,
     pub(crate) reach: Reach,
 }
 
 impl Base {
+    /// Opens the index for one thread.
+    pub(crate) fn reader(&self) -> Result<IndexReader, Error> {
+        IndexReader::open(&self.database, Arc::clone(&self.table))
+    }
+
     /// The frame of a plaintext that the base holds.
-    pub(crate) fn find(&self, index: &IndexReader, fingerprint: &Fingerprint) -> Option<IndexRow> {
+    pub(crate) fn find(&self, index: &mut IndexReader, fingerprint: &Fingerprint) -> Option<IndexRow> {
         let name = self.key.name(fingerprint);
         let row = index.row(&name).ok().flatten()?;
         self.key.open(fingerprint, &name, &row).filter(|row| self.reach.contains(row.birth))
@@ -157,12 +165,13 @@ pub(crate) struct Seen {
 /// Whether a chunk was stored before.
 pub(crate) enum Found {
     Known(IndexRow),
-    New(SealedFrame),
+    /// Its capability, and where its sealed bytes lie in the batch's buffer.
+    New(Capability, Range<usize>),
 }
 
 /// What the packer is told.
 pub(crate) enum Message {
-    Chunks { stream: u32, seq: u64, chunks: Vec<Seen> },
+    Chunks { stream: u32, seq: u64, chunks: Vec<Seen>, frames: Vec<u8> },
     End { stream: u32, seq: u64, end: Box<StreamEnd> },
 }
 
@@ -299,7 +308,7 @@ fn work_loop(shared: &Shared, queue: &Receiver<Batch>, out: &Sender<Message>) {
         let (stream, seq) = (batch.stream, batch.seq);
         match worker.see(shared, &batch) {
             // The packer ends early only after a failure that it has reported.
-            Ok(chunks) => drop(out.send(Message::Chunks { stream, seq, chunks })),
+            Ok((chunks, frames)) => drop(out.send(Message::Chunks { stream, seq, chunks, frames })),
             Err(error) => shared.fail(error),
         }
     }
@@ -312,30 +321,37 @@ struct Worker {
 
 impl Worker {
     fn new(shared: &Shared) -> Result<Self, Error> {
-        let index = shared.base.as_ref().map(|base| IndexReader::open(&base.database)).transpose()?;
+        let index = shared.base.as_ref().map(Base::reader).transpose()?;
         Ok(Self { tools: Tools::new(shared.level)?, index })
     }
 
-    fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<Vec<Seen>, Error> {
+    /// Looks every chunk up and seals the new ones; all sealed bytes go into one buffer.
+    fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<(Vec<Seen>, Vec<u8>), Error> {
         let mut chunks = Vec::with_capacity(batch.lengths.len());
+        let mut frames = Vec::new();
         let mut rest = batch.bytes.as_slice();
         for length in &batch.lengths {
             let (chunk, after) = rest.split_at(*length);
             rest = after;
             let fingerprint = shared.fingerprinter.fingerprint(0, chunk);
-            let known = match (&shared.base, &self.index) {
+            let known = match (&shared.base, &mut self.index) {
                 (Some(base), Some(index)) => base.find(index, &fingerprint),
                 _ => None,
             };
             let found = match known {
                 Some(row) => Found::Known(row),
-                None => Found::New(shared.seal(&mut self.tools, &fingerprint, 0, chunk)?),
+                None => {
+                    let sealed = shared.seal(&mut self.tools, &fingerprint, 0, chunk)?;
+                    let start = frames.len();
+                    frames.extend_from_slice(&sealed.bytes);
+                    Found::New(sealed.capability, start..frames.len())
+                }
             };
             let raw_bytes =
                 u32::try_from(chunk.len()).map_err(|_| Error::Bug { why: "a chunk over 4 GiB".to_owned() })?;
             chunks.push(Seen { fingerprint, raw_bytes, found });
         }
-        Ok(chunks)
+        Ok((chunks, frames))
     }
 }
 
