@@ -3,7 +3,7 @@
 //!
 //! A run meets its chunks in nearly the order of the run before, so rows are stored in blocks in that order and found by walking
 //! along; only where the walk is interrupted a sorted table of name prefixes (8 bytes a row, in memory) says where to go on.
-//! Against one tree keyed by name this does a tenth of the work: `docs/decisions/writer-index.md`.
+//! Against one tree keyed by name this does a tenth of the work: `docs/decisions/index-blocks.md`.
 //!
 //! Blocks are written without a journal, because the file counts only once its run has committed: a torn file belongs to a run
 //! that never happened and is deleted by the next one.
