@@ -2,6 +2,11 @@
 //!
 //! Everything is in memory and synthetic; run with `cargo run --release -p lacre-dump --example throughput [MEBIBYTES]`.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::io::{self, Write};

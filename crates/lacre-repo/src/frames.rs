@@ -29,10 +29,17 @@ struct Located {
     frames: Vec<FrameEntry>,
 }
 
+/// Decoded footers by birth name, each with the tick of its last use.
+#[derive(Default)]
+struct Footers {
+    known: HashMap<PackId, (u64, Arc<Vec<Located>>)>,
+    tick: u64,
+}
+
 /// Finds and reads frames; shared between threads.
 pub(crate) struct Frames<'r> {
     repository: &'r Repository,
-    packs: Mutex<(HashMap<PackId, (u64, Arc<Vec<Located>>)>, u64)>,
+    packs: Mutex<Footers>,
     whole: Mutex<Vec<(PackName, Bytes)>>,
     gap_bytes_max: u64,
 }
@@ -47,14 +54,14 @@ struct Want {
 impl<'r> Frames<'r> {
     pub(crate) fn new(repository: &'r Repository) -> Self {
         let gap_bytes_max = if repository.store().local_path().is_some() { LOCAL_GAP_BYTES_MAX } else { GAP_BYTES_MAX };
-        Self { repository, packs: Mutex::new((HashMap::new(), 0)), whole: Mutex::new(Vec::new()), gap_bytes_max }
+        Self { repository, packs: Mutex::default(), whole: Mutex::new(Vec::new()), gap_bytes_max }
     }
 
     /// The packs that claim a birth name, decoded, through a small cache.
     fn packs(&self, id: PackId) -> Result<Arc<Vec<Located>>, Error> {
         let poisoned = |_| Error::Bug { why: "a thread panicked while it read footers".to_owned() };
         let mut guard = self.packs.lock().map_err(poisoned)?;
-        let (known, tick) = &mut *guard;
+        let Footers { known, tick } = &mut *guard;
         *tick += 1;
         if let Some((used, found)) = known.get_mut(&id) {
             *used = *tick;

@@ -1,5 +1,12 @@
 //! The vault end to end, through its public operations on a local directory and in memory.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use jiff::tz::TimeZone;

@@ -1,5 +1,12 @@
 //! Frames, structure, roots, signatures, index rows, key entries, bundles and slots: what they promise and what they refuse.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::SystemTime;
 
 use lacre_format::{

@@ -1,5 +1,10 @@
 //! The sealed examples of `docs/FORMAT.md`, computed by an independent implementation, open here.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 use std::{fs, path::PathBuf};

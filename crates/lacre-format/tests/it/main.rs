@@ -1,5 +1,10 @@
 //! The format from outside: every object there and back, everything that can be wrong with it, and the vectors it is held to.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod corpus;

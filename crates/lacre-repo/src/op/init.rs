@@ -123,9 +123,10 @@ impl Repository {
         }
         let cells: Vec<String> = places.iter().map(ToString::to_string).collect();
         repository.put_bundle(&born)?;
-        let single = options.kit == KitChoice::None && places.len() == 1;
+        let alone = options.kit == KitChoice::None && places.len() == 1;
+        let holders = if alone { Holders::Single } else { Holders::Two };
         let policy =
-            first_policy(&born, &options.host, recipients, &cells, single, repository.clock().now().as_millisecond());
+            first_policy(&born, &options.host, recipients, &cells, holders, repository.clock().now().as_millisecond());
         repository.put_policy(&born.admin, &policy)?;
         let kit = (options.kit == KitChoice::Print).then(|| {
             Kit::Seal(SealKit {
@@ -231,7 +232,7 @@ fn first_policy(
     host: &str,
     recipients: Vec<RecipientEntry>,
     cells: &[String],
-    single: bool,
+    holders: Holders,
     at: i64,
 ) -> Policy {
     let home = |signer: &Signer, role| HomeEntry {
@@ -251,7 +252,7 @@ fn first_policy(
         seal_public: born.seed.public().as_bytes().to_vec(),
         homes: vec![home(&born.admin, Role::Admin), home(&born.writer.signer, Role::Writer)],
         cells: cells.iter().map(|name| CellEntry { name: name.clone(), host: host.to_owned() }).collect(),
-        holders: if single { Holders::Single } else { Holders::Two },
+        holders,
         heads: Vec::new(),
         min_verified: 3,
     }

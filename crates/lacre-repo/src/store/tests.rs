@@ -1,5 +1,11 @@
 //! One conformance suite over every backend, then what only a directory can do wrong, then faults.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Barrier;

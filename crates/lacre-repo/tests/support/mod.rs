@@ -1,6 +1,7 @@
 //! A repository in a temporary directory, with a clock the test sets.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     io::Write,

@@ -1,5 +1,10 @@
 //! Recipients, identities, the outer seal and the printed sheets, from outside the crate and against other programs.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may read files, clocks and the environment, and run programs"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod gpg;

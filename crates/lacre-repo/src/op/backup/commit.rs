@@ -114,7 +114,7 @@ impl Backup<'_> {
         let root = seal_root(&key, &root);
         let anchor = self.anchor(&key)?;
         let header = self.header(&key, &root, segments, reach_object.0, &anchor, &label)?;
-        let object = self.put_snapshot(&header, root)?;
+        self.put_snapshot(&header, root)?;
         self.after_commit(&packs)?;
         let mut findings = std::mem::take(&mut self.findings);
         findings.extend(source.findings);
@@ -125,7 +125,7 @@ impl Backup<'_> {
             streams: finished,
             bytes_read: bytes,
             bytes_new,
-            bytes_stored: stored + object,
+            bytes_stored: self.repository.store().counts().bytes_sent.saturating_sub(self.sent_before),
             chunks,
             chunks_new,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or_default(),
@@ -326,7 +326,7 @@ impl Backup<'_> {
     }
 
     /// Rule 5: the commit point. Read back, then read what could have voided the session.
-    fn put_snapshot(&mut self, header: &Header, root: Vec<u8>) -> Result<u64, Error> {
+    fn put_snapshot(&mut self, header: &Header, root: Vec<u8>) -> Result<(), Error> {
         let signer = &self.keys.signer;
         let signed = signer.key.sign(Kind::Snapshot, self.repository.id(), signer.home, codec::to_cbor(header));
         let object = SnapshotObject { signed, root }.encode();
@@ -341,8 +341,7 @@ impl Backup<'_> {
         if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
         }
-        self.repository.catalog()?.keep_object(name.as_str(), &object)?;
-        Ok(object.len() as u64)
+        self.repository.catalog()?.keep_object(name.as_str(), &object)
     }
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.

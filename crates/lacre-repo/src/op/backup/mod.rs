@@ -91,6 +91,7 @@ pub struct Backup<'r> {
     findings: Vec<Finding>,
     monitor: Arc<dyn Monitor>,
     stands: bool,
+    sent_before: u64,
     taken: Millis,
     started: jiff::Timestamp,
     _lock: LockFile,
@@ -116,6 +117,7 @@ impl Repository {
         let secret = self.home().stream_secret(job)?;
         let snapshot = entropy::snapshot_id()?;
         let started = self.clock().now();
+        let sent_before = self.store().counts().bytes_sent;
         // The flag is written before anything is read: whoever deletes reads it, whoever erases waits for it.
         let intended = self.view()?;
         let wish = newest_of(self, &intended, job, Some(&keys))?.map(|(known, _)| known.header.snapshot);
@@ -132,15 +134,11 @@ impl Repository {
             Some((known, label)) => (self.base(job, &known, &mut findings)?, Some(label)),
             None => (None, None),
         };
-        self.home().destroy_indexes(job, base.as_ref().map(|(snapshot, _)| *snapshot))?;
-        let index_key = IndexKey::generate()?;
-        let index = IndexWriter::create(&self.home().index_database(job, snapshot))?;
-        self.home().keep_index_key(job, snapshot, &index_key)?;
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
-        let structure = self.structure()?;
+        let (index, index_key) = self.new_index(job, snapshot, base_id)?;
         let pipeline = Pipeline::start(Setup {
             repository: self.id(),
-            structure,
+            structure: self.structure()?,
             secret: StreamSecret::from_bytes(&secret.to_key_file()),
             base: base.map(|(_, base)| base),
             level: options.level,
@@ -174,10 +172,25 @@ impl Repository {
             findings,
             monitor,
             stands: false,
+            sent_before,
             taken: Millis(self.clock().now().as_millisecond()),
             started,
             _lock: lock,
         })
+    }
+
+    /// A new index under a new key; whatever an aborted run left behind is destroyed first.
+    fn new_index(
+        &self,
+        job: &JobName,
+        snapshot: SnapshotId,
+        base: Option<SnapshotId>,
+    ) -> Result<(IndexWriter, IndexKey), Error> {
+        self.home().destroy_indexes(job, base)?;
+        let key = IndexKey::generate()?;
+        let index = IndexWriter::create(&self.home().index_database(job, snapshot))?;
+        self.home().keep_index_key(job, snapshot, &key)?;
+        Ok((index, key))
     }
 
     /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
