@@ -5,6 +5,7 @@
 
 mod support;
 
+mod commands;
 mod driver;
 mod fixtures;
 mod tidy;

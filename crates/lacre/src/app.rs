@@ -2,7 +2,7 @@
 //!
 //! In: arguments. Out: an exit code. It must not know how a command does its work.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal as _, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt as _};
@@ -61,6 +61,7 @@ fn trace(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::new(ours))
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .finish();
     // Only tests run the program twice in one process; the first subscriber serves both.

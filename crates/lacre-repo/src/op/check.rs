@@ -128,6 +128,9 @@ impl Audit<'_> {
         self.phase("listing");
         let packs = self.list(&targets)?;
         self.report.level = 1;
+        if self.level_max >= 2 {
+            self.report.findings.extend(self.repository.audit_small_objects(&self.view)?);
+        }
         if self.level_max >= 2 && self.options.read_data != ReadData::None {
             self.phase("reading packs");
             self.read_packs(&packs)?;

@@ -1,5 +1,6 @@
 //! The corridor: one file per operation; only operations call rooms, rooms never call each other.
 
+mod audit;
 pub mod backup;
 pub mod check;
 pub mod forget;

@@ -71,7 +71,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         kit_file: args.kit_file.as_ref().filter(|_| report.kit.is_some()).map(|path| path.display().to_string()),
         cells: report.cells.clone(),
     };
-    let qr = invocation.terminal.stdout_is_terminal();
+    let qr = if invocation.terminal.stdout_is_terminal() { QrCode::Drawn } else { QrCode::LeftOut };
     invocation.print(&document, |out| {
         writeln!(out, "repository {} is ready in {place}", document.repository)?;
         if args.kit_file.is_none() {
@@ -111,13 +111,13 @@ fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out
     )?;
     match (&document.kit_file, &report.kit) {
         (Some(file), _) => {
-            writeln!(out, "3. kit: print {file}, keep the paper apart, delete the file; then: lacre kit ack 1")?
+            writeln!(out, "3. kit: print {file}, keep the paper apart, delete the file; then: lacre kit ack 1")?;
         }
         (None, Some(_)) => {
-            writeln!(out, "3. kit: keep the sheet above on paper, apart from the identity; then: lacre kit ack 1")?
+            writeln!(out, "3. kit: keep the sheet above on paper, apart from the identity; then: lacre kit ack 1")?;
         }
         (None, None) => {
-            writeln!(out, "3. kit: none. If the cell is lost, every backup is lost; lacre kit issue prints one.")?
+            writeln!(out, "3. kit: none. If the cell is lost, every backup is lost; lacre kit issue prints one.")?;
         }
     }
     writeln!(
@@ -127,10 +127,19 @@ fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out
     )
 }
 
+/// Whether a sheet is shown with its QR code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum QrCode {
+    /// On a terminal, where a camera can see it.
+    Drawn,
+    /// In a file or a pipe.
+    LeftOut,
+}
+
 /// Writes a sheet, with its QR code where a camera can see it.
-pub(super) fn write_sheet(sheet: &Kit, on_terminal: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_sheet(sheet: &Kit, code: QrCode, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(sheet.encode_text().as_bytes())?;
-    match on_terminal.then(|| qr::draw(&sheet.encode_qr())).flatten() {
+    match (code == QrCode::Drawn).then(|| qr::draw(&sheet.encode_qr())).flatten() {
         Some(drawing) => write!(out, "\n{drawing}"),
         None => Ok(()),
     }

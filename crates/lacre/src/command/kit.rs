@@ -2,7 +2,7 @@
 
 use lacre_seal::kit::{Kit, KitChecksum};
 
-use super::init::{refuse_existing, refuse_inside, write_kit, write_sheet};
+use super::init::{QrCode, refuse_existing, refuse_inside, write_kit, write_sheet};
 use crate::{
     cli::{KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     error::{CliError, Kind},
@@ -45,7 +45,7 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     };
     let kit_file = args.kit_file.as_ref().map(|path| path.display().to_string());
     let document = KitResult { kit: number, generation, state: "issued".to_owned(), kit_file };
-    let qr = invocation.terminal.stdout_is_terminal();
+    let qr = if invocation.terminal.stdout_is_terminal() { QrCode::Drawn } else { QrCode::LeftOut };
     invocation.print(&document, |out| {
         match &document.kit_file {
             Some(file) => writeln!(out, "kit {number} is in {file}; print it, keep the paper apart, delete the file")?,

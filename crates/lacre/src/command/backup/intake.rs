@@ -79,7 +79,7 @@ fn take(
         }
     };
     let (format, verdict) = intake.end.finish();
-    if let Some(error) = refuse(format, verdict, session.allow_empty, &facts) {
+    if let Some(error) = refuse(format, verdict, session, &facts) {
         drop(intake);
         return Err(abandon(session, backup, error, Blame::Source));
     }
@@ -101,11 +101,16 @@ fn take(
 }
 
 /// Law L1: a stream that is empty, or of a known format and not ended as that format ends, is a failed source.
-fn refuse(format: Format, verdict: Verdict, allow_empty: bool, facts: &BTreeMap<String, String>) -> Option<CliError> {
+fn refuse(
+    format: Format,
+    verdict: Verdict,
+    session: &Session<'_>,
+    facts: &BTreeMap<String, String>,
+) -> Option<CliError> {
     let Verdict::Incomplete(why) = verdict else { return None };
     let source = facts.values().next().map_or("standard input", String::as_str);
     if format == Format::Empty {
-        return (!allow_empty).then(|| {
+        return (!session.allow_empty).then(|| {
             CliError::new(Kind::SourceFailed, format!("{source} gave no data at all; nothing was committed"))
                 .hint("add --allow-empty if that is right")
         });

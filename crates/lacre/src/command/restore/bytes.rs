@@ -119,10 +119,15 @@ impl Job<'_> {
         let mut words = command.split_whitespace();
         let program = words.next().ok_or_else(|| CliError::new(Kind::Usage, "--to-command names no program"))?;
         let fail = |error: &io::Error| CliError::io(format!("cannot run {program}"), error);
+        // With --json stdout is ours; what the program prints is then talk.
+        let stdout = match self.invocation.terminal.form {
+            Form::Text => Stdio::inherit(),
+            Form::Json => Stdio::from(std::io::stderr()),
+        };
         let mut child = Command::new(program)
             .args(words)
             .stdin(Stdio::piped())
-            .stdout(Stdio::inherit())
+            .stdout(stdout)
             .spawn()
             .map_err(|error| fail(&error))?;
         let stdin = child.stdin.take().expect("stdin was asked to be piped");

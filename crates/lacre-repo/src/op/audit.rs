@@ -1,0 +1,112 @@
+//! Audit: the small signed objects that a restore can do without, proved without any key (level 2).
+//!
+//! Session markers and ends, the envelopes of key entries, the bundle of carried entries and its list. Packs, reach maps, policies, logs
+//! and snapshots are proved where they are read.
+
+use lacre_format::{
+    codec,
+    ids::{Digest, SnapshotId},
+    keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, decode_bundle_object},
+    name::{Named, ObjectName},
+    object::Kind,
+    session::{SESSION_BYTES_MAX, Session, SessionEnd},
+    signed::Signed,
+};
+
+use crate::{
+    error::{Error, Kind as ErrorKind},
+    monitor::{Finding, Severity},
+    repository::Repository,
+    view::{View, foreign, foreign_name},
+};
+
+impl Repository {
+    /// Proves sessions and keyring without keys; what is wrong is a finding.
+    pub(crate) fn audit_small_objects(&self, view: &View) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        for prefix in ["session", "keyring"] {
+            let listing = self.store().list(prefix)?;
+            findings.extend(listing.foreign.iter().map(foreign));
+            for object in listing.objects {
+                let Some((name, named)) = ObjectName::parse(&object.name) else {
+                    findings.push(foreign_name(&object.name));
+                    continue;
+                };
+                match self.audit_object(view, &name, &named) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == ErrorKind::Damaged => {
+                        let advice = "bring the object back from a copy of the repository";
+                        findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    fn audit_object(&self, view: &View, name: &ObjectName, named: &Named) -> Result<(), Error> {
+        match named {
+            Named::Session(snapshot) => {
+                let payload = self.signed_payload(view, name, Kind::Session, SESSION_BYTES_MAX)?;
+                let session: Session = read(name, "session", &payload)?;
+                is_of(name, session.snapshot, *snapshot)
+            }
+            Named::SessionEnd(snapshot) => {
+                let payload = self.signed_payload(view, name, Kind::SessionEnd, SESSION_BYTES_MAX)?;
+                let end: SessionEnd = read(name, "session end", &payload)?;
+                is_of(name, end.snapshot, *snapshot)
+            }
+            Named::KeyEntry(generation, snapshot, _) => {
+                let payload = self.signed_payload(view, name, Kind::KeyEntry, KEY_ENTRY_BYTES_MAX)?;
+                let envelope: KeyEnvelope = read(name, "key entry", &payload)?;
+                is_of(name, envelope.snapshot, *snapshot)?;
+                if envelope.generation == *generation {
+                    return Ok(());
+                }
+                Err(Error::damaged(name, "it is sealed to another generation than its name says"))
+            }
+            Named::BundleList(generation) => {
+                let payload = self.signed_payload(view, name, Kind::BundleList, BUNDLE_BYTES_MAX)?;
+                let list: BundleList = read(name, "bundle list", &payload)?;
+                let bundle = ObjectName::of(&Named::Bundle(*generation));
+                let bytes = self.store().get(&bundle, BUNDLE_BYTES_MAX)?;
+                if list.generation != *generation {
+                    return Err(Error::damaged(name, "it is of another generation than its name says"));
+                }
+                if Digest::new(*blake3::hash(&bytes).as_bytes()) == list.bundle {
+                    return Ok(());
+                }
+                Err(Error::damaged(bundle, "it is not the bundle its list was signed for"))
+            }
+            Named::Bundle(generation) => {
+                let bytes = self.store().get(name, BUNDLE_BYTES_MAX)?;
+                let (found, _) = decode_bundle_object(&bytes).map_err(|error| Error::format(name, error))?;
+                if found == *generation {
+                    return Ok(());
+                }
+                Err(Error::damaged(name, "it is of another generation than its name says"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn signed_payload(&self, view: &View, name: &ObjectName, kind: Kind, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        let bytes = self.store().get(name, bytes_max)?;
+        let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(kind, name, &signed)?;
+        Ok(signed.payload)
+    }
+}
+
+fn read<T: for<'b> minicbor::Decode<'b, ()>>(
+    name: &ObjectName,
+    what: &'static str,
+    payload: &[u8],
+) -> Result<T, Error> {
+    codec::from_cbor(what, payload).map_err(|error| Error::format(name, error))
+}
+
+fn is_of(name: &ObjectName, found: SnapshotId, named: SnapshotId) -> Result<(), Error> {
+    if found == named { Ok(()) } else { Err(Error::damaged(name, "it belongs to another snapshot than its name says")) }
+}

@@ -1,0 +1,105 @@
+//! A PostgreSQL database from backup to restore, through the binary.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::{ready, snapshots};
+use crate::support::cluster::{Cluster, comparable};
+use crate::support::sample;
+use crate::support::sandbox::{Sandbox, leaks};
+
+fn ready_with(cluster: &Cluster) -> Sandbox {
+    let sandbox = Sandbox::with_tools_of(cluster);
+    sandbox.run(&["init", "--kit-file", "kit"]).exits(0);
+    sandbox
+}
+
+#[test]
+fn two_nights_a_check_a_lost_database_and_back() {
+    let cluster = Cluster::start();
+    sample::create(&cluster, "astro", 1);
+    let sandbox = ready_with(&cluster);
+    let url = cluster.url("astro");
+    let first = sandbox.run(&["backup", "--postgres", &url, "--json"]).exits(0).json();
+    assert_eq!(first["job"], "astro");
+    let streams = first["streams"].as_array().unwrap();
+    let kinds: BTreeSet<&str> = streams.iter().map(|stream| stream["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, BTreeSet::from(["blobs", "framing", "globals", "table", "toc"]));
+    assert!(!first.to_string().contains("blake3"), "a digest of plaintext is printed");
+    let before = cluster.comparable_dump("astro");
+    sample::day(&cluster, "astro", 1);
+    let second = sandbox.run(&["backup", "--postgres", &url, "--json"]).exits(0).json();
+    assert!(second["bytes_new"].as_u64() < second["bytes_read"].as_u64());
+    let after = cluster.comparable_dump("astro");
+    sandbox.run(&["check", "--read-data"]).exits(0);
+    assert_eq!(leaks(&sandbox.repository(), sample::TELLTALES), Vec::<String>::new());
+    cluster.sql("postgres", "drop database astro");
+    sandbox.run(&["restore", "latest", "--to", &url]).exits(2);
+    let restored = sandbox.run(&["restore", "latest", "--to", &url, "--create", "--json"]).exits(0).json();
+    assert_eq!((&restored["database"], &restored["verified"]), (&"astro".into(), &true.into()));
+    assert!(restored["tables"].as_array().unwrap().iter().all(|table| table["rows"] == table["expected"]));
+    assert!(cluster.comparable_dump("astro") == after);
+    let tables = cluster.tables("astro");
+    let oldest = &snapshots(&sandbox, "live")[0];
+    sandbox.run(&["restore", oldest, "--to", &url, "--create"]).exits(15);
+    sandbox.run(&["restore", oldest, "--to", &url, "--swap"]).exits(15);
+    let swapped = sandbox.run(&["restore", oldest, "--to", &url, "--swap", "--yes", "--json"]).exits(0).json();
+    assert!(cluster.comparable_dump("astro") == before);
+    let kept = swapped["kept_database"].as_str().unwrap();
+    assert_eq!(cluster.tables(kept), tables);
+}
+
+#[test]
+fn the_archive_comes_back_as_pg_dump_wrote_it() {
+    let cluster = Cluster::start();
+    sample::create(&cluster, "astro", 1);
+    let sandbox = ready_with(&cluster);
+    sandbox.run(&["backup", "--postgres", &cluster.url("astro"), "nightly"]).exits(0);
+    let shown = sandbox.run(&["show", "latest:nightly", "--json"]).exits(0).json();
+    let written = sandbox.run(&["restore", "latest:nightly", "--to-file", "astro.dump", "--json"]).exits(0).json();
+    assert_eq!(written["blake3"], shown["facts"]["archive.blake3"]);
+    let bytes = fs::read(sandbox.path("astro.dump")).unwrap();
+    assert!(bytes.starts_with(b"PGDMP"));
+    assert_eq!(written["blake3"], blake3::hash(&bytes).to_hex().as_str());
+    assert!(sandbox.run(&["restore", "latest", "--stdout"]).exits(0).stdout == bytes);
+    let script = cluster.client("pg_restore").args(["-f", "-"]).arg(sandbox.path("astro.dump")).output().unwrap();
+    assert!(script.status.success());
+    assert!(comparable(&script.stdout) == comparable(&cluster.dump("astro", &[])));
+    let globals = sandbox.run(&["cat", "latest", "globals"]).exits(0).text();
+    assert!(globals.contains("CREATE ROLE"), "{globals}");
+}
+
+#[test]
+fn hooks_run_around_a_restore_and_a_failing_one_stops_it() {
+    let cluster = Cluster::start();
+    cluster.create_database("d");
+    cluster.sql("d", "create table t as select generate_series(1, 10) n");
+    let sandbox = ready_with(&cluster);
+    sandbox.run(&["backup", "--postgres", &cluster.url("d")]).exits(0);
+    let config = |before: &str| {
+        format!("[hooks]\nbefore_restore = [[\"{before}\", \"before\"]]\nafter_restore = [[\"touch\", \"after\"]]\n")
+    };
+    fs::write(sandbox.path("lacre.toml"), config("touch")).unwrap();
+    let to = cluster.url("one");
+    sandbox.run(&["--config", "lacre.toml", "restore", "latest", "--to", &to, "--create"]).exits(0);
+    assert!(sandbox.path("before").exists() && sandbox.path("after").exists());
+    fs::remove_file(sandbox.path("after")).unwrap();
+    fs::write(sandbox.path("lacre.toml"), config("false")).unwrap();
+    let to = cluster.url("two");
+    sandbox.run(&["--config", "lacre.toml", "restore", "latest", "--to", &to, "--create"]).exits(1);
+    assert!(!cluster.has_database("two") && sandbox.path("after").exists());
+    sandbox.run(&["--config", "lacre.toml", "restore", "latest", "--to", &to, "--create", "--no-hooks"]).exits(0);
+    assert_eq!(cluster.sql("two", "select count(*) from t"), "10");
+}
+
+#[test]
+fn a_database_that_cannot_be_dumped_is_a_failed_source() {
+    let cluster = Cluster::start();
+    let sandbox = ready_with(&cluster);
+    sandbox.run(&["backup", "--postgres", &cluster.url("nowhere")]).exits(14);
+    sandbox.run(&["backup", "--postgres", "postgres://x@127.0.0.1:1/x"]).exits(14);
+    assert!(snapshots(&sandbox, "live").is_empty());
+    let plain = ready();
+    plain.run_with_input(&["backup", "--stdin", "a"], b"text\n").exits(0);
+    plain.run(&["restore", "latest", "--to", &cluster.url("x"), "--create"]).exits(2);
+}

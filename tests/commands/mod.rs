@@ -1,0 +1,43 @@
+//! The commands from outside: what a person types, what is printed, which exit code, what lies in the repository afterwards.
+
+mod damage;
+mod database;
+mod keys;
+mod killed;
+mod sources;
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::sandbox::Sandbox;
+
+/// The folder of the home that belongs to the sandbox's one repository.
+fn keys_of(sandbox: &Sandbox) -> PathBuf {
+    let mut folders = fs::read_dir(sandbox.home().join("repos")).unwrap();
+    let folder = folders.next().unwrap().unwrap().path();
+    assert!(folders.next().is_none(), "more than one repository in the home");
+    folder
+}
+
+/// A sandbox with a fresh repository; its kit lies in `kit`.
+fn ready() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--kit-file", "kit"]).exits(0);
+    sandbox
+}
+
+/// Lines that no two runs of a compressor would confuse, ending with a line end.
+fn lines(count: u32) -> Vec<u8> {
+    let mut text = String::new();
+    for number in 0..count {
+        text.push_str(&format!("{number},row of {},{}\n", number % 97, number.wrapping_mul(2_654_435_761)));
+    }
+    text.into_bytes()
+}
+
+/// Ids of all snapshots in a state, oldest first.
+fn snapshots(sandbox: &Sandbox, state: &str) -> Vec<String> {
+    let document = sandbox.run(&["snapshots", "--json"]).exits(0).json();
+    let of_state = document["snapshots"].as_array().unwrap().iter().filter(|row| row["state"] == state);
+    of_state.map(|row| row["snapshot"].as_str().unwrap().to_owned()).collect()
+}
