@@ -12,6 +12,9 @@ use lacre::driver::postgres::report::{Event, Watch};
 use lacre::driver::postgres::restore::{Choice, RestoreOptions, RestoreReport, SnapshotSource, StreamRef, plan};
 use lacre::driver::postgres::target::Target;
 
+/// Called with the name of every stream that is read.
+type OnRead = Box<dyn Fn(&str) + Sync>;
+
 /// Streams in the order they were closed, and what the driver said about their source.
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -21,7 +24,7 @@ pub(crate) struct Memory {
     /// Reading this stream fails after half of its bytes, as a damaged repository would.
     pub(crate) damaged: Option<String>,
     /// Called with the name of each stream that is read.
-    pub(crate) on_read: Option<Box<dyn Fn(&str) + Sync>>,
+    pub(crate) on_read: Option<OnRead>,
 }
 
 /// A stream being written.
@@ -115,7 +118,7 @@ impl Watch for Ear {
                 self.bytes.fetch_add(bytes, Ordering::SeqCst);
             }
             Event::Stream(name) if self.stop_at.lock().unwrap().as_ref() == Some(&name) => {
-                self.stop.store(true, Ordering::SeqCst)
+                self.stop.store(true, Ordering::SeqCst);
             }
             _ => {}
         }
