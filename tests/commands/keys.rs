@@ -194,3 +194,34 @@ fn forgetting_is_planned_said_and_taken_back() {
     let nothing = sandbox.run(&["forget", "--json"]).exits(0).json();
     assert_eq!(nothing["forgotten"], serde_json::json!([]));
 }
+
+#[test]
+fn an_openpgp_key_in_the_agent_restores_what_its_certificate_was_backed_up_to() {
+    let mut sandbox = Sandbox::new();
+    let gnupg = sandbox.path("gnupg");
+    fs::create_dir(&gnupg).unwrap();
+    fs::set_permissions(&gnupg, fs::Permissions::from_mode(0o700)).unwrap();
+    sandbox.set("GNUPGHOME", &gnupg).set_umask("077");
+    let gpg = |arguments: &[&str]| {
+        let all = [&["--batch", "--quiet", "--passphrase", ""], arguments].concat();
+        let output = sandbox.program("gpg", &all).output().unwrap();
+        assert!(output.status.success(), "gpg {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    gpg(&["--quick-generate-key", "Lacre <lacre@example.org>", "rsa2048", "default", "never"]);
+    let listed = String::from_utf8(gpg(&["--list-keys", "--with-colons"])).unwrap();
+    let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':');
+    gpg(&["--quick-add-key", fingerprint, "rsa2048", "encr", "never"]);
+    fs::write(sandbox.path("cert.asc"), gpg(&["--armor", "--export", fingerprint])).unwrap();
+    fs::write(sandbox.path("secret.asc"), gpg(&["--armor", "--export-secret-keys", fingerprint])).unwrap();
+    let made = sandbox.run(&["init", "--pgp", "cert.asc", "--kit-file", "kit", "--json"]).exits(0).json();
+    assert!(made["identity_file"].is_null());
+    sandbox.run_with_input(&["backup", "--stdin", "a"], b"by certificate\n").exits(0);
+    assert_eq!(sandbox.run(&["cat", "latest", "data"]).exits(0).text(), "by certificate\n");
+    let stopped = sandbox.program("gpgconf", &["--kill", "all"]).status().unwrap();
+    assert!(stopped.success());
+    fs::remove_dir_all(&gnupg).unwrap();
+    sandbox.run(&["cat", "latest", "data"]).exits(12);
+    let by_file = sandbox.run(&["--identity", "secret.asc", "cat", "latest", "data"]).exits(0);
+    assert_eq!(by_file.text(), "by certificate\n");
+}

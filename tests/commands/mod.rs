@@ -1,5 +1,6 @@
 //! The commands from outside: what a person types, what is printed, which exit code, what lies in the repository afterwards.
 
+mod bad_days;
 mod damage;
 mod database;
 mod keys;

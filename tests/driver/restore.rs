@@ -147,6 +147,10 @@ fn a_swap_ends_sessions_only_when_told_and_names_them() {
     {
         std::thread::yield_now();
     }
+    // The dump's own connection ends a moment after the dump.
+    while cluster.sql("postgres", "select count(*) from pg_stat_activity where datname = 'd'") != "1" {
+        std::thread::yield_now();
+    }
     let refused =
         restore(&target(&cluster.url("d")), &memory, RestoreOptions { end_sessions: Choice::Refuse, ..permissive() })
             .unwrap_err();

@@ -9,7 +9,7 @@ use lacre_format::{
     keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, decode_bundle_object},
     name::{Named, ObjectName},
     object::Kind,
-    session::{SESSION_BYTES_MAX, Session, SessionEnd},
+    session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
     signed::Signed,
 };
 
@@ -55,7 +55,13 @@ impl Repository {
             Named::SessionEnd(snapshot) => {
                 let payload = self.signed_payload(view, name, Kind::SessionEnd, SESSION_BYTES_MAX)?;
                 let end: SessionEnd = read(name, "session end", &payload)?;
-                is_of(name, end.snapshot, *snapshot)
+                is_of(name, end.snapshot, *snapshot)?;
+                let lost = end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
+                if lost && !view.voided.contains(snapshot) {
+                    let object = ObjectName::of(&Named::Snapshot(*snapshot));
+                    return Err(Error::damaged(object, "its session committed it, and it is not in the repository"));
+                }
+                Ok(())
             }
             Named::KeyEntry(generation, snapshot, _) => {
                 let payload = self.signed_payload(view, name, Kind::KeyEntry, KEY_ENTRY_BYTES_MAX)?;

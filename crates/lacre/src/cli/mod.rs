@@ -116,7 +116,7 @@ pub enum Command {
     Init(InitArgs),
     /// Take a snapshot of each job
     ///
-    /// Without arguments every [[job]] of lacre.toml is taken, one after the other.
+    /// Without arguments every `[[job]]` of lacre.toml is taken, one after the other.
     ///
     /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not
     /// empty. Otherwise exit 14 and nothing is committed. A source that shrank to under half of the

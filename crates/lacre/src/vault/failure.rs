@@ -85,6 +85,9 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         other if is_of_another_version(other) => {
             one("use the version of Lacre that made it, or a newer one".to_owned())
         }
+        Error::Cache { path, .. } => {
+            one(format!("it is only a cache: make room on its disk, or remove {} and run this again", path.display()))
+        }
         Error::PackDamaged { .. } | Error::PackMissing { .. } | Error::Damaged { .. } | Error::Format { .. } => {
             one("lacre repo check --read-data    (tells the extent; delete nothing before)".to_owned())
         }

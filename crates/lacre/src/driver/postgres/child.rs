@@ -96,7 +96,7 @@ impl Ended {
 }
 
 impl Running {
-    /// Starts a program whose output is read through [`Running::stdout`].
+    /// Starts a program whose output is read through its standard output.
     ///
     /// # Errors
     /// [`Error::Spawn`], [`Error::Io`].
