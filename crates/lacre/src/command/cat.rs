@@ -26,6 +26,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     let stream = snapshot.stream(&args.stream).map_err(|error| vault.explain(error))?;
     let mut out = invocation.terminal.raw_stdout()?;
     let (line, watching) = watching(invocation);
+    watching.expect_bytes(stream.bytes);
     let read = snapshot.read(stream, &mut out, &watching);
     line.finish();
     read.map_err(|error| vault.explain(error))?;

@@ -26,6 +26,11 @@ pub fn watching(invocation: &Invocation) -> (Line, Watching) {
 }
 
 impl Watching {
+    /// Says how many bytes there will be, where that is known beforehand.
+    pub fn expect_bytes(&self, total: u64) {
+        self.counters.set_bytes_total(total);
+    }
+
     /// Draws the same counters again, after a question was asked.
     pub fn resume(&self, invocation: &Invocation) -> Line {
         Line::resume(invocation.global.progress_mode(), Arc::clone(&self.counters))

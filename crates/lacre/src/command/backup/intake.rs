@@ -43,6 +43,7 @@ pub(super) fn command(
 
 /// Takes a file.
 pub(super) fn file(session: &Session<'_>, backup: Backup<'_>, path: PathBuf) -> Result<BackupReport, CliError> {
+    session.watching.expect_bytes(std::fs::metadata(&path).map_or(0, |metadata| metadata.len()));
     let mut source = FileSource::new(path, session.invocation.interrupt.clone());
     let facts = [("path".to_owned(), source.name())];
     take(session, backup, "file", facts.into(), &mut |sink| source.pump(sink))

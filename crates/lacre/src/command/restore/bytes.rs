@@ -11,6 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use lacre_format::root::StreamKind;
 use lacre_repo::{files, op::read::Snapshot};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -76,6 +77,8 @@ impl Job<'_> {
     /// Writes all bytes and compares them with what was recorded.
     fn write(&self, out: &mut dyn Write) -> Result<Written, CliError> {
         let (line, watching) = watching(self.invocation);
+        let parts = self.snapshot.streams().iter().filter(|stream| stream.kind != StreamKind::Globals);
+        watching.expect_bytes(parts.map(|stream| stream.bytes).sum());
         let streams = Streams::new(self.snapshot, watching);
         let written = archive::write(&streams, out);
         line.finish();

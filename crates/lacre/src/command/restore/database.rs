@@ -47,6 +47,7 @@ pub(super) fn run(
     let target = Target::resolve(url.expose(), &environment()).map_err(explain)?;
     // Nothing is drawn while a person may be asked.
     let (line, watching) = watching(invocation);
+    watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
     let streams = Streams::new(snapshot, watching.clone());
     let planned = plan(&target, &streams, options(args)).map_err(explain);
     line.finish();
