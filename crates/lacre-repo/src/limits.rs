@@ -10,6 +10,8 @@ pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 pub(crate) const BATCHES_WAITING: usize = 2;
 /// Most worker threads.
 pub(crate) const WORKERS_MAX: usize = 16;
+/// Buffers of uploaded packs that wait to be used again.
+pub(crate) const PACK_BUFFERS: usize = 2;
 /// Rows of one block of the writer's index: 24 KiB.
 pub(crate) const INDEX_BLOCK_ROWS: usize = 256;
 /// Blocks of the base's index that a thread keeps: 200 KiB.

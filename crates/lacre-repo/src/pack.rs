@@ -28,8 +28,11 @@ pub(crate) struct ClosedPack {
 }
 
 impl OpenPack {
-    pub(crate) fn new() -> Result<Self, Error> {
-        Ok(Self { id: entropy::pack_id()?, frames: Vec::new(), spans: Vec::new() })
+    /// Opens a pack over a buffer, which an earlier pack may have used: a run needs three buffers of 16 MiB in all, and memory that
+    /// is given back and asked for again piles up in the allocator.
+    pub(crate) fn new(mut buffer: Vec<u8>) -> Result<Self, Error> {
+        buffer.clear();
+        Ok(Self { id: entropy::pack_id()?, frames: buffer, spans: Vec::new() })
     }
 
     /// Adds a frame and names it for ever.
@@ -53,11 +56,17 @@ impl OpenPack {
         self.frames.len() >= PACK_BYTES_TARGET || self.spans.len() >= SLOTS_MAX as usize - 1
     }
 
-    /// Shuffles the frames, seals the footer and names the pack by its bytes.
-    pub(crate) fn close(self, key: &StructureKey, repository: RepositoryId) -> Result<ClosedPack, Error> {
+    /// Shuffles the frames into another buffer, seals the footer and names the pack by its bytes; gives its own buffer back.
+    pub(crate) fn close(
+        self,
+        key: &StructureKey,
+        repository: RepositoryId,
+        mut object: Vec<u8>,
+    ) -> Result<(ClosedPack, Vec<u8>), Error> {
         let Self { id, frames, spans } = self;
         let order = shuffled(spans.len(), entropy::shuffle_seed()?);
-        let mut object = Vec::with_capacity(frames.len() + spans.len() * 8 + 4096);
+        object.clear();
+        object.reserve(frames.len() + spans.len() * 8 + 4096);
         object.extend_from_slice(&object::start(Kind::Pack));
         let mut entries = vec![FrameEntry { offset: 0, bytes: 0, level: 0, born: None }; spans.len()];
         for slot in order {
@@ -66,14 +75,13 @@ impl OpenPack {
             entries[slot] = FrameEntry { offset, bytes: length_u32(length)?, level, born: None };
             object.extend_from_slice(&frames[start..start + length]);
         }
-        drop(frames);
         let footer = Footer { pack: id, frames: entries }.encode();
         let sealed = key.seal(Structure::Footer, repository, &footer)?;
         object.extend_from_slice(&sealed.ciphertext);
         object.extend_from_slice(&Trailer::encode(sealed.salt, length_u32(sealed.ciphertext.len())?));
         let name = PackName::new(*blake3::hash(&object).as_bytes());
         let bytes = u64::try_from(object.len()).unwrap_or(u64::MAX);
-        Ok(ClosedPack { known: KnownPack { id, name, bytes, footer }, object: Bytes::from(object) })
+        Ok((ClosedPack { known: KnownPack { id, name, bytes, footer }, object: Bytes::from(object) }, frames))
     }
 }
 

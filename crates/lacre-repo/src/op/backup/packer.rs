@@ -47,6 +47,7 @@ struct Storage {
     chunk_pack: OpenPack,
     node_pack: OpenPack,
     full: Sender<ClosedPack>,
+    spare: Receiver<Vec<u8>>,
     reach: Reach,
     chunks: u64,
     chunks_new: u64,
@@ -59,6 +60,7 @@ impl Packer {
         index: IndexWriter,
         index_key: IndexKey,
         full: Sender<ClosedPack>,
+        spare: Receiver<Vec<u8>>,
     ) -> Result<Self, Error> {
         let base_index = shared.base.as_ref().map(Base::reader).transpose()?;
         let storage = Storage {
@@ -66,9 +68,10 @@ impl Packer {
             index_key,
             base_index,
             tools: Tools::new(shared.level)?,
-            chunk_pack: OpenPack::new()?,
-            node_pack: OpenPack::new()?,
+            chunk_pack: OpenPack::new(Vec::new())?,
+            node_pack: OpenPack::new(Vec::new())?,
             full,
+            spare,
             reach: Reach::default(),
             chunks: 0,
             chunks_new: 0,
@@ -215,29 +218,36 @@ impl Storage {
         let pack = if level == 0 { &mut self.chunk_pack } else { &mut self.node_pack };
         let birth = pack.add(level, frame);
         if pack.is_full() {
-            let closed = std::mem::replace(pack, OpenPack::new()?);
-            self.close(closed)?;
+            let closed = std::mem::replace(pack, OpenPack::new(Vec::new())?);
+            let buffer = self.close(closed)?;
+            let next = OpenPack::new(buffer)?;
+            if level == 0 {
+                self.chunk_pack = next;
+            } else {
+                self.node_pack = next;
+            }
         }
         Ok(birth)
     }
 
-    fn close(&self, pack: OpenPack) -> Result<(), Error> {
-        let closed = pack.close(&self.shared.structure, self.shared.repository)?;
-        self.full.send(closed).map_err(|_| Error::Bug { why: "the uploader is gone".to_owned() })
+    /// Hands a pack to the uploader and gives its buffer back.
+    fn close(&self, pack: OpenPack) -> Result<Vec<u8>, Error> {
+        let object = self.spare.try_recv().unwrap_or_default();
+        let (closed, buffer) = pack.close(&self.shared.structure, self.shared.repository, object)?;
+        self.full.send(closed).map_err(|_| Error::Bug { why: "the uploader is gone".to_owned() })?;
+        Ok(buffer)
     }
 
     fn finish(self, streams: Vec<Stream>) -> Result<Produced, Error> {
-        let spare = OpenPack::new()?;
-        let Self { chunk_pack, node_pack, .. } = &self;
-        let (has_chunks, has_nodes) = (!chunk_pack.is_empty(), !node_pack.is_empty());
         let mut storage = self;
-        if has_chunks {
-            let pack = std::mem::replace(&mut storage.chunk_pack, spare);
-            storage.close(pack)?;
-        }
-        if has_nodes {
-            let pack = std::mem::replace(&mut storage.node_pack, OpenPack::new()?);
-            storage.close(pack)?;
+        let last = [OpenPack::new(Vec::new())?, OpenPack::new(Vec::new())?];
+        let [chunks, nodes] = last;
+        for pack in
+            [std::mem::replace(&mut storage.chunk_pack, chunks), std::mem::replace(&mut storage.node_pack, nodes)]
+        {
+            if !pack.is_empty() {
+                drop(storage.close(pack)?);
+            }
         }
         Ok(Produced {
             streams,

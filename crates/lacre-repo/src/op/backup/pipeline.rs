@@ -34,7 +34,7 @@ use lacre_seal::{
 use crate::{
     catalog::{IndexReader, IndexTable, IndexWriter, KnownPack},
     error::Error,
-    limits::{BATCHES_WAITING, WORKERS_MAX},
+    limits::{BATCHES_WAITING, PACK_BUFFERS, WORKERS_MAX},
     monitor::{Monitor, Progress},
     op::backup::{packer::Packer, stream::StreamEnd},
     pack::ClosedPack,
@@ -230,6 +230,7 @@ impl Pipeline {
         let (work, work_queue) = bounded::<Batch>(BATCHES_WAITING);
         let (results, result_queue) = bounded::<Message>(BATCHES_WAITING);
         let (full, full_queue) = bounded::<ClosedPack>(0);
+        let (used, spare) = bounded::<Vec<u8>>(PACK_BUFFERS);
         let count = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
         let spawn_worker = |_| {
             let (shared, queue, out) = (Arc::clone(&shared), work_queue.clone(), results.clone());
@@ -237,8 +238,8 @@ impl Pipeline {
         };
         let workers = (0..count).map(spawn_worker).collect::<Result<Vec<_>, Error>>()?;
         let uploads = Arc::clone(&shared);
-        let uploader = spawn("uploader", move || upload_loop(&uploads, &full_queue))?;
-        let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full)?;
+        let uploader = spawn("uploader", move || upload_loop(&uploads, &full_queue, &used))?;
+        let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full, spare)?;
         let packer = spawn("packer", move || packs.run(&result_queue))?;
         Ok(Self {
             shared,
@@ -355,14 +356,17 @@ impl Worker {
     }
 }
 
-fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>) -> Vec<KnownPack> {
+fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>, used: &Sender<Vec<u8>>) -> Vec<KnownPack> {
     let mut stored = Vec::new();
     for ClosedPack { known, object } in queue {
         if shared.has_failed() {
             continue;
         }
         let name = ObjectName::of(&Named::Pack(known.name));
-        match shared.store.put_new(&name, object) {
+        let outcome = shared.store.put_new(&name, object.clone());
+        // A buffer that finds no room among the spare ones is simply freed.
+        drop(used.try_send(Vec::from(object)));
+        match outcome {
             Ok(_) => {
                 shared.monitor.progress(Progress::Stored(known.bytes));
                 stored.push(known);
