@@ -12,6 +12,10 @@ pub(crate) const BATCHES_WAITING: usize = 2;
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of uploaded packs that wait to be used again.
 pub(crate) const PACK_BUFFERS: usize = 2;
+/// A pack on this machine is hashed in pieces of this length.
+pub(crate) const HASH_PIECE_BYTES: u64 = 1024 * 1024;
+/// Streams an audit remembers as read: 64 bytes each.
+pub(crate) const STREAMS_REMEMBERED_MAX: usize = 200_000;
 /// Rows of one block of the writer's index: 24 KiB.
 pub(crate) const INDEX_BLOCK_ROWS: usize = 256;
 /// Blocks of the base's index that a thread keeps: 200 KiB.

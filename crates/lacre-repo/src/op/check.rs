@@ -1,15 +1,15 @@
 //! Check: what can be proved with the keys at hand. Read-only; every fault is a finding, none ends the audit.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use lacre_format::{
-    ids::{PackName, SnapshotId},
+    ids::{Digest, PackName, SnapshotId},
     log::{CheckRecord, EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
-    pack::PACK_BYTES_MAX,
+    pack::{Birth, PACK_BYTES_MAX},
     reach::Reach,
     root::Stream,
 };
@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use crate::{
     error::{Error, Kind},
+    limits::{HASH_PIECE_BYTES, STREAMS_REMEMBERED_MAX},
     monitor::{Finding, Monitor, Progress, Severity},
     op::{keys::ReadKeys, read::Snapshot},
     repository::Repository,
@@ -91,6 +92,7 @@ struct Audit<'a> {
     level_max: u8,
     options: &'a CheckOptions,
     damaged: BTreeSet<PackName>,
+    read: HashSet<(Birth, Digest, u64)>,
 }
 
 impl Repository {
@@ -111,8 +113,17 @@ impl Repository {
             not_proved: Vec::new(),
         };
         let level_max = options.level.unwrap_or(4).min(4);
-        let mut audit =
-            Audit { repository: self, view, keys, monitor, report, level_max, options, damaged: BTreeSet::new() };
+        let mut audit = Audit {
+            repository: self,
+            view,
+            keys,
+            monitor,
+            report,
+            level_max,
+            options,
+            damaged: BTreeSet::new(),
+            read: HashSet::new(),
+        };
         audit.run()?;
         let mut report = audit.report;
         self.record_check(options, &report)?;
@@ -259,7 +270,8 @@ impl Audit<'_> {
         let verdicts: Vec<(PackName, Result<(), Error>)> = chosen
             .par_iter()
             .map(|(name, bytes)| {
-                let verdict = if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name) };
+                let verdict =
+                    if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name, *bytes) };
                 read.fetch_add(*bytes, Ordering::Relaxed);
                 monitor.progress(Progress::Bytes(*bytes));
                 (*name, verdict)
@@ -372,9 +384,18 @@ impl Audit<'_> {
         Ok(well)
     }
 
-    fn stream(&self, snapshot: &Snapshot<'_>, stream: &Stream) -> Result<(), Error> {
+    /// A stream with the very top and hash of one that this audit has read is the same stream: nights share most of theirs.
+    fn stream(&mut self, snapshot: &Snapshot<'_>, stream: &Stream) -> Result<(), Error> {
         if self.options.read_data == ReadData::All {
-            return snapshot.read(stream, &mut std::io::sink(), self.monitor).map(drop);
+            let identity = stream.top.as_ref().map(|top| (top.birth(), stream.blake3, stream.bytes));
+            if identity.is_some_and(|identity| self.read.contains(&identity)) {
+                return Ok(());
+            }
+            snapshot.read(stream, &mut std::io::sink(), self.monitor)?;
+            if self.read.len() < STREAMS_REMEMBERED_MAX {
+                self.read.extend(identity);
+            }
+            return Ok(());
         }
         stream.top.as_ref().map_or(Ok(()), |top| snapshot.locate_leaves(top).map(drop))
     }
@@ -390,7 +411,19 @@ fn share_of(total: u64, percent: f64) -> u64 {
     (total as f64 * percent.clamp(0.0, 100.0) / 100.0).ceil() as u64
 }
 
-fn hash_pack(repository: &Repository, name: PackName) -> Result<(), Error> {
-    let bytes = repository.store().get(&ObjectName::of(&Named::Pack(name)), PACK_BYTES_MAX)?;
-    if blake3::hash(&bytes) == *name.as_bytes() { Ok(()) } else { Err(Error::PackDamaged { pack: name }) }
+/// On this machine a pack is read piece by piece, so that an audit needs little memory; from afar, in one request.
+fn hash_pack(repository: &Repository, name: PackName, bytes: u64) -> Result<(), Error> {
+    let (store, object) = (repository.store(), ObjectName::of(&Named::Pack(name)));
+    let mut hasher = blake3::Hasher::new();
+    if store.local_path().is_some() {
+        let mut start = 0;
+        while start < bytes {
+            let end = bytes.min(start + HASH_PIECE_BYTES);
+            hasher.update(&store.get_range(&object, start..end)?);
+            start = end;
+        }
+    } else {
+        hasher.update(&store.get(&object, PACK_BYTES_MAX)?);
+    }
+    if hasher.finalize() == *name.as_bytes() { Ok(()) } else { Err(Error::PackDamaged { pack: name }) }
 }

@@ -329,7 +329,8 @@ impl Worker {
     /// Looks every chunk up and seals the new ones; all sealed bytes go into one buffer.
     fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<(Vec<Seen>, Vec<u8>), Error> {
         let mut chunks = Vec::with_capacity(batch.lengths.len());
-        let mut frames = Vec::new();
+        // Reserved at once: growing step by step would copy it again and again.
+        let mut frames = Vec::with_capacity(if shared.base.is_some() { 0 } else { batch.bytes.len() / 2 });
         let mut rest = batch.bytes.as_slice();
         for length in &batch.lengths {
             let (chunk, after) = rest.split_at(*length);
