@@ -87,9 +87,9 @@ fn a_server_that_dies_mid_dump_is_told_from_a_program_that_fails() {
     let mut cluster = filled();
     let postmaster =
         cluster.sql("postgres", "select pg_read_file('postmaster.pid', 0, 20)").lines().next().unwrap().to_owned();
-    // The dump gets halfway, the server dies, the dump goes on.
+    // The dump gets halfway, the server dies with all its processes (one left alone may end its work first), the dump goes on.
     let script = format!(
-        "(\"$real\" \"$@\"; echo $? > \"$0.status\") | (head -c 1000000; kill -9 {postmaster}; cat); exit $(cat \"$0.status\")"
+        "(\"$real\" \"$@\"; echo $? > \"$0.status\") | (head -c 1000000; kill -9 {postmaster} $(cat /proc/{postmaster}/task/{postmaster}/children); cat); exit $(cat \"$0.status\")"
     );
     let error = with_fake(&cluster, "15.99", &script).err().unwrap();
     assert!(matches!(error, Error::ServerGone { .. }), "{error}");

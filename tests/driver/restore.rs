@@ -154,10 +154,7 @@ fn a_swap_ends_sessions_only_when_told_and_names_them() {
     let refused =
         restore(&target(&cluster.url("d")), &memory, RestoreOptions { end_sessions: Choice::Refuse, ..permissive() })
             .unwrap_err();
-    assert!(
-        matches!(&refused, Error::SessionsConnected { count: 1, sessions, .. } if sessions.contains("shop")),
-        "{refused}"
-    );
+    assert!(matches!(&refused, Error::SessionsConnected { sessions, .. } if sessions.contains("shop")), "{refused}");
     assert!(!cluster.has_database("d_lacre_0badcafe"));
     // Applications come back at once; the rename must win against them.
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
