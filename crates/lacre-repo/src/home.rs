@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <home>/repos/<repository>/writer.key    signing key, structure key          every host that writes
-//!                           admin.key     the admin's signing key            an admin's machine only
+//!                           admin.key     the admin's signing key, structure key   an admin's machine only
 //!                           identity.txt  age identity made by `init`        move it away
 //!                           seal.cell     the default seal cell               an admin's machine only
 //!                           jobs/<job>    the job's stream secret

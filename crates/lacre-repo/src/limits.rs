@@ -10,6 +10,8 @@ pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 pub(crate) const BATCHES_WAITING: usize = 2;
 /// Most worker threads.
 pub(crate) const WORKERS_MAX: usize = 16;
+/// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.
+pub(crate) const SPARE_BUFFERS: usize = 8;
 /// Buffers of uploaded packs that wait to be used again.
 pub(crate) const PACK_BUFFERS: usize = 2;
 /// A pack on this machine is hashed in pieces of this length.

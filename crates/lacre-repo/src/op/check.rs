@@ -1,4 +1,5 @@
-//! Check: what can be proved with the keys at hand. Read-only; every fault is a finding, none ends the audit.
+//! Check: what can be proved with the keys at hand. Every fault is a finding, none ends the audit; nothing is changed but the log,
+//! where an audit that read all data goes on record if the admin key is at hand.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},

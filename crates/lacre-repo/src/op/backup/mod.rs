@@ -225,9 +225,11 @@ impl Repository {
 
     /// A pack of a reach map that is not in the store now, whatever a cache believes.
     pub(crate) fn missing_pack(&self, reach: &Reach) -> Result<Option<PackId>, Error> {
-        let present: BTreeSet<String> =
-            self.store().list("packs")?.objects.into_iter().map(|object| object.name).collect();
-        let is_there = |known: &KnownPack| present.contains(ObjectName::of(&Named::Pack(known.name)).as_str());
+        let listed = self.store().list("packs")?.objects.into_iter();
+        let present: BTreeSet<(String, u64)> = listed.map(|object| (object.name, object.bytes)).collect();
+        let is_there = |known: &KnownPack| {
+            present.contains(&(ObjectName::of(&Named::Pack(known.name)).as_str().to_owned(), known.bytes))
+        };
         let catalog = self.catalog()?;
         for pack in reach.packs() {
             if !catalog.packs_by_id(pack)?.iter().any(is_there) {

@@ -114,6 +114,7 @@ impl Packer {
                         let entry = self.storage.chunk(seen, &frames)?;
                         open.tree.push(entry, &mut |level, node| self.storage.node(level, node))?;
                     }
+                    self.storage.shared.spare_frames.give(frames);
                 }
                 Message::End { end, .. } => {
                     let Some(open) = self.open.remove(&stream) else { return Ok(()) };

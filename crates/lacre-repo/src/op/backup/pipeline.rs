@@ -34,7 +34,7 @@ use lacre_seal::{
 use crate::{
     catalog::{IndexReader, IndexTable, IndexWriter, KnownPack},
     error::Error,
-    limits::{BATCHES_WAITING, PACK_BUFFERS, WORKERS_MAX},
+    limits::{BATCHES_WAITING, PACK_BUFFERS, SPARE_BUFFERS, WORKERS_MAX},
     monitor::{Monitor, Progress},
     op::backup::{packer::Packer, stream::StreamEnd},
     pack::ClosedPack,
@@ -74,6 +74,9 @@ pub(crate) struct Shared {
     pub(crate) level: i32,
     pub(crate) store: Store,
     pub(crate) monitor: Arc<dyn Monitor>,
+    /// Buffers of batches and of sealed frames that wait to be used again.
+    pub(crate) spare_batches: Spare,
+    pub(crate) spare_frames: Spare,
     failed: AtomicBool,
     error: Mutex<Option<Error>>,
 }
@@ -123,6 +126,32 @@ impl Shared {
             }
         };
         if same { Ok(sealed) } else { Err(Error::SelfCheck) }
+    }
+}
+
+/// Buffers that are used again: fresh memory costs a page fault every 4 KiB, and a run passes through gigabytes of it.
+pub(crate) struct Spare {
+    give: Sender<Vec<u8>>,
+    take: Receiver<Vec<u8>>,
+}
+
+impl Spare {
+    fn new() -> Self {
+        let (give, take) = bounded(SPARE_BUFFERS);
+        Self { give, take }
+    }
+
+    /// An empty buffer of at least this capacity.
+    pub(crate) fn take(&self, capacity: usize) -> Vec<u8> {
+        let mut buffer = self.take.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(capacity);
+        buffer
+    }
+
+    /// Gives a buffer back; one that finds no room is simply freed.
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
+        drop(self.give.try_send(buffer));
     }
 }
 
@@ -224,6 +253,8 @@ impl Pipeline {
             level: setup.level,
             store: setup.store,
             monitor: setup.monitor,
+            spare_batches: Spare::new(),
+            spare_frames: Spare::new(),
             failed: AtomicBool::new(false),
             error: Mutex::new(None),
         });
@@ -307,7 +338,9 @@ fn work_loop(shared: &Shared, queue: &Receiver<Batch>, out: &Sender<Message>) {
             continue;
         }
         let (stream, seq) = (batch.stream, batch.seq);
-        match worker.see(shared, &batch) {
+        let seen = worker.see(shared, &batch);
+        shared.spare_batches.give(batch.bytes);
+        match seen {
             // The packer ends early only after a failure that it has reported.
             Ok((chunks, frames)) => drop(out.send(Message::Chunks { stream, seq, chunks, frames })),
             Err(error) => shared.fail(error),
@@ -329,8 +362,7 @@ impl Worker {
     /// Looks every chunk up and seals the new ones; all sealed bytes go into one buffer.
     fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<(Vec<Seen>, Vec<u8>), Error> {
         let mut chunks = Vec::with_capacity(batch.lengths.len());
-        // Reserved at once: growing step by step would copy it again and again.
-        let mut frames = Vec::with_capacity(if shared.base.is_some() { 0 } else { batch.bytes.len() / 2 });
+        let mut frames = shared.spare_frames.take(0);
         let mut rest = batch.bytes.as_slice();
         for length in &batch.lengths {
             let (chunk, after) = rest.split_at(*length);

@@ -132,7 +132,7 @@ impl StreamWriter {
             self.try_at = self.buffer.len() + BATCH_BYTES;
             return Ok(());
         }
-        let mut rest = Vec::with_capacity(BATCH_BYTES + self.buffer.len() - used);
+        let mut rest = self.shared.spare_batches.take(BATCH_BYTES + self.buffer.len() - used);
         rest.extend_from_slice(&self.buffer[used..]);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(used);
