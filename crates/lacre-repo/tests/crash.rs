@@ -34,7 +34,7 @@ fn dies_at_every_request(plan: fn(u64) -> FaultPlan) {
         let after = live(&repository);
         match &died {
             Ok(report) => {
-                assert!(after.iter().any(|row| row.snapshot == report.snapshot), "{nth}: acknowledged and gone")
+                assert!(after.iter().any(|row| row.snapshot == report.snapshot), "{nth}: acknowledged and gone");
             }
             Err(_) => assert!((1..=2).contains(&after.len()), "{nth}: {} snapshots", after.len()),
         }
