@@ -1,8 +1,7 @@
 //! Every bound of the vault, with its arithmetic.
 //!
-//! Peak memory of a backup, at any size of the source: the pack being filled 16 MiB, the pack being written 16 MiB, the node pack
-//! up to 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk
-//! of the base and 11 to 22 for each new one: about 64 MiB and 8 to 22 MiB for a million chunks, under the promised 96.
+//! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk
+//! of the base and 11 to 22 for each new one: about 60 MiB and 8 to 22 MiB for a million chunks, under the promised 96.
 
 /// Plaintext bytes handed to a worker at a time.
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
