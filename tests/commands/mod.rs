@@ -3,6 +3,7 @@
 mod bad_days;
 mod damage;
 mod database;
+mod extremes;
 mod keys;
 mod killed;
 mod sources;
