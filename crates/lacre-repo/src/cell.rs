@@ -14,7 +14,8 @@ use zeroize::Zeroize;
 
 use crate::{
     error::Error,
-    files::{FileError, SlotFile},
+    files::{FileError, LockFile, SlotFile},
+    limits::LOCK_PATIENCE,
 };
 
 /// Where a cell is.
@@ -111,6 +112,8 @@ impl Cell {
     /// # Errors
     /// [`Error::Refused`] when no slot is free; [`Error::File`].
     pub fn add(&self, repository: RepositoryId, generation: GenerationId, seed: &SealSeed) -> Result<(), Error> {
+        // Two machines or runs that add at once must not choose the same free slot.
+        let _lock = LockFile::acquire_within(self.file.path(), LOCK_PATIENCE)?;
         let slots = self.slots()?;
         let Some(free) = slots.iter().position(|slot| matches!(slot, Slot::Empty)) else {
             return Err(Error::Refused { why: format!("the cell {} has no free slot", self.file.path().display()) });

@@ -180,9 +180,10 @@ impl<'r> Frames<'r> {
         let first = opener.open(entry, level, sealed, out);
         let Err(error) = first else { return Ok(()) };
         for pack in self.packs(entry.birth.pack)?.iter().skip(1) {
-            let (name, frame) = frame_of(Some(pack), entry.birth)?;
+            let Ok((name, frame)) = frame_of(Some(pack), entry.birth) else { continue };
             let range = u64::from(frame.offset)..u64::from(frame.offset) + u64::from(frame.bytes);
-            let bytes = self.repository.store().get_range(&ObjectName::of(&Named::Pack(name)), range)?;
+            let found = self.repository.store().get_range(&ObjectName::of(&Named::Pack(name)), range);
+            let Ok(bytes) = found else { continue };
             if opener.open(entry, level, &bytes, out).is_ok() {
                 return Ok(());
             }

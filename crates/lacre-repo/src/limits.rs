@@ -3,6 +3,8 @@
 //! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk
 //! of the base and 11 to 22 for each new one: about 60 MiB and 8 to 22 MiB for a million chunks, under the promised 96.
 
+/// How long a run waits for another to leave a short critical section.
+pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
 /// Plaintext bytes handed to a worker at a time.
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 /// Batches waiting for a worker, and results waiting for the packer.

@@ -164,6 +164,8 @@ impl Repository {
         let length = bytes.len() as u64;
         let outcome = self.store.put_new(name, bytes.clone());
         let stored = match (outcome, self.store.get(name, length)) {
+            // On this machine no answer gets lost: an error means that the object may not survive a power cut, although it reads back.
+            (Err(error), _) if self.store.local_path().is_some() => return Err(error.into()),
             (_, Ok(stored)) => stored,
             (Err(error), _) | (_, Err(error)) => return Err(error.into()),
         };
@@ -195,7 +197,7 @@ impl Repository {
             }
             match self.read_segment(view, &structure, &name, digest.as_bytes()) {
                 Ok(packs) => self.catalog()?.add_packs(Some(&digest), &packs)?,
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
                     let advice = "its packs are read from their own footers instead";
                     findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
                 }

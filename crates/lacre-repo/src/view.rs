@@ -250,6 +250,10 @@ impl View {
         if header.snapshot != snapshot || header.repository != self.repository || header.home != object.signed.home {
             return Err(Error::damaged(name, "it is another snapshot's object"));
         }
+        let pinned = self.home(header.home).and_then(|home| home.revoked_at);
+        if pinned.is_some_and(|last| header.seq > last.seq) {
+            return Err(Error::damaged(name, "its signer was revoked before it"));
+        }
         if digest(&object.root) != header.root {
             return Err(Error::damaged(name, "its sealed root is not the one its writer signed for"));
         }
@@ -339,6 +343,13 @@ impl View {
     }
 
     fn apply(&mut self, mut entries: Vec<Believed>) {
+        // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
+        let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
+        for entry in &mut entries {
+            let floor = floors.entry(entry.home).or_insert(entry.at);
+            entry.at = entry.at.max(*floor);
+            *floor = entry.at;
+        }
         entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
         for entry in entries {
             let rules = matches!(entry.role, Role::Admin | Role::Maintenance);

@@ -312,3 +312,43 @@ fn a_small_unchanged_night_makes_few_requests() {
     let requests = after.requests() - before.requests();
     assert!(requests <= 40, "{requests} requests: {before:?} {after:?}");
 }
+
+#[test]
+fn a_check_trusts_no_cache() {
+    let bench = Bench::new();
+    let table = rows(2_000, 31);
+    let report = bench.backup("app", &[("t", Shape::Rows, &table)]);
+    let victim = bench.files("snap").remove(0);
+    let good = std::fs::read(&victim).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&victim, bad).unwrap();
+    let findings = bench.check_all().findings;
+    assert!(findings.iter().any(|finding| finding.severity == Severity::Damage), "{findings:?}");
+    std::fs::write(&victim, good).unwrap();
+    assert_eq!(bench.check_all().findings, [], "what was brought back counts again");
+    assert_eq!(bench.read(report.snapshot, "t"), table);
+}
+
+#[test]
+fn two_jobs_of_one_host_number_their_snapshots_one_after_the_other() {
+    let bench = Bench::new();
+    let table = rows(3_000, 32);
+    std::thread::scope(|scope| {
+        for job in ["one", "two", "three"] {
+            let (bench, table) = (&bench, &table);
+            scope.spawn(move || {
+                let repository = bench.reopen();
+                for _ in 0..3 {
+                    backup(&repository, job, &[("t", Shape::Rows, table)], BackupOptions::default()).unwrap();
+                }
+            });
+        }
+    });
+    let mut numbers: Vec<u32> =
+        bench.repository.snapshots().unwrap().rows.iter().map(|row| row.known.header.seq).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..9).collect::<Vec<u32>>());
+    assert_eq!(bench.check_all().findings, []);
+}

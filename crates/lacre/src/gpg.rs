@@ -41,6 +41,8 @@ impl GpgProgram {
     /// The text in the error is what gpg said, without the plaintext.
     pub fn decrypt_message(&self, message: &[u8]) -> Option<Result<Zeroizing<Vec<u8>>, String>> {
         let spawned = Command::new(&self.program)
+            .env_remove("LACRE_PASSPHRASE")
+            .env("LC_ALL", "C")
             .args(["--batch", "--quiet", "--no-tty", "--decrypt"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

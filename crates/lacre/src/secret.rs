@@ -107,6 +107,7 @@ fn from_command(argv: &[String]) -> Result<Secret, CliError> {
         CliError::new(Kind::Configuration, format!("cannot run {program} for a secret")).because(error)
     };
     let mut child = Command::new(program)
+        .env_remove("LACRE_PASSPHRASE")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -19,7 +19,7 @@ const VERSION: i64 = 1;
 const CREATE: &str = include_str!("schema.sql");
 const OBJECT_GET: &str = "SELECT bytes FROM object WHERE name = ?1";
 const OBJECT_PUT: &str = "INSERT OR REPLACE INTO object (name, bytes) VALUES (?1, ?2)";
-const PACK_PUT: &str = "INSERT OR REPLACE INTO pack (id, name, bytes, footer) VALUES (?1, ?2, ?3, ?4)";
+const PACK_PUT: &str = "INSERT OR IGNORE INTO pack (id, name, bytes, footer) VALUES (?1, ?2, ?3, ?4)";
 const PACK_BY_ID: &str = "SELECT name, bytes, footer FROM pack WHERE id = ?1 ORDER BY name";
 const PACK_BY_NAME: &str = "SELECT id, bytes, footer FROM pack WHERE name = ?1";
 const PACK_NAMES: &str = "SELECT name, bytes FROM pack ORDER BY name";
@@ -103,6 +103,14 @@ impl Catalog {
     /// [`Error::Cache`].
     pub fn keep_object(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.run(|connection| connection.prepare_cached(OBJECT_PUT)?.execute(params![name, bytes]).map(drop))
+    }
+
+    /// Forgets everything that was read from the store, but not what was proved of it: an audit trusts no cache.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn forget_all(&self) -> Result<(), Error> {
+        self.run(|connection| connection.execute_batch("DELETE FROM object; DELETE FROM segment; DELETE FROM pack;"))
     }
 
     /// Whether a segment was read into the catalog.

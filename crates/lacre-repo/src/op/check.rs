@@ -102,6 +102,7 @@ impl Repository {
     /// # Errors
     /// [`Error::NoRepository`], errors of the store that prevent the audit itself, [`Error::Interrupted`].
     pub fn check(&self, options: &CheckOptions, keys: &ReadKeys, monitor: &dyn Monitor) -> Result<CheckReport, Error> {
+        self.catalog()?.forget_all()?;
         let view = self.view()?;
         let findings = view.findings.clone();
         let report = CheckReport {

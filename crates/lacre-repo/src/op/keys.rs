@@ -59,7 +59,14 @@ impl Repository {
                     continue;
                 }
             };
-            for SealedSlot { generation, seed, .. } in cell.generations(self.id())? {
+            let found = match cell.generations(self.id()) {
+                Ok(found) => found,
+                Err(error) => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
+            for SealedSlot { generation, seed, .. } in found {
                 if !seeds.iter().any(|(known, _)| *known == generation) {
                     seeds.push((generation, seed));
                 }
@@ -110,7 +117,8 @@ impl Repository {
             if snapshot != header.snapshot {
                 continue;
             }
-            let bytes = view::fetch(self.store(), &*self.catalog()?, &name, KEY_ENTRY_BYTES_MAX)?;
+            // One that cannot be read is passed by as well; if it was the one, the entry counts as missing.
+            let Ok(bytes) = view::fetch(self.store(), &*self.catalog()?, &name, KEY_ENTRY_BYTES_MAX) else { continue };
             // A forged entry is passed by: only the one the writer signed for in the header counts (rule 1).
             if let Ok(entry) = self.open_envelope(view, seed, &name, &bytes, header) {
                 return Ok(Some(entry));

@@ -9,7 +9,7 @@ use lacre_format::{
 };
 use minicbor::bytes::ByteVec;
 
-use crate::{error::Error, home::Signer, repository::Repository};
+use crate::{error::Error, files::LockFile, home::Signer, limits::LOCK_PATIENCE, repository::Repository};
 
 impl Repository {
     /// Appends an event to a home's log, right after the entry this host sees as its newest.
@@ -17,6 +17,7 @@ impl Repository {
     /// # Errors
     /// Errors of the store.
     pub(crate) fn append(&self, signer: &Signer, event: &Event) -> Result<(), Error> {
+        let _turn = LockFile::acquire_within(&self.home().directory().join("log.lock"), LOCK_PATIENCE)?;
         let view = self.view()?;
         let last = view.heads.iter().find(|head| head.home == signer.home);
         let (kind, body) = event.encode();

@@ -156,7 +156,7 @@ pub(super) fn refuse_existing(file: &Path) -> Result<(), CliError> {
 
 /// Law L6: nothing that holds the seal lies inside the repository.
 pub(super) fn refuse_inside(file: &Path, folder: &Path) -> Result<(), CliError> {
-    if files::is_inside(file, folder).unwrap_or(false) {
+    if files::is_inside(file, folder).unwrap_or(true) {
         let what = format!("the kit file {} would lie inside the repository {}", file.display(), folder.display());
         return Err(CliError::new(Kind::Refused, what).hint("name a place elsewhere, best on a removable disk"));
     }

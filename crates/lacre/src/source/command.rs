@@ -74,6 +74,7 @@ impl CommandSource {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program was given after --"));
         };
         Command::new(program)
+            .env_remove("LACRE_PASSPHRASE")
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

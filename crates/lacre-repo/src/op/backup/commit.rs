@@ -27,7 +27,8 @@ use minicbor::bytes::ByteVec;
 use crate::{
     catalog::KnownPack,
     error::Error,
-    limits::{ANCHOR_ATTEMPTS_MAX, SHRINK_DIVISOR},
+    files::LockFile,
+    limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, SHRINK_DIVISOR},
     monitor::{Finding, Progress, Severity},
     op::backup::{Backup, pipeline::Produced, put_end, stream::StreamSummary},
     pack::salted_object,
@@ -101,6 +102,10 @@ impl Backup<'_> {
     fn commit_produced(&mut self, produced: Produced, source: SourceFacts) -> Result<BackupReport, Error> {
         let Produced { streams, reach, packs, chunks, chunks_new, bytes_new, index } = produced;
         let bytes: u64 = streams.iter().map(|stream| stream.bytes).sum();
+        let opened = self.streams.lock().map_or(u32::MAX, |streams| *streams);
+        if u32::try_from(streams.len()) != Ok(opened) {
+            return Err(Error::Bug { why: format!("{opened} streams were opened and {} ended", streams.len()) });
+        }
         self.guard(bytes)?;
         self.monitor.progress(Progress::Phase("committing".to_owned()));
         index.finish()?;
@@ -112,6 +117,12 @@ impl Backup<'_> {
         let key = SnapshotKey::generate(self.snapshot)?;
         let root = self.root(&source, streams)?;
         let root = seal_root(&key, &root);
+        if matches!(source.kind.as_str(), "file" | "stdin") {
+            // A file or pipe was made before this run looked: it cannot claim to have seen any intent (rule 2).
+            self.seen.clear();
+        }
+        // Snapshots of one writer are numbered: two jobs of this host commit one after the other.
+        let _turn = LockFile::acquire_within(&self.repository.home().directory().join("commit.lock"), LOCK_PATIENCE)?;
         let anchor = self.anchor(&key)?;
         let header = self.header(&key, &root, segments, reach_object.0, &anchor, &label)?;
         self.put_snapshot(&header, root)?;
@@ -255,6 +266,9 @@ impl Backup<'_> {
         let digest = Digest::new(*blake3::hash(&signed).as_bytes());
         let public =
             SealPublic::from_bytes(&policy.seal_public).map_err(|error| Error::damaged("policy", error.to_string()))?;
+        if public.hash8() != policy.generation.hash {
+            return Err(Error::damaged("policy", "its seal key is not of the generation it names"));
+        }
         let sealed = public.seal(&signed).map_err(|error| Error::Bug { why: error.to_string() })?;
         let envelope = KeyEnvelope { snapshot: self.snapshot, generation: policy.generation, entry: digest, sealed };
         let object =
@@ -331,9 +345,9 @@ impl Backup<'_> {
         let signed = signer.key.sign(Kind::Snapshot, self.repository.id(), signer.home, codec::to_cbor(header));
         let object = SnapshotObject { signed, root }.encode();
         let name = ObjectName::of(&Named::Snapshot(self.snapshot));
-        self.repository.put(&name, object.clone())?;
-        // From here on the snapshot stands, whatever happens to this process.
+        // Once the request is out the snapshot may stand, whatever answer comes back: the session is not denied any more.
         self.stands = true;
+        self.repository.put(&name, object.clone())?;
         let tip: View = self.repository.view()?;
         if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
             return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
@@ -341,7 +355,11 @@ impl Backup<'_> {
         if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
         }
-        self.repository.catalog()?.keep_object(name.as_str(), &object)
+        // Only a cache: a run that has committed does not fail for it.
+        if let Err(error) = self.repository.catalog().and_then(|catalog| catalog.keep_object(name.as_str(), &object)) {
+            tracing::warn!(%error, "the snapshot is not cached");
+        }
+        Ok(())
     }
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.

@@ -128,6 +128,7 @@ impl Job<'_> {
             Form::Json => Stdio::from(std::io::stderr()),
         };
         let mut child = Command::new(program)
+            .env_remove("LACRE_PASSPHRASE")
             .args(words)
             .stdin(Stdio::piped())
             .stdout(stdout)

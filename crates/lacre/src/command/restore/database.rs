@@ -148,6 +148,7 @@ fn hook(argv: &[String], name: &str) -> Result<(), CliError> {
     let what = format!("the hook {name} {program:?} failed");
     // What a hook prints is talk; stdout belongs to the result.
     let output = Command::new(program)
+        .env_remove("LACRE_PASSPHRASE")
         .args(arguments)
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
