@@ -122,6 +122,7 @@ impl View {
         view.read_snapshots(store, catalog)?;
         view.follow_writers();
         let entries = view.read_logs(store, catalog)?;
+        view.compare_with_seen();
         view.apply(entries);
         Ok(view)
     }
@@ -188,6 +189,28 @@ impl View {
             Ok(())
         } else {
             Err(Error::damaged(name, "it is not a void that its signer may give"))
+        }
+    }
+
+    /// Snapshots say which log entries their writers had read: a log that now ends before one of them was shortened.
+    fn compare_with_seen(&mut self) {
+        let mut newest: BTreeMap<HomeId, (u32, SnapshotId)> = BTreeMap::new();
+        for known in self.snapshots.values() {
+            for head in &known.header.seen {
+                let seen = newest.entry(head.home).or_insert((head.seq, known.header.snapshot));
+                *seen = (*seen).max((head.seq, known.header.snapshot));
+            }
+        }
+        for (home, (seq, snapshot)) in newest {
+            let ends = self.heads.iter().find(|head| head.home == home).map(|head| head.seq);
+            if ends.is_none_or(|ends| ends < seq) {
+                let what = format!(
+                    "the log ends before entry {seq}, which the writer of snapshot {} had read",
+                    snapshot.short()
+                );
+                let advice = "somebody took its newest entries away, holds perhaps among them: compare with a copy of the repository";
+                self.findings.push(Finding::new(Severity::Damage, what, format!("log/{home}"), advice));
+            }
         }
     }
 

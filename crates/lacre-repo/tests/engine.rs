@@ -352,3 +352,36 @@ fn two_jobs_of_one_host_number_their_snapshots_one_after_the_other() {
     assert_eq!(numbers, (0..9).collect::<Vec<u32>>());
     assert_eq!(bench.check_all().findings, []);
 }
+
+#[test]
+fn a_log_that_was_shortened_shows() {
+    let bench = Bench::new();
+    let table = rows(2_000, 33);
+    let first = bench.backup("app", &[("t", Shape::Rows, &table)]);
+    bench.repository.hold(first.snapshot, "litigation").unwrap();
+    let mut backup = bench
+        .repository
+        .begin_backup(
+            &lacre_format::ids::JobName::parse("app").unwrap(),
+            BackupOptions::default(),
+            std::sync::Arc::new(lacre_repo::Silent),
+        )
+        .unwrap();
+    let spec = lacre_repo::op::backup::StreamSpec {
+        name: "t".to_owned(),
+        kind: lacre_format::root::StreamKind::Opaque,
+        shape: Shape::Rows,
+        dump_id: None,
+        expected_bytes: None,
+    };
+    let mut stream = backup.stream(spec).unwrap();
+    stream.push(&table).unwrap();
+    stream.finish(lacre_repo::op::backup::Rows::default()).unwrap();
+    // A command is opened after the session, so its snapshot says what was seen; a file's does not.
+    let facts = lacre_repo::op::backup::SourceFacts { kind: "command".to_owned(), ..Default::default() };
+    backup.commit(facts).unwrap();
+    assert_eq!(bench.repository.snapshots().unwrap().findings, []);
+    std::fs::remove_file(bench.files("log").last().unwrap()).unwrap();
+    let findings = bench.repository.snapshots().unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.what.contains("the log ends before entry")), "{findings:?}");
+}
