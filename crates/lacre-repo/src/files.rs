@@ -326,7 +326,12 @@ impl SlotFile {
         // Advice only; without it the comparison sees the page cache, which is still a comparison.
         let _ = rustix::fs::fadvise(&file, offset, length, rustix::fs::Advice::DontNeed);
         drop(file);
-        if self.read_slot(slot)?.as_slice() == bytes.as_slice() {
+        // What was read back is the secret itself.
+        let mut written = zeroize::Zeroizing::new([0u8; SLOT_BYTES]);
+        let descriptor = self.descriptor(OFlags::RDONLY)?;
+        let read = descriptor.read_exact_at(written.as_mut_slice(), offset);
+        read.map_err(|source| failed(&self.path, "read", source))?;
+        if written.as_slice() == bytes.as_slice() {
             Ok(())
         } else {
             Err(FileError::ReadBackDiffers { path: self.path.clone(), slot })

@@ -14,6 +14,7 @@ use lacre_format::{
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX},
 };
 use lacre_seal::frame::open_frame;
+use zeroize::Zeroize;
 
 use crate::{
     catalog::KnownPack,
@@ -227,6 +228,16 @@ impl Opener {
 
     /// Appends the plaintext of a frame to `out`.
     fn open(&mut self, entry: &Entry, level: u8, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let opened = self.open_into(entry, level, sealed, out);
+        if level > 0 {
+            // A node's plaintext is capabilities.
+            self.sealed.zeroize();
+            self.raw.zeroize();
+        }
+        opened
+    }
+
+    fn open_into(&mut self, entry: &Entry, level: u8, sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let place = || format!("frame {} of pack {}", entry.birth.slot, entry.birth.pack);
         self.sealed.clear();
         self.sealed.extend_from_slice(sealed);

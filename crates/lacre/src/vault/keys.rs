@@ -127,7 +127,8 @@ pub fn new_passphrase(question: &str) -> Result<Secret, CliError> {
 pub fn read_kit(path: &Path) -> Result<Kit, CliError> {
     let what = || format!("cannot read the kit {}", path.display());
     let limit = u64::try_from(KIT_TEXT_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut text = Zeroizing::new(String::new());
+    // Reserved at once: a text that grows leaves unwiped copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(KIT_TEXT_BYTES_MAX + 64));
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(limit).read_to_string(&mut text)
     } else {

@@ -96,7 +96,11 @@ fn open_store(place: &StoreUrl) -> Result<Store, CliError> {
             if error.is_not_found() {
                 explain(lacre_repo::Error::NoRepository { place: path.display().to_string() }, None)
             } else {
-                explain(error.into(), None)
+                let error = explain(error.into(), None);
+                let what = format!("cannot open a repository in {}", path.display());
+                CliError::new(error.kind(), what)
+                    .because(&error)
+                    .hint("--repo names the folder that `lacre init` made; it must be readable here")
             }
         }),
         other => unsupported(other),

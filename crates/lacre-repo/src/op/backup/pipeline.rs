@@ -31,6 +31,8 @@ use lacre_seal::{
     structure::StructureKey,
 };
 
+use zeroize::Zeroize;
+
 use crate::{
     catalog::{IndexReader, IndexTable, IndexWriter, KnownPack},
     error::Error,
@@ -101,7 +103,25 @@ impl Shared {
     }
 
     /// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
+    ///
+    /// A node's plaintext is capabilities, so nothing of it stays in the thread's buffers.
     pub(crate) fn seal(
+        &self,
+        tools: &mut Tools,
+        fingerprint: &Fingerprint,
+        level: u8,
+        plaintext: &[u8],
+    ) -> Result<SealedFrame, Error> {
+        let sealed = self.seal_and_open(tools, fingerprint, level, plaintext);
+        if level > 0 {
+            tools.payload.zeroize();
+            tools.check.zeroize();
+            tools.raw.zeroize();
+        }
+        sealed
+    }
+
+    fn seal_and_open(
         &self,
         tools: &mut Tools,
         fingerprint: &Fingerprint,
