@@ -58,6 +58,7 @@ pub const KINDS: &[Kind] = &[
     Kind::Snapshot,
     Kind::Reach,
     Kind::KeyEntry,
+    Kind::KeyEnvelope,
     Kind::Bundle,
     Kind::BundleList,
     Kind::Policy,

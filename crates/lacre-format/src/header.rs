@@ -14,6 +14,12 @@ use crate::{
 pub const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Most streams of one snapshot.
 pub const STREAMS_MAX: usize = 1 << 20;
+/// Most index segments one snapshot wrote: of [`crate::segment::SEGMENT_PACKS_MAX`] packs each.
+pub const SEGMENTS_MAX: usize = 1 << 16;
+/// Most chain heads of one list, which is one for each home there ever was.
+pub const CHAIN_HEADS_MAX: usize = 10_000;
+/// Most tags of one snapshot.
+pub const TAGS_MAX: usize = 32;
 
 /// The newest entry of one home's log that a writer had read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
@@ -61,7 +67,7 @@ pub struct Header {
     #[n(8)]
     pub base: Option<SnapshotId>,
     /// The admin chains as read before the source was opened.
-    #[n(9)]
+    #[cbor(n(9), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
     pub seen: Vec<ChainHead>,
     /// The policy under which the key entry was made.
     #[n(10)]
@@ -85,7 +91,7 @@ pub struct Header {
     #[n(16)]
     pub reach: Digest,
     /// BLAKE3 of the index segments this session wrote.
-    #[n(17)]
+    #[cbor(n(17), decode_with = "codec::list::<_, _, SEGMENTS_MAX>")]
     pub segments: Vec<Digest>,
     /// Salt of the label's key.
     #[n(18)]
@@ -118,7 +124,7 @@ pub struct Label {
     #[cbor(n(4), decode_with = "codec::list::<_, _, STREAMS_MAX>")]
     pub cuts: Vec<StreamCut>,
     /// Operator's tags.
-    #[n(5)]
+    #[cbor(n(5), decode_with = "codec::list::<_, _, TAGS_MAX>")]
     pub tags: Vec<String>,
     /// Bytes this run added to the store.
     #[n(6)]

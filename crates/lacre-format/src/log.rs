@@ -48,7 +48,7 @@ pub struct LogEntry {
 #[cbor(map)]
 pub struct Named {
     /// The snapshots.
-    #[n(0)]
+    #[cbor(n(0), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
     pub snapshots: Vec<SnapshotId>,
     /// Why, in the operator's words or as a rule; holds no personal data.
     #[n(1)]
@@ -63,7 +63,7 @@ pub struct CheckRecord {
     #[n(0)]
     pub level: u8,
     /// The snapshots proved at that level.
-    #[n(1)]
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
     pub snapshots: Vec<SnapshotId>,
     /// Packs read.
     #[n(2)]
@@ -80,7 +80,7 @@ pub struct CheckRecord {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct KitRecord {
-    /// Counts kits from 1.
+    /// Counts kits from 1; a seal sheet and the identity sheet printed with it have one number.
     #[n(0)]
     pub number: u32,
     /// The generation on the sheet.
@@ -89,6 +89,9 @@ pub struct KitRecord {
     /// Its state from here on.
     #[n(2)]
     pub state: KitState,
+    /// For the identity sheet of that number: the four public check words that are on it. None for the seal sheet.
+    #[n(3)]
+    pub identity: Option<[u8; 4]>,
 }
 
 /// A restore that was begun or finished.

@@ -18,8 +18,10 @@ pub enum Kind {
     Snapshot,
     /// Which frames a snapshot uses.
     Reach,
-    /// The key entry of a new snapshot.
+    /// A snapshot's key, wrapped to the recipients and signed by its writer; it lies only inside envelopes and bundles.
     KeyEntry,
+    /// The sealed envelope a new key entry travels in.
+    KeyEnvelope,
     /// All carried key entries of a generation.
     Bundle,
     /// Which key entries a bundle holds.
@@ -46,6 +48,7 @@ impl Kind {
             Self::Snapshot => b'S',
             Self::Reach => b'R',
             Self::KeyEntry => b'K',
+            Self::KeyEnvelope => b'N',
             Self::Bundle => b'B',
             Self::BundleList => b'L',
             Self::Policy => b'O',
@@ -65,6 +68,7 @@ impl Kind {
             Self::Snapshot => "snapshot",
             Self::Reach => "reach map",
             Self::KeyEntry => "key entry",
+            Self::KeyEnvelope => "key envelope",
             Self::Bundle => "keyring bundle",
             Self::BundleList => "keyring list",
             Self::Policy => "policy",

@@ -3,12 +3,19 @@
 use minicbor::{Decode, Encode};
 
 use crate::{
-    header::ChainHead,
+    codec,
+    header::{CHAIN_HEADS_MAX, ChainHead},
     ids::{Digest, GenerationId, HomeId, Millis, PublicKey, RepositoryId},
 };
 
 /// Largest policy object.
 pub const POLICY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Most recipients of one policy.
+pub const RECIPIENTS_MAX: usize = 1_000;
+/// Most homes of one policy, revoked ones among them.
+pub const HOMES_MAX: usize = 10_000;
+/// Most seal cells of one policy.
+pub const CELLS_MAX: usize = 1_000;
 /// Length of a seal generation's public key in bytes (X-Wing).
 pub const SEAL_PUBLIC_BYTES: usize = 1216;
 
@@ -122,7 +129,7 @@ pub struct Policy {
     #[n(3)]
     pub signed_at: Millis,
     /// Who may read.
-    #[n(4)]
+    #[cbor(n(4), decode_with = "codec::list::<_, _, RECIPIENTS_MAX>")]
     pub recipients: Vec<RecipientEntry>,
     /// The current seal generation.
     #[n(5)]
@@ -131,16 +138,16 @@ pub struct Policy {
     #[cbor(n(6), with = "minicbor::bytes")]
     pub seal_public: Vec<u8>,
     /// Who may sign.
-    #[n(7)]
+    #[cbor(n(7), decode_with = "codec::list::<_, _, HOMES_MAX>")]
     pub homes: Vec<HomeEntry>,
     /// Where the seal is kept.
-    #[n(8)]
+    #[cbor(n(8), decode_with = "codec::list::<_, _, CELLS_MAX>")]
     pub cells: Vec<CellEntry>,
     /// How many holders the operator promised.
     #[n(9)]
     pub holders: Holders,
     /// The heads of all logs when this was signed.
-    #[n(10)]
+    #[cbor(n(10), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
     pub heads: Vec<ChainHead>,
     /// A snapshot counts as verified, and these many newest verified ones of a job are never forgotten.
     #[n(11)]

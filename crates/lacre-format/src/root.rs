@@ -19,6 +19,9 @@ use crate::{
     pack::Birth,
 };
 
+/// Most private dictionaries of one stream.
+pub const DICTIONARIES_MAX: usize = 1_000;
+
 /// 32 secret bytes carried inside a sealed root; wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Secret32([u8; 32]);
@@ -156,7 +159,7 @@ pub struct Stream {
     #[n(7)]
     pub top: Option<Top>,
     /// Private dictionaries, by number from 1.
-    #[n(8)]
+    #[cbor(n(8), decode_with = "codec::list::<_, _, DICTIONARIES_MAX>")]
     pub dictionaries: Vec<Top>,
     /// Version of the cutter and its target in bytes.
     #[n(9)]

@@ -2,7 +2,10 @@
 
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
-use crate::ids::{PackName, Salt};
+use crate::{
+    codec,
+    ids::{PackName, Salt},
+};
 
 /// Largest segment object.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -28,7 +31,7 @@ pub struct SegmentPack {
 #[cbor(map)]
 pub struct Segment {
     /// The packs, sorted by name.
-    #[n(0)]
+    #[cbor(n(0), decode_with = "codec::list::<_, _, SEGMENT_PACKS_MAX>")]
     pub packs: Vec<SegmentPack>,
 }
 

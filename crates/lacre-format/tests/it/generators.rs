@@ -284,8 +284,9 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         },
     );
     let state = select(vec![KitState::Issued, KitState::Acknowledged, KitState::Destroyed]);
-    let kit = (any::<u32>(), generation(), state)
-        .prop_map(|(number, generation, state)| Event::Kit(KitRecord { number, generation, state }));
+    let kit = (any::<u32>(), generation(), state, any::<Option<[u8; 4]>>()).prop_map(
+        |(number, generation, state, identity)| Event::Kit(KitRecord { number, generation, state, identity }),
+    );
     let restore =
         (snapshot(), any::<bool>()).prop_map(|(snapshot, ended)| Event::Restore(RestoreRecord { snapshot, ended }));
     prop_oneof![

@@ -5,21 +5,21 @@ use lacre_format::{
     codec::{self, Cursor, put_varint},
     exercise::DECODERS,
     frame::{Codec, RAW_BYTES_MAX, decode_body, encode_body},
-    header::{Header, Label, SnapshotObject},
+    header::{CHAIN_HEADS_MAX, Header, Label, SEGMENTS_MAX, SnapshotObject, TAGS_MAX},
     keyring::{BUNDLE_ENTRIES_MAX, Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WRAPS_MAX, WrapKind},
-    log::LogEntry,
+    log::{EVENT_SNAPSHOTS_MAX, LogEntry, Named},
     manifest::Manifest,
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
     pack::{FOOTER_BYTES_MAX, Footer, PACK_BYTES_MAX, SLOTS_MAX, Trailer},
-    policy::Policy,
+    policy::{CELLS_MAX, HOMES_MAX, Policy, RECIPIENTS_MAX},
     reach::Reach,
     root::Root,
-    segment::{Salted, Segment},
+    segment::{SEGMENT_PACKS_MAX, Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
 };
-use minicbor::Decode;
+use minicbor::{Decode, Encode};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{generators as any_of, values, vectors::read};
@@ -255,6 +255,25 @@ fn lists_are_bounded() {
     let decode = |bundle: &Bundle| codec::from_cbor::<Bundle>("bundle", &codec::to_cbor(bundle));
     assert!(decode(&bundle(BUNDLE_ENTRIES_MAX)).is_ok());
     malformed(decode(&bundle(BUNDLE_ENTRIES_MAX + 1)), "more than 100000 items");
+}
+
+#[test]
+fn every_list_ends_at_its_bound() {
+    fn bound<T: Encode<()> + for<'b> Decode<'b, ()>>(most: usize, of: impl Fn(usize) -> T) {
+        assert!(codec::from_cbor::<T>("x", &codec::to_cbor(&of(most))).is_ok(), "{most} items are allowed");
+        malformed(codec::from_cbor::<T>("x", &codec::to_cbor(&of(most + 1))), &format!("more than {most} items"));
+    }
+    let head = values::header().seen[0];
+    bound(CHAIN_HEADS_MAX, |count| Header { seen: vec![head; count], ..values::header() });
+    bound(SEGMENTS_MAX, |count| Header { segments: vec![values::header().root; count], ..values::header() });
+    bound(TAGS_MAX, |count| Label { tags: vec![String::new(); count], ..values::label() });
+    bound(SEGMENT_PACKS_MAX, |count| Segment { packs: vec![values::segment().packs.swap_remove(0); count] });
+    let policy = values::policy();
+    bound(RECIPIENTS_MAX, |count| Policy { recipients: vec![policy.recipients[0].clone(); count], ..policy.clone() });
+    bound(HOMES_MAX, |count| Policy { homes: vec![policy.homes[0].clone(); count], ..policy.clone() });
+    bound(CELLS_MAX, |count| Policy { cells: vec![policy.cells[0].clone(); count], ..policy.clone() });
+    bound(CHAIN_HEADS_MAX, |count| Policy { heads: vec![head; count], ..policy.clone() });
+    bound(EVENT_SNAPSHOTS_MAX, |count| Named { snapshots: vec![values::SNAPSHOT; count], reason: String::new() });
 }
 
 /// Fields that claim 2^64-1 items or bytes end with the input.

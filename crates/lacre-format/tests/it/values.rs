@@ -232,13 +232,15 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn events() -> Vec<(&'static str, Event)> {
     let named = |reason: &str| Named { snapshots: vec![SNAPSHOT, OTHER_SNAPSHOT], reason: reason.to_owned() };
     let check = CheckRecord { level: 4, snapshots: vec![SNAPSHOT], packs: 12, bytes_read: 200_000_000, findings: 0 };
+    let state = KitState::Acknowledged;
+    let kit = KitRecord { number: 1, generation: GENERATION, state, identity: Some([0xdb, 1, 2, 3]) };
     vec![
         ("event-forget", Event::Forget(named("keep-daily 7"))),
         ("event-unforget", Event::Unforget(named("still needed"))),
         ("event-hold", Event::Hold(named("audit 2026"))),
         ("event-release", Event::Release(named("audit ended"))),
         ("event-check", Event::Check(check)),
-        ("event-kit", Event::Kit(KitRecord { number: 1, generation: GENERATION, state: KitState::Acknowledged })),
+        ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
     ]
 }
