@@ -15,13 +15,13 @@ use crate::plain::{EndCheck, Piece, Splitter};
 /// # Panics
 /// If an archive that was read does not come back byte by byte.
 pub fn archive(bytes: &[u8]) {
-    let Ok((toc, framing, content)) = take_apart(bytes) else { return };
+    let Ok((toc, framing, content, tail)) = take_apart(bytes) else { return };
     assert!(matches!(sniff(bytes), Sniff::Supported { .. }), "sniffing must not refuse what can be read");
     let open = |set: crate::archive::DataSet| {
         content.get(&set.dump_id).map(Vec::as_slice).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     };
     let again = write_archive(Vec::new(), &toc, framing.as_slice(), open);
-    assert!(again.is_ok_and(|again| again == bytes), "an archive that was read must come back");
+    assert!(again.is_ok_and(|again| [again, tail].concat() == bytes), "an archive that was read must come back");
     let mut schema = Vec::new();
     let written = write_schema_only(&mut schema, &toc);
     assert!(written.is_ok() && take_apart(&schema).is_ok(), "definitions alone must be an archive");
@@ -31,11 +31,11 @@ pub fn archive(bytes: &[u8]) {
     }
 }
 
-type Parts = (Toc, Vec<u8>, BTreeMap<i32, Vec<u8>>);
+type Parts = (Toc, Vec<u8>, BTreeMap<i32, Vec<u8>>, Vec<u8>);
 
 fn take_apart(bytes: &[u8]) -> Result<Parts, Error> {
     let mut reader = ArchiveReader::new(bytes);
-    let mut framing = Vec::new();
+    let (mut framing, mut tail) = (Vec::new(), Vec::new());
     let mut content = BTreeMap::new();
     let mut open = (0, Vec::new());
     while let Some(event) = reader.next_event()? {
@@ -47,11 +47,12 @@ fn take_apart(bytes: &[u8]) -> Result<Parts, Error> {
                 content.insert(dump_id, bytes);
             }
             Event::Framing(piece) => framing.extend_from_slice(piece),
+            Event::Tail(piece) => tail.extend_from_slice(piece),
             Event::Toc(_) | Event::Finished(_) => {}
         }
     }
     let toc = Toc::parse(reader.toc().map(Toc::raw).unwrap_or_default())?;
-    Ok((toc, framing, content))
+    Ok((toc, framing, content, tail))
 }
 
 /// Decodes a framing stream; if it is one, encodes it again and decodes that.

@@ -95,15 +95,6 @@ pub enum Error {
         /// The tags of the same entries, for a message.
         names: String,
     },
-    /// After all data comes the table of contents a second time, with the places of data filled in.
-    ///
-    /// `pg_dump` 16 and later write it so when the shell opened their output file (`> file`): they set the file to be appended to, and what
-    /// was to replace the first table goes to the end. A pipe or `--file` avoids it; the archive can be kept opaque.
-    #[error("the archive's table of contents is appended once more at byte {at}; it was redirected into a file")]
-    AppendedToc {
-        /// Where the second table begins.
-        at: u64,
-    },
     /// The parts taken out do not make the same bytes again; the archive must be kept opaque.
     #[error("the archive cannot be reproduced from its parts near byte {at}: {what}")]
     NotReproducible {

@@ -12,12 +12,13 @@ use super::framing::{FramingEncoder, Op};
 use super::int::{self, INT_BYTES};
 use super::mirror::Mirror;
 use super::toc::{Pull, Toc};
-use crate::limits::{FRAMING_BYTES_READY, NAMES_IN_ERROR_MAX, READ_BYTES, WHOLE_BLOCK_BYTES_MAX};
+use crate::limits::{FRAMING_BYTES_READY, NAMES_IN_ERROR_MAX, READ_BYTES, TOC_BYTES_MAX, WHOLE_BLOCK_BYTES_MAX};
 
 /// What ends every table's COPY data in an archive.
 const COPY_END: &[u8; 5] = b"\\.\n\n\n";
 
-/// A piece of an archive, in the archive's order: `Toc`, then per data set `Begin`, `Bytes`..., `End`, with `Framing` in between, then `Finished`.
+/// A piece of an archive, in the archive's order: `Toc`, then per data set `Begin`, `Bytes`..., `End`, with `Framing` in between, then
+/// perhaps `Tail`, then `Finished`.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The header and table of contents; [`Toc::raw`] has their verbatim bytes.
@@ -35,6 +36,11 @@ pub enum Event<'a> {
     End(SetSummary),
     /// The next bytes of the framing stream, to be kept in order.
     Framing(&'a [u8]),
+    /// The table of contents a second time, verbatim, with the places of data filled in.
+    ///
+    /// `pg_dump` 16 and later end with it when the shell opened their output file (`> file`): they set the file to be appended to, and
+    /// what was to replace the first table goes to the end.
+    Tail(&'a [u8]),
     /// The input ended as it should, everything announced was in it, and the parts given out make the same bytes again.
     Finished(Summary),
 }
@@ -81,6 +87,7 @@ pub struct ArchiveReader<R> {
     content_bytes: u64,
     encoder: FramingEncoder,
     framing: Vec<u8>,
+    tail: Vec<u8>,
     mirror: Mirror,
 }
 
@@ -109,6 +116,8 @@ enum State {
     Objects,
     /// The set's end was read and is to be told.
     SetEnded,
+    /// The appended table of contents was read and is to be told.
+    Tail,
     /// The archive's end was read; the last framing is to be told.
     InputEnded,
     /// The archive's end is to be told.
@@ -161,6 +170,7 @@ impl<R: Read> ArchiveReader<R> {
             content_bytes: 0,
             encoder: FramingEncoder::new(),
             framing: Vec::new(),
+            tail: Vec::new(),
             mirror: Mirror::default(),
         }
     }
@@ -186,6 +196,7 @@ impl<R: Read> ArchiveReader<R> {
             Step::Bytes => Some(Event::Bytes(&self.batch.content)),
             Step::End => Some(Event::End(self.set)),
             Step::Framing => Some(Event::Framing(&self.framing)),
+            Step::Tail => Some(Event::Tail(&self.tail)),
             Step::Finished(summary) => Some(Event::Finished(summary)),
             Step::Nothing => None,
         })
@@ -203,6 +214,10 @@ impl<R: Read> ArchiveReader<R> {
                 self.state = State::Border;
                 self.set.copy_ended = self.set.kind == Kind::TableData && self.last == *COPY_END;
                 Ok(Step::End)
+            }
+            State::Tail => {
+                self.state = State::InputEnded;
+                Ok(Step::Tail)
             }
             State::InputEnded => {
                 self.state = State::Proved;
@@ -256,7 +271,7 @@ impl<R: Read> ArchiveReader<R> {
             let count = available.first_chunk::<INT_BYTES>().and_then(|bytes| int::decode(*bytes));
             let entries = self.toc.as_ref().and_then(|toc| i32::try_from(toc.len()).ok());
             let appended = count == entries && self.pending.values().all(|announced| announced.seen == Seen::Yes);
-            return Err(if appended { Error::AppendedToc { at } } else { Error::UnknownBlockType { tag: *tag, at } });
+            return if appended { self.read_tail() } else { Err(Error::UnknownBlockType { tag: *tag, at }) };
         };
         let Some(dump_id) = rest.first_chunk::<INT_BYTES>() else {
             return Err(self.input.truncated("the header of a data set"));
@@ -293,10 +308,39 @@ impl<R: Read> ArchiveReader<R> {
                 .unzip();
             return Err(Error::MissingData { count, dump_ids, names: names.join(", ") });
         }
+        self.end_framing()?;
+        self.state = State::InputEnded;
+        self.step()
+    }
+
+    fn end_framing(&mut self) -> Result<(), Error> {
         self.batch.clear();
         self.batch.op(Op::Finish);
-        self.prove(0)?;
-        self.state = State::InputEnded;
+        self.prove(0)
+    }
+
+    /// Reads what follows all data: the table of contents once more, to the input's end and not cut off.
+    fn read_tail(&mut self) -> Result<Step, Error> {
+        self.end_framing()?;
+        loop {
+            let available = self.input.available();
+            self.tail.extend_from_slice(available);
+            let bytes = available.len();
+            self.input.consume(bytes);
+            if self.tail.len() > TOC_BYTES_MAX {
+                return Err(Error::TooLarge { at: self.input.at(), what: "the table of contents at its end" });
+            }
+            if self.input.fill()? == 0 {
+                break;
+            }
+        }
+        let toc = self.toc.as_ref().ok_or(Error::OutOfOrder("a tail before the table of contents"))?;
+        toc.parse_again(&self.tail).map_err(|error| match error {
+            Error::Truncated { .. } => self.input.truncated("the table of contents at its end"),
+            other => other,
+        })?;
+        self.mirror.verbatim(self.tail.len());
+        self.state = State::Tail;
         self.step()
     }
 
@@ -405,6 +449,7 @@ enum Step {
     Bytes,
     End,
     Framing,
+    Tail,
     Finished(Summary),
     Nothing,
 }

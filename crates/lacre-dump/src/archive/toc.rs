@@ -180,6 +180,12 @@ impl Toc {
         }
     }
 
+    /// Parses a second table of contents of the same archive, which begins with its count of entries.
+    pub(super) fn parse_again(&self, entries: &[u8]) -> Result<Toc, Error> {
+        let header = self.raw.get(..self.count_at).unwrap_or_default();
+        Toc::parse(&[header, entries].concat())
+    }
+
     /// Reads a header and table of contents from where they lie.
     pub(super) fn read(pull: &mut impl Pull) -> Result<Toc, Error> {
         let mut parser = Parser { raw: Vec::new(), pull };

@@ -97,12 +97,22 @@ fn what_is_missing_or_too_much_is_named() {
 }
 
 #[test]
-fn a_table_of_contents_appended_by_a_redirected_dump_is_named() {
+fn a_table_of_contents_appended_by_a_redirected_dump_must_be_whole() {
     let mut archive = Archive::new(16, 1);
     archive.entry(TABLE).table(10, &[b"row\n"]);
-    let end = archive.bytes.len() as u64;
+    let end = archive.bytes.len();
     archive.int(1).entry(EntrySpec { offset_state: 2, ..TABLE });
-    assert!(matches!(error(&archive), Error::AppendedToc { at } if at == end));
+    let whole = archive.bytes.clone();
+    for cut in end + 5..whole.len() {
+        archive.bytes.truncate(cut);
+        assert!(
+            matches!(error(&archive), Error::Truncated { inside: "the table of contents at its end", .. }),
+            "{cut}"
+        );
+        archive.bytes = whole.clone();
+    }
+    archive.bytes.push(0);
+    assert!(matches!(error(&archive), Error::Garbage { .. }), "something follows it");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) struct Parts {
     pub(crate) framing: Vec<u8>,
     pub(crate) content: BTreeMap<i32, Vec<u8>>,
     pub(crate) sets: Vec<SetSummary>,
+    pub(crate) tail: Vec<u8>,
     pub(crate) summary: Summary,
 }
 
@@ -32,7 +33,7 @@ impl Read for Trickle<'_> {
 pub(crate) fn take_apart(input: impl Read) -> Result<Parts, Error> {
     let mut reader = ArchiveReader::new(input);
     let mut toc = None;
-    let mut framing = Vec::new();
+    let (mut framing, mut tail) = (Vec::new(), Vec::new());
     let mut content = BTreeMap::new();
     let mut sets = Vec::new();
     let mut open: Option<(i32, Kind, Vec<u8>)> = None;
@@ -60,19 +61,24 @@ pub(crate) fn take_apart(input: impl Read) -> Result<Parts, Error> {
                 assert!(!bytes.is_empty());
                 framing.extend_from_slice(bytes);
             }
+            Event::Tail(bytes) => {
+                assert!(!bytes.is_empty() && tail.is_empty());
+                tail.extend_from_slice(bytes);
+            }
             Event::Finished(finished) => summary = Some(finished),
         }
     }
-    Ok(Parts { toc: toc.unwrap(), framing, content, sets, summary: summary.unwrap() })
+    Ok(Parts { toc: toc.unwrap(), framing, content, sets, tail, summary: summary.unwrap() })
 }
 
 /// Puts an archive together again, from its table of contents as it would have been stored.
 pub(crate) fn put_together(parts: &Parts) -> Result<Vec<u8>, Error> {
     let toc = Toc::parse(parts.toc.raw())?;
-    write_archive(Vec::new(), &toc, parts.framing.as_slice(), |set| {
+    let archive = write_archive(Vec::new(), &toc, parts.framing.as_slice(), |set| {
         let rest = parts.content.get(&set.dump_id).ok_or(io::ErrorKind::NotFound)?;
         Ok(Trickle { rest, step: 1000 })
-    })
+    })?;
+    Ok([archive, parts.tail.clone()].concat())
 }
 
 /// Takes an archive apart and together, and checks that it is the same.

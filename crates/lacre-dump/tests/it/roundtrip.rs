@@ -214,6 +214,20 @@ fn framing_of_hostile_archives_is_given_out_as_it_grows() {
 }
 
 #[test]
+fn a_table_of_contents_appended_by_a_redirected_dump_comes_back() {
+    let mut archive = Archive::new(16, 1);
+    archive.entry(TABLE).begin(1, 10).block(b"row\n").int(0);
+    let end = archive.bytes.len();
+    archive.int(1).entry(EntrySpec { offset_state: 2, ..TABLE });
+    let parts = check_round_trip(&archive.bytes);
+    assert_eq!(parts.tail, archive.bytes[end..]);
+    exercise::archive(&archive.bytes);
+    for step in [1, 7, 100] {
+        assert_eq!(take_apart(Trickle { rest: &archive.bytes, step }).unwrap().tail, parts.tail);
+    }
+}
+
+#[test]
 fn a_failed_reader_gives_nothing_more() {
     let archive = Archive::small(14).bytes;
     let mut reader = ArchiveReader::new(&archive[..archive.len() - 1]);
