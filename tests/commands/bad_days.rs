@@ -3,12 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{lines, ready, snapshots};
+use super::{keys_of, lines, ready, snapshots};
 use crate::support::cluster::Cluster;
 use crate::support::sandbox::{Outcome, Sandbox, files_under};
 use crate::support::seed::Seed;
 
 const FULL_DISK: &str = include_str!("full_disk.sh");
+const FULL_HOME: &str = include_str!("full_home.sh");
 
 #[test]
 fn a_disk_that_fills_up_costs_only_that_run() {
@@ -36,6 +37,49 @@ fn a_disk_that_fills_up_costs_only_that_run() {
         assert_eq!(listed, live, "{kib} KiB free, exit {exit}: {said}");
     }
     assert!(full > 5 && fitted > 1, "{}", outcome.text());
+}
+
+#[test]
+fn reading_needs_no_room_on_the_disk_of_this_hosts_files() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("full_home.sh"), FULL_HOME).unwrap();
+    let script = ["-rm", "bash", "full_home.sh", env!("CARGO_BIN_EXE_lacre")];
+    let outcome = Outcome::of(sandbox.program("unshare", &script).spawn().unwrap(), &script).exits(0);
+    let mut expected = Vec::new();
+    for state in ["full", "no-cache"] {
+        expected.extend(["snapshots", "ls", "cat", "restore", "check"].map(|command| format!("{state} {command}")));
+    }
+    expected.extend(["backup 1".to_owned(), "cold cat".to_owned()]);
+    assert_eq!(outcome.text().lines().collect::<Vec<_>>(), expected, "{}", outcome.stderr);
+    let said = fs::read_to_string(sandbox.path("backup.err")).unwrap();
+    assert!(said.contains("space") || said.contains("full"), "{said}");
+}
+
+#[test]
+fn a_repository_that_is_no_folder_or_closed_is_a_usage_error_with_the_fix() {
+    let sandbox = ready();
+    fs::write(sandbox.path("file"), b"x").unwrap();
+    for path in ["file", "file/below"] {
+        for command in [&["snapshots"][..], &["init", "--no-kit"], &["check"]] {
+            let outcome = sandbox.run(&[&["--repo", path], command].concat()).exits(2);
+            let said = &outcome.stderr;
+            assert!(said.contains("is a file, not a folder") && said.contains("hint:"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_key_file_that_was_cut_off_is_told_from_a_damaged_repository() {
+    let sandbox = ready();
+    sandbox.run_with_input(&["backup", "--stdin", "a"], b"text\n").exits(0);
+    for (name, command) in [("writer.key", &["backup", "--stdin", "a"][..]), ("admin.key", &["hold", "latest"])] {
+        let path = keys_of(&sandbox).join(name);
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, &good[..good.len() / 2]).unwrap();
+        let said = sandbox.run_with_input(command, b"text\n").exits(12).stderr;
+        assert!(said.contains(path.to_str().unwrap()) && said.contains("LACRE_HOME"), "{said}");
+        fs::write(&path, good).unwrap();
+    }
 }
 
 /// Whoever can write to the store may put it back into an older state, one kind of object at a time.

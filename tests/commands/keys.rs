@@ -43,12 +43,12 @@ fn everything_init_makes_is_private_and_the_cell_stays_out_of_the_repository() {
     let refused = sandbox.run(&["init", "--no-kit", "--seal-cell", &cell]).exits(15);
     assert!(refused.stderr.contains("seal cell"), "{}", refused.stderr);
     let document = sandbox.run(&["init", "--kit-file", "kit", "--json"]).exits(0).json();
-    for field in ["repository", "identity_file", "kit_file", "cells"] {
+    for field in ["repository", "identity_file", "kit_file", "identity_sheet_file", "cells"] {
         assert!(document.get(field).is_some(), "{field} is missing");
     }
     let mut files = files_under(&sandbox.home());
     files.extend(files_under(&sandbox.repository()));
-    files.push(sandbox.path("kit"));
+    files.extend([sandbox.path("kit"), sandbox.path("kit-identity")]);
     for file in files {
         let mode = fs::symlink_metadata(&file).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", file.display());
@@ -108,6 +108,51 @@ fn the_kit_restores_when_the_cell_is_gone() {
     let wrong = typed.replacen("\n2 ", "\n3 ", 1);
     sandbox.run_with_input(&["cat", "latest", "data", "--kit", "-"], wrong.as_bytes()).exits(2);
     sandbox.run(&["check", "--read-data", "--kit", "kit"]).exits(0);
+}
+
+#[test]
+fn two_sheets_of_paper_restore_on_a_machine_that_has_nothing() {
+    let (sandbox, text) = with_snapshot();
+    let cold = Sandbox::new();
+    for name in ["kit", "kit-identity"] {
+        fs::copy(sandbox.path(name), cold.path(name)).unwrap();
+    }
+    let repository = sandbox.repository().display().to_string();
+    let read = |kits: &[&str]| {
+        let mut arguments = vec!["--repo", &repository, "restore", "latest", "--stdout"];
+        kits.iter().for_each(|kit| arguments.extend(["--kit", kit]));
+        cold.run(&arguments)
+    };
+    assert!(read(&["kit"]).exits(12).stdout.is_empty());
+    assert!(read(&["kit-identity"]).exits(12).stdout.is_empty());
+    assert!(read(&["kit", "kit-identity"]).exits(0).stdout == text);
+    let both = [fs::read(cold.path("kit")).unwrap(), fs::read(cold.path("kit-identity")).unwrap()].concat();
+    let arguments = ["--repo", &repository, "restore", "latest", "--stdout", "--kit", "-"];
+    assert!(cold.run_with_input(&arguments, &both).exits(0).stdout == text, "one after the other");
+}
+
+#[test]
+fn the_identity_sheet_is_acknowledged_by_itself() {
+    let sandbox = ready();
+    let words = |file: &str| {
+        let sheet = fs::read_to_string(sandbox.path(file)).unwrap();
+        sheet.lines().find_map(|line| line.strip_prefix("check")).unwrap().trim().to_owned()
+    };
+    let sheets = || sandbox.run(&["seal", "status", "--json"]).exits(0).json()["identity_sheets"].clone();
+    assert_eq!(sheets()[0]["verified"], false);
+    sandbox.run(&["kit", "ack", "1", "--identity", "--checksum", &words("kit")]).exits(15);
+    sandbox.run(&["kit", "ack", "1", "--identity", "--checksum", &words("kit-identity")]).exits(0);
+    assert_eq!(sheets()[0]["verified"], true);
+    assert_eq!(sandbox.run(&["seal", "verify", "--json"]).exits(3).json()["holders_verified"], 1);
+    sandbox.run(&["kit", "ack", "1", "--checksum", &words("kit")]).exits(0);
+    sandbox.run(&["seal", "verify"]).exits(0);
+    let issued = sandbox.run(&["kit", "issue", "--kit-file", "kit2", "--json"]).exits(0).json();
+    assert_eq!(issued["identity_sheet_file"], "kit2-identity");
+    assert_eq!(words("kit2-identity"), words("kit-identity"), "it is the same secret");
+    sandbox.run(&["kit", "ack", "2", "--identity", "--checksum", &words("kit2-identity")]).exits(0);
+    fs::remove_file(keys_of(&sandbox).join("identity.txt")).unwrap();
+    let alone = sandbox.run(&["kit", "issue", "--kit-file", "kit3", "--json"]).exits(0).json();
+    assert!(alone["identity_sheet_file"].is_null() && !sandbox.path("kit3-identity").exists());
 }
 
 #[test]

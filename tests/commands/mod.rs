@@ -1,12 +1,15 @@
 //! The commands from outside: what a person types, what is printed, which exit code, what lies in the repository afterwards.
 
+mod archives;
 mod bad_days;
 mod damage;
 mod database;
 mod extremes;
 mod keys;
 mod killed;
+mod poolers;
 mod sources;
+mod versions;
 
 use std::fs;
 use std::path::PathBuf;

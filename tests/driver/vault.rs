@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lacre::driver::postgres::dump::{DumpOptions, Source};
 use lacre::driver::postgres::error::Error;
-use lacre::driver::postgres::report::Watch;
+use lacre::driver::postgres::report::{Unwatched, Watch};
 use lacre::driver::postgres::restore::{archive, plan};
-use lacre::driver::postgres::vault::{BytesCountedBy, MonitorWatch, VaultSink, VaultSource, vault_error};
+use lacre::driver::postgres::vault::{VaultSink, VaultSource, vault_error};
 use lacre_format::ids::{JobName, SnapshotId};
 use lacre_repo::op::backup::{BackupOptions, BackupReport, SourceFacts};
 use lacre_repo::op::init::{CreateOptions, KitChoice};
@@ -47,7 +47,7 @@ fn vault() -> Vault {
 fn backup(vault: &Vault, url: &str) -> Result<BackupReport, Error> {
     let job: JobName = JobName::parse("nasty").unwrap();
     let mut session = vault.repository.begin_backup(&job, BackupOptions::default(), Arc::new(Silent)).unwrap();
-    let watch: Arc<dyn Watch> = Arc::new(MonitorWatch::new(Arc::new(Silent), BytesCountedBy::Vault));
+    let watch: Arc<dyn Watch> = Arc::new(Unwatched);
     let dumped = Source::open(&target(url))
         .and_then(|source| source.dump(&DumpOptions::default(), &mut VaultSink::new(&mut session), &watch));
     match dumped {
@@ -65,7 +65,7 @@ fn backup(vault: &Vault, url: &str) -> Result<BackupReport, Error> {
 
 fn restore(vault: &Vault, snapshot: SnapshotId, url: &str) -> Result<bool, Error> {
     let snapshot = vault.repository.open_snapshot(snapshot, &vault.keys).unwrap();
-    let source = VaultSource::new(&snapshot);
+    let source = VaultSource::new(&snapshot, Arc::new(Silent));
     let report = plan(&target(url), &source, permissive())?.execute(&quiet(), &mut |_| Ok(()))?;
     Ok(report.verified)
 }
@@ -88,7 +88,7 @@ fn a_database_goes_through_the_vault_and_comes_back_the_same() {
     assert!(restore(&vault, again.snapshot, &cluster.socket_url("nasty")).unwrap());
     assert_same(&before, &picture(&cluster, "nasty"));
     let snapshot = vault.repository.open_snapshot(first.snapshot, &vault.keys).unwrap();
-    let written = archive::write(&VaultSource::new(&snapshot), &mut std::io::sink()).unwrap();
+    let written = archive::write(&VaultSource::new(&snapshot, Arc::new(Silent)), &mut std::io::sink()).unwrap();
     assert_eq!(written.bytes.to_string(), snapshot.facts()["archive.bytes"]);
 }
 
@@ -115,7 +115,8 @@ fn a_failed_dump_becomes_no_snapshot_and_a_damaged_pack_no_database() {
     }
     assert!(damaged > 0);
     let error = restore(&vault, report.snapshot, &cluster.socket_url("new")).unwrap_err();
-    let inner = vault_error(&error).unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!(inner.kind(), lacre_repo::Kind::Damaged, "{error:?}");
+    let Error::Stopped { source, .. } = error else { panic!("{error:?}") };
+    let inner = vault_error(*source).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(inner.kind(), lacre_repo::Kind::Damaged, "{inner:?}");
     assert!(!cluster.has_database("new"));
 }

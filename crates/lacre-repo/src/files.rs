@@ -121,6 +121,18 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// Whether the disk is full or takes no writes, so that only what must be written fails.
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::ReadOnlyFilesystem,
+            _ => false,
+        }
+    }
+}
+
 /// Who else may open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Privacy {

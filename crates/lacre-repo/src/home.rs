@@ -96,7 +96,7 @@ impl Home {
     /// # Errors
     /// [`Error::File`] when it cannot be made.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        files::create_private_directory(directory)?;
+        make(directory)?;
         Ok(Self { directory: directory.to_path_buf() })
     }
 
@@ -112,7 +112,7 @@ impl Home {
     /// [`Error::File`] when it cannot be made.
     pub fn repository(&self, repository: RepositoryId) -> Result<RepositoryHome, Error> {
         let directory = self.directory.join("repos").join(repository.to_string());
-        files::create_private_directory(&directory)?;
+        make(&directory)?;
         Ok(RepositoryHome { directory })
     }
 }
@@ -363,6 +363,17 @@ pub(crate) fn destroy_file(path: &Path) -> Result<(), Error> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(io(path, source)),
+    }
+}
+
+/// Makes a directory of the home. Without room there is simply nothing in it: whoever only reads needs none.
+fn make(directory: &Path) -> Result<(), Error> {
+    match files::create_private_directory(directory) {
+        Err(error) if error.is_no_room() => {
+            tracing::warn!(%error, "there is no room for this host's files");
+            Ok(())
+        }
+        done => Ok(done?),
     }
 }
 

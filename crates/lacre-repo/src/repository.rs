@@ -41,7 +41,7 @@ pub struct Repository {
 /// Where a store is, for messages.
 #[must_use]
 pub fn place(store: &Store) -> String {
-    store.place()
+    store.local_path().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
 }
 
 pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
@@ -141,12 +141,26 @@ impl Repository {
     /// As [`View::load`].
     pub fn view(&self) -> Result<View, Error> {
         let pin = self.home.pin()?;
-        let view = View::load(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref())?;
+        let mut view = View::load(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref())?;
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
-        if pin.as_ref() != Some(&newest) {
-            self.home.keep_pin(&newest)?;
+        if pin.as_ref() == Some(&newest) {
+            return Ok(view);
+        }
+        match self.home.keep_pin(&newest) {
+            Ok(()) => {}
+            // Reading goes on without it; a backup cannot, because it writes into the same directory.
+            Err(Error::File(error)) if error.is_no_room() => {
+                let advice =
+                    "make room on the disk of LACRE_HOME: until then an older policy would not be noticed here";
+                self.warn(&mut view, error.to_string(), advice);
+            }
+            Err(error) => return Err(error),
         }
         Ok(view)
+    }
+
+    fn warn(&self, view: &mut View, what: String, advice: &str) {
+        view.findings.push(Finding::new(Severity::Warning, what, self.home.directory().display(), advice));
     }
 
     /// The label of a snapshot.
@@ -185,6 +199,18 @@ impl Repository {
     /// # Errors
     /// Errors of the store; damaged segments and packs are findings.
     pub fn refresh(&self, view: &View) -> Result<Vec<Finding>, Error> {
+        match self.refresh_catalog(view) {
+            Err(Error::Cache { path, reason }) => {
+                // A disk without room is no reason not to read: everything is read again, into memory.
+                tracing::warn!(path = %path.display(), reason, "the catalog is kept in memory");
+                *self.catalog()? = Catalog::in_memory(&path)?;
+                self.refresh_catalog(view)
+            }
+            done => done,
+        }
+    }
+
+    fn refresh_catalog(&self, view: &View) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
         for object in self.store.list("index")?.objects {

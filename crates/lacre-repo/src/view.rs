@@ -25,7 +25,7 @@ use crate::{
     home::Pin,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// A snapshot as its signed header and the logs describe it.
@@ -53,6 +53,8 @@ pub struct View {
     pub heads: Vec<ChainHead>,
     /// Snapshots by id.
     pub snapshots: BTreeMap<SnapshotId, Known>,
+    /// Snapshots whose objects are there and not what they should be, and why.
+    pub damaged: BTreeMap<SnapshotId, String>,
     /// Forgotten snapshots.
     pub forgotten: BTreeSet<SnapshotId>,
     /// Held snapshots and why.
@@ -67,18 +69,59 @@ pub struct View {
     pub checks: Vec<(Millis, CheckRecord)>,
     /// What became of every kit.
     pub kits: BTreeMap<u32, (Millis, KitRecord)>,
+    /// What became of every identity sheet, by the number of the kit it was printed with.
+    pub identity_sheets: BTreeMap<u32, (Millis, KitRecord)>,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
 
 /// Reads a small immutable object through the catalog.
 pub(crate) fn fetch(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u64) -> Result<Vec<u8>, Error> {
-    if let Some(bytes) = catalog.object(name.as_str())? {
-        return Ok(bytes);
+    match catalog.object(name.as_str())? {
+        Some(bytes) => Ok(bytes),
+        None => fetch_anew(store, catalog, name, bytes_max),
     }
+}
+
+/// The same for an object that a listing has just shown with this length: one that is now of another length is not the one that was
+/// kept, and is read again. What changed without changing its length costs a read of everything to see; `check` does that.
+fn fetch_listed(
+    store: &Store,
+    catalog: &Catalog,
+    name: &ObjectName,
+    listed: u64,
+    bytes_max: u64,
+) -> Result<Vec<u8>, Error> {
+    match catalog.object(name.as_str())? {
+        Some(bytes) if u64::try_from(bytes.len()) == Ok(listed) => Ok(bytes),
+        _ => fetch_anew(store, catalog, name, bytes_max),
+    }
+}
+
+fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u64) -> Result<Vec<u8>, Error> {
     let bytes = store.get(name, bytes_max)?.to_vec();
-    catalog.keep_object(name.as_str(), &bytes)?;
+    // Only a cache: a disk without room for it is no reason not to read.
+    if let Err(error) = catalog.keep_object(name.as_str(), &bytes) {
+        tracing::warn!(%error, %name, "the object is not cached");
+    }
     Ok(bytes)
+}
+
+/// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
+fn of_the_object(error: &Error) -> bool {
+    match error {
+        Error::Format { .. } | Error::Damaged { .. } => true,
+        Error::Store(error) => {
+            matches!(error, StoreError::TooLarge { .. } | StoreError::Foreign { .. } | StoreError::OutOfRange { .. })
+        }
+        _ => false,
+    }
+}
+
+/// A snapshot is read by itself: that this machine's disk or rights keep one object from being read says nothing about the others.
+fn of_the_snapshot(error: &Error) -> bool {
+    let unreadable = matches!(error, Error::Store(StoreError::Io { .. } | StoreError::PermissionDenied { .. }));
+    of_the_object(error) || unreadable
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -109,6 +152,7 @@ impl View {
             policy_digest,
             heads: Vec::new(),
             snapshots: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             forgotten: BTreeSet::new(),
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
@@ -116,6 +160,7 @@ impl View {
             verified: BTreeSet::new(),
             checks: Vec::new(),
             kits: BTreeMap::new(),
+            identity_sheets: BTreeMap::new(),
             findings,
         };
         view.read_voids(store, catalog)?;
@@ -148,6 +193,17 @@ impl View {
             && !self.forgotten.contains(&snapshot)
     }
 
+    /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
+    pub(crate) fn damaged_or_none(&self, name: &str) -> Error {
+        let mut candidates = self.damaged.iter().filter(|(snapshot, _)| snapshot.to_string().starts_with(name));
+        match candidates.next() {
+            Some((snapshot, why)) if !name.is_empty() => {
+                Error::damaged(format!("snapshot {}", snapshot.short()), why.clone())
+            }
+            _ => Error::NoSnapshot { name: name.to_owned() },
+        }
+    }
+
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
     fn read_voids(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
         for object in bounded(store.list("void")?.objects)? {
@@ -159,10 +215,10 @@ impl View {
                     continue;
                 }
             };
-            match self.read_void(store, catalog, &name, snapshot, stage) {
+            match self.read_void(store, catalog, &name, object.bytes, snapshot, stage) {
                 Ok(()) if stage == VoidStage::Final => drop(self.voided.insert(snapshot)),
                 Ok(()) => drop(self.void_intents.insert(snapshot)),
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                Err(error) if of_the_object(&error) => {
                     let advice = "it is ignored; somebody else can write to the store";
                     self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
                 }
@@ -177,10 +233,11 @@ impl View {
         store: &Store,
         catalog: &Catalog,
         name: &ObjectName,
+        listed: u64,
         snapshot: SnapshotId,
         stage: VoidStage,
     ) -> Result<(), Error> {
-        let bytes = fetch(store, catalog, name, SESSION_BYTES_MAX)?;
+        let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
         self.verify(Kind::Void, name, &signed)?;
         let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
@@ -220,6 +277,7 @@ impl View {
         for known in self.snapshots.values() {
             numbers.entry(known.header.home).or_default().push(known.header.seq);
         }
+        self.follow_chains();
         for (home, mut numbers) in numbers {
             numbers.sort_unstable();
             let mut expected = 0;
@@ -239,6 +297,29 @@ impl View {
         }
     }
 
+    /// Every writer signs the hash of its snapshot before: one that is there and is another was exchanged, or never was before it.
+    fn follow_chains(&mut self) {
+        let mut digests: BTreeMap<(HomeId, u32), Vec<Digest>> = BTreeMap::new();
+        for known in self.snapshots.values() {
+            digests.entry((known.header.home, known.header.seq)).or_default().push(known.digest);
+        }
+        for known in self.snapshots.values() {
+            let header = &known.header;
+            let before = header.seq.checked_sub(1).map(|seq| digests.get(&(header.home, seq)));
+            let follows = match (before, header.previous) {
+                (None, None) | (Some(None), Some(_)) => true,
+                (Some(Some(candidates)), Some(previous)) => candidates.contains(&previous),
+                (None, Some(_)) | (Some(_), None) => false,
+            };
+            if !follows {
+                let what = format!("it does not follow snapshot number {} of its writer", i64::from(header.seq) - 1);
+                let advice = "the one before it was exchanged, or its writer's key was used elsewhere: compare with a copy of the repository";
+                let name = ObjectName::of(&Named::Snapshot(header.snapshot));
+                self.findings.push(Finding::new(Severity::Damage, what, name, advice));
+            }
+        }
+    }
+
     fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
         let listing = store.list("snap")?;
         self.findings.extend(listing.foreign.iter().map(foreign));
@@ -247,9 +328,10 @@ impl View {
                 self.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match self.read_snapshot(store, catalog, &name, snapshot) {
+            match self.read_snapshot(store, catalog, &name, object.bytes, snapshot) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                Err(error) if of_the_snapshot(&error) => {
+                    self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
                 }
@@ -264,9 +346,10 @@ impl View {
         store: &Store,
         catalog: &Catalog,
         name: &ObjectName,
+        listed: u64,
         snapshot: SnapshotId,
     ) -> Result<Known, Error> {
-        let bytes = fetch(store, catalog, name, SNAPSHOT_BYTES_MAX)?;
+        let bytes = fetch_listed(store, catalog, name, listed, SNAPSHOT_BYTES_MAX)?;
         let object = SnapshotObject::decode(&bytes).map_err(|error| Error::format(name, error))?;
         let header = object.header().map_err(|error| Error::format(name, error))?;
         self.verify(Kind::Snapshot, name, &object.signed)?;
@@ -302,13 +385,13 @@ impl View {
                 continue;
             };
             let head = ChainHead { home, seq, digest: name_digest };
-            match self.read_entry(store, catalog, &name, head) {
+            match self.read_entry(store, catalog, &name, object.bytes, head) {
                 Ok((entry, role, event)) => {
                     self.chain(&name, previous, head, &entry);
                     previous = Some(head);
                     believed.push(Believed { home, role, seq, at: entry.at, event });
                 }
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                Err(error) if of_the_object(&error) => {
                     let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
                 }
@@ -323,9 +406,10 @@ impl View {
         store: &Store,
         catalog: &Catalog,
         name: &ObjectName,
+        listed: u64,
         head: ChainHead,
     ) -> Result<(LogEntry, Role, Event), Error> {
-        let bytes = fetch(store, catalog, name, LOG_ENTRY_BYTES_MAX)?;
+        let bytes = fetch_listed(store, catalog, name, listed, LOG_ENTRY_BYTES_MAX)?;
         if digest(&bytes) != head.digest {
             return Err(Error::damaged(name, "its bytes do not hash to its name"));
         }
@@ -396,7 +480,8 @@ impl View {
                     self.checks.push((entry.at, record));
                 }
                 Event::Kit(record) if entry.role == Role::Admin => {
-                    self.kits.insert(record.number, (entry.at, record));
+                    let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
+                    sheets.insert(record.number, (entry.at, record));
                 }
                 Event::Restore(_) | Event::Unknown(_) => {}
                 _ => {
@@ -431,9 +516,9 @@ fn newest_policy(
             findings.push(foreign_name(&object.name));
             continue;
         };
-        match read_policy(store, catalog, manifest, &name, number, name_digest) {
+        match read_policy(store, catalog, manifest, &name, object.bytes, (number, name_digest)) {
             Ok(policy) => newest = Some((policy, name_digest)),
-            Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+            Err(error) if of_the_object(&error) => {
                 let advice = "the policy is ignored; bring it back from a copy of the repository";
                 findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
             }
@@ -455,10 +540,10 @@ fn read_policy(
     catalog: &Catalog,
     manifest: &Manifest,
     name: &ObjectName,
-    number: u32,
-    name_digest: Digest,
+    listed: u64,
+    (number, name_digest): (u32, Digest),
 ) -> Result<Policy, Error> {
-    let bytes = fetch(store, catalog, name, POLICY_BYTES_MAX)?;
+    let bytes = fetch_listed(store, catalog, name, listed, POLICY_BYTES_MAX)?;
     if digest(&bytes) != name_digest {
         return Err(Error::damaged(name, "its bytes do not hash to its name"));
     }

@@ -17,6 +17,7 @@ use lacre_repo::{
         backup::BackupOptions,
         check::{CheckOptions, ReadData},
         keys::ReadKeys,
+        seal::Sheet,
     },
 };
 use lacre_seal::kit::Kit;
@@ -291,11 +292,18 @@ fn the_seal_has_a_cell_and_a_kit_that_must_be_acknowledged() {
     let status = bench.repository.seal_status().unwrap();
     assert_eq!(status.cells.len(), 1);
     assert_eq!(status.cells[0].generations, [status.generation]);
-    assert_eq!(status.findings.len(), 1, "the kit is not acknowledged: {:?}", status.findings);
+    assert_eq!(status.findings.len(), 2, "neither sheet is acknowledged: {:?}", status.findings);
     let checksum = bench.report.kit.as_ref().unwrap().checksum();
+    let identity = bench.report.identity_sheet.as_ref().unwrap().checksum();
     let other = lacre_seal::kit::KitChecksum::from_bytes([1, 2, 3, 4]);
-    assert!(matches!(bench.repository.acknowledge_kit(1, other), Err(Error::Refused { .. })));
-    bench.repository.acknowledge_kit(1, checksum).unwrap();
+    for (sheet, wrong) in [(Sheet::Seal, other), (Sheet::Seal, identity), (Sheet::Identity, checksum)] {
+        assert!(matches!(bench.repository.acknowledge_kit(1, sheet, wrong), Err(Error::Refused { .. })));
+    }
+    assert!(matches!(bench.repository.acknowledge_kit(2, Sheet::Identity, identity), Err(Error::Usage { .. })));
+    bench.repository.acknowledge_kit(1, Sheet::Identity, identity).unwrap();
+    let status = bench.repository.seal_status().unwrap();
+    assert_eq!(status.findings.len(), 1, "an identity sheet holds no seal: {:?}", status.findings);
+    bench.repository.acknowledge_kit(1, Sheet::Seal, checksum).unwrap();
     assert_eq!(bench.repository.seal_status().unwrap().findings, []);
     assert_eq!(bench.cell().generations(bench.repository.id()).unwrap().len(), 1);
 }

@@ -48,16 +48,33 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Opens the catalog, making it anew when it is missing or unusable.
+    /// Opens the catalog, making it anew when it is missing or unusable, and in memory when this disk takes none: reading a repository
+    /// must not fail for want of room for a cache.
     ///
     /// # Errors
-    /// [`Error::Cache`] when not even a new one can be made.
+    /// [`Error::Cache`] when not even memory can be had.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if let Ok(catalog) = Self::open_existing(path) {
-            return Ok(catalog);
+        match Self::open_existing(path) {
+            Ok(catalog) => return Ok(catalog),
+            Err(error) => tracing::debug!(%error, "the catalog is made anew"),
         }
         remove_database(path);
-        Self::open_existing(path)
+        match Self::open_existing(path) {
+            Ok(catalog) => Ok(catalog),
+            Err(error) => {
+                tracing::warn!(%error, "the catalog is kept in memory");
+                Self::in_memory(path)
+            }
+        }
+    }
+
+    /// An empty catalog that ends with this process; `path` is where it would lie, for messages.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when memory is used up.
+    pub fn in_memory(path: &Path) -> Result<Self, Error> {
+        let connection = Connection::open_in_memory().map_err(|error| cache(path, &error))?;
+        Self::prepared(connection, path)
     }
 
     /// Throws the catalog away and makes an empty one.
@@ -70,7 +87,10 @@ impl Catalog {
     }
 
     fn open_existing(path: &Path) -> Result<Self, Error> {
-        let connection = Connection::open(path).map_err(|error| cache(path, &error))?;
+        Self::prepared(Connection::open(path).map_err(|error| cache(path, &error))?, path)
+    }
+
+    fn prepared(connection: Connection, path: &Path) -> Result<Self, Error> {
         let catalog = Self { connection, path: path.to_path_buf() };
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 60000; PRAGMA cache_size = -4096;";
         catalog.run(|connection| connection.execute_batch(pragmas))?;

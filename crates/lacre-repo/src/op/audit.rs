@@ -64,8 +64,8 @@ impl Repository {
                 Ok(())
             }
             Named::KeyEntry(generation, snapshot, _) => {
-                let payload = self.signed_payload(view, name, Kind::KeyEntry, KEY_ENTRY_BYTES_MAX)?;
-                let envelope: KeyEnvelope = read(name, "key entry", &payload)?;
+                let payload = self.signed_payload(view, name, Kind::KeyEnvelope, KEY_ENTRY_BYTES_MAX)?;
+                let envelope: KeyEnvelope = read(name, "key envelope", &payload)?;
                 is_of(name, envelope.snapshot, *snapshot)?;
                 if envelope.generation == *generation {
                     return Ok(());

@@ -17,6 +17,7 @@ use lacre_format::{
 use rayon::prelude::*;
 
 use crate::{
+    catalog::Catalog,
     error::{Error, Kind},
     limits::{HASH_PIECE_BYTES, STREAMS_REMEMBERED_MAX},
     monitor::{Finding, Monitor, Progress, Severity},
@@ -97,12 +98,21 @@ struct Audit<'a> {
 }
 
 impl Repository {
+    /// An audit trusts no cache; where the disk has no room to empty it, one in memory takes its place.
+    fn forget_caches(&self) -> Result<(), Error> {
+        let mut catalog = self.catalog()?;
+        if let Err(Error::Cache { path, .. }) = catalog.forget_all() {
+            *catalog = Catalog::in_memory(&path)?;
+        }
+        Ok(())
+    }
+
     /// Audits the repository.
     ///
     /// # Errors
     /// [`Error::NoRepository`], errors of the store that prevent the audit itself, [`Error::Interrupted`].
     pub fn check(&self, options: &CheckOptions, keys: &ReadKeys, monitor: &dyn Monitor) -> Result<CheckReport, Error> {
-        self.catalog()?.forget_all()?;
+        self.forget_caches()?;
         let view = self.view()?;
         let findings = view.findings.clone();
         let report = CheckReport {
@@ -140,6 +150,7 @@ impl Audit<'_> {
         let targets: Vec<Known> = self.targets()?;
         self.phase("listing");
         let packs = self.list(&targets)?;
+        self.strangers()?;
         self.report.level = 1;
         if self.level_max >= 2 {
             self.report.findings.extend(self.repository.audit_small_objects(&self.view)?);
@@ -174,7 +185,7 @@ impl Audit<'_> {
         match self.options.snapshot {
             Some(wanted) => {
                 let known = self.view.snapshots.get(&wanted);
-                known.cloned().map(|known| vec![known]).ok_or_else(|| Error::NoSnapshot { name: wanted.to_string() })
+                known.cloned().map(|known| vec![known]).ok_or_else(|| self.view.damaged_or_none(&wanted.to_string()))
             }
             None => Ok(self.view.snapshots.values().filter(live).cloned().collect()),
         }
@@ -222,6 +233,15 @@ impl Audit<'_> {
             self.reach_resolves(known, &present);
         }
         Ok(present)
+    }
+
+    /// Whatever lies in the store and is none of Lacre's, wherever it lies.
+    fn strangers(&mut self) -> Result<(), Error> {
+        let listing = self.repository.store().list("")?;
+        self.report.findings.extend(listing.foreign.iter().map(crate::view::foreign));
+        let unknown = listing.objects.iter().filter(|object| ObjectName::parse(&object.name).is_none());
+        self.report.findings.extend(unknown.map(|object| crate::view::foreign_name(&object.name)));
+        Ok(())
     }
 
     /// On a host that only reads, the structure key comes from any root that opens.
@@ -284,7 +304,12 @@ impl Audit<'_> {
         let now = self.repository.clock().now().as_millisecond();
         for (name, verdict) in verdicts {
             match verdict {
-                Ok(()) => self.repository.catalog()?.remember_audit(name, 2, now)?,
+                Ok(()) => {
+                    // Only the order of later partial audits depends on it.
+                    if let Err(error) = self.repository.catalog()?.remember_audit(name, 2, now) {
+                        tracing::warn!(%error, "an audited pack is not remembered");
+                    }
+                }
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     self.damaged.insert(name);

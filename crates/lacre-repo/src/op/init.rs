@@ -8,11 +8,10 @@ use lacre_format::{
     codec,
     ids::{Digest, GenerationId, Millis, RepositoryId},
     keyring::{Bundle, BundleList, encode_bundle_object},
-    log::{Event, KitRecord},
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
+    policy::{CellEntry, Holders, HomeEntry, Policy, RecipientEntry, Role},
 };
 use lacre_seal::{
     bundle, entropy,
@@ -138,8 +137,7 @@ impl Repository {
         });
         repository.put_fresh(&manifest_name, born.manifest.encode().into_bytes())?;
         if kit.is_some() {
-            let record = KitRecord { number: 1, generation: born.generation, state: KitState::Issued };
-            repository.append(&born.admin, &Event::Kit(record))?;
+            repository.record_issued(&born.admin, 1, born.generation, identity_sheet.as_ref())?;
         }
         drop(repository.view()?);
         let report = CreateReport { repository: born.manifest.repository, identity_file, cells, kit, identity_sheet };

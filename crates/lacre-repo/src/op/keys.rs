@@ -135,10 +135,10 @@ impl Repository {
         bytes: &[u8],
         header: &Header,
     ) -> Result<KeyEntry, Error> {
-        let signed = Signed::decode(Kind::KeyEntry, bytes).map_err(|error| Error::format(name, error))?;
-        view.verify(Kind::KeyEntry, name, &signed)?;
+        let signed = Signed::decode(Kind::KeyEnvelope, bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEnvelope, name, &signed)?;
         let envelope: KeyEnvelope =
-            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+            codec::from_cbor("key envelope", &signed.payload).map_err(|error| Error::format(name, error))?;
         let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
         let inner = seed.open(&envelope.sealed, limit).map_err(|error| Error::damaged(name, error.to_string()))?;
         self.accept_entry(view, name, &inner, header)

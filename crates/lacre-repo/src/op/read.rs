@@ -53,7 +53,7 @@ impl Repository {
 
     pub(crate) fn open_in(&self, view: &View, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
         let name = || snapshot.to_string();
-        let known = view.snapshots.get(&snapshot).ok_or_else(|| Error::NoSnapshot { name: name() })?;
+        let known = view.snapshots.get(&snapshot).ok_or_else(|| view.damaged_or_none(&name()))?;
         if view.voided.contains(&snapshot) {
             return Err(Error::NoSnapshot { name: name() });
         }

@@ -1,7 +1,7 @@
 //! The seal's holders: what the policy says, what the cells hold, and the printed kits.
 
 use lacre_format::{
-    ids::{GenerationId, Millis},
+    ids::{GenerationId, Millis, RepositoryId},
     log::{Event, KitRecord},
     policy::{Holders, KitState},
 };
@@ -14,9 +14,11 @@ use crate::{
     cell::{Cell, CellPlace},
     error::Error,
     files,
+    home::Signer,
     monitor::{Finding, Severity},
     op::keys::ReadKeys,
     repository::Repository,
+    view::View,
 };
 
 /// What was found in one cell.
@@ -45,8 +47,19 @@ pub struct SealStatus {
     pub cells: Vec<CellStatus>,
     /// The kits with the time of their last change.
     pub kits: Vec<(Millis, KitRecord)>,
+    /// The identity sheets with the time of their last change; they hold no seal.
+    pub identity_sheets: Vec<(Millis, KitRecord)>,
     /// What is wrong.
     pub findings: Vec<Finding>,
+}
+
+/// Which of the two sheets that are printed together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sheet {
+    /// What may still be read.
+    Seal,
+    /// Who may read.
+    Identity,
 }
 
 impl Repository {
@@ -86,7 +99,13 @@ impl Repository {
                 "type the kit's checksum back with `lacre kit ack NUMBER`, or print a kit with `lacre kit issue`";
             findings.push(Finding::new(Severity::Warning, what, "seal", advice));
         }
-        Ok(SealStatus { generation, holders: view.policy.holders, cells, kits, findings })
+        let identity_sheets: Vec<(Millis, KitRecord)> = view.identity_sheets.values().cloned().collect();
+        if identity_sheets.last().is_some_and(|(_, sheet)| sheet.state == KitState::Issued) {
+            let what = "nobody has proved that the printed identity sheet can be read";
+            let advice = "type its four words back with `lacre kit ack NUMBER --identity`";
+            findings.push(Finding::new(Severity::Note, what, "identity sheet", advice));
+        }
+        Ok(SealStatus { generation, holders: view.policy.holders, cells, kits, identity_sheets, findings })
     }
 
     fn cell_status(&self, name: &str, host: &str, findings: &mut Vec<Finding>) -> Result<CellStatus, Error> {
@@ -111,65 +130,88 @@ impl Repository {
         Ok(status)
     }
 
-    /// Makes the text of a new kit for the current generation and records it as issued.
+    /// Makes the text of a new kit for the current generation and records it as issued, with the identity sheet printed beside it.
     ///
     /// # Errors
     /// [`Error::NoSeal`] when no cell on this host holds the seal; [`Error::KeyMissing`] without the admin key.
-    pub fn issue_kit(&self) -> Result<Kit, Error> {
+    pub fn issue_kit(&self, identity: Option<&Kit>) -> Result<Kit, Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
         let generation = view.policy.generation;
         let seals = self.seals(&view, &ReadKeys::default())?;
         let seed = seals.seed(generation).ok_or(Error::NoSeal { generation })?;
         let number = view.kits.keys().last().map_or(1, |last| last.saturating_add(1));
-        let kit = SealKit {
-            repository: self.id(),
-            generation_number: generation.number,
-            number,
-            seed: SealSeed::from_bytes(seed.to_cell_bytes()),
-        };
-        self.append(&admin, &Event::Kit(KitRecord { number, generation, state: KitState::Issued }))?;
-        Ok(Kit::Seal(kit))
+        let kit = seal_sheet(self.id(), generation, number, seed);
+        self.record_issued(&admin, number, generation, identity)?;
+        Ok(kit)
     }
 
-    /// Records that a person typed a kit's checksum back, which proves that the sheet is legible.
+    /// Records that a seal sheet was printed, and the identity sheet with it.
+    pub(crate) fn record_issued(
+        &self,
+        admin: &Signer,
+        number: u32,
+        generation: GenerationId,
+        identity: Option<&Kit>,
+    ) -> Result<(), Error> {
+        let issued = |identity| KitRecord { number, generation, state: KitState::Issued, identity };
+        self.append(admin, &Event::Kit(issued(None)))?;
+        match identity {
+            Some(sheet) => self.append(admin, &Event::Kit(issued(Some(sheet.checksum().to_bytes())))),
+            None => Ok(()),
+        }
+    }
+
+    /// Records that a person typed a sheet's checksum back, which proves that the sheet is legible.
     ///
     /// # Errors
     /// [`Error::Refused`] when the words are another sheet's; [`Error::NoSeal`] when the seal is not at hand to compare.
-    pub fn acknowledge_kit(&self, number: u32, typed: KitChecksum) -> Result<(), Error> {
+    pub fn acknowledge_kit(&self, number: u32, sheet: Sheet, typed: KitChecksum) -> Result<(), Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
-        let Some((_, record)) = view.kits.get(&number) else {
-            return Err(Error::Usage { why: format!("no kit has number {number}") });
+        let record = printed(&view, number, sheet)?;
+        let expected = match record.identity {
+            Some(words) => KitChecksum::from_bytes(words),
+            None => {
+                let generation = record.generation;
+                let seals = self.seals(&view, &ReadKeys::default())?;
+                let seed = seals.seed(generation).ok_or(Error::NoSeal { generation })?;
+                seal_sheet(self.id(), generation, number, seed).checksum()
+            }
         };
-        let seals = self.seals(&view, &ReadKeys::default())?;
-        let seed = seals.seed(record.generation).ok_or(Error::NoSeal { generation: record.generation })?;
-        let expected = Kit::Seal(SealKit {
-            repository: self.id(),
-            generation_number: record.generation.number,
-            number,
-            seed: SealSeed::from_bytes(seed.to_cell_bytes()),
-        });
-        if expected.checksum() != typed {
-            return Err(Error::Refused { why: format!("these are not the four words of kit {number}") });
+        if expected != typed {
+            let name = if sheet == Sheet::Identity { "the identity sheet of kit" } else { "kit" };
+            return Err(Error::Refused { why: format!("these are not the four words of {name} {number}") });
         }
-        let record = KitRecord { number, generation: record.generation, state: KitState::Acknowledged };
-        self.append(&admin, &Event::Kit(record))
+        self.append(&admin, &Event::Kit(KitRecord { state: KitState::Acknowledged, ..record }))
     }
 
-    /// Records that a kit's sheet is destroyed, as a person attests.
+    /// Records that a sheet is destroyed, as a person attests.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown kit; [`Error::KeyMissing`] without the admin key.
-    pub fn attest_kit_destroyed(&self, number: u32) -> Result<(), Error> {
+    pub fn attest_kit_destroyed(&self, number: u32, sheet: Sheet) -> Result<(), Error> {
         let admin = self.home().admin_key()?;
-        let view = self.view()?;
-        let Some((_, record)) = view.kits.get(&number) else {
-            return Err(Error::Usage { why: format!("no kit has number {number}") });
-        };
-        let record = KitRecord { number, generation: record.generation, state: KitState::Destroyed };
-        self.append(&admin, &Event::Kit(record))
+        let record = printed(&self.view()?, number, sheet)?;
+        self.append(&admin, &Event::Kit(KitRecord { state: KitState::Destroyed, ..record }))
     }
+}
+
+/// The newest record of a printed sheet.
+fn printed(view: &View, number: u32, sheet: Sheet) -> Result<KitRecord, Error> {
+    let (sheets, name) = match sheet {
+        Sheet::Seal => (&view.kits, "kit"),
+        Sheet::Identity => (&view.identity_sheets, "identity sheet"),
+    };
+    match sheets.get(&number) {
+        Some((_, record)) => Ok(record.clone()),
+        None => Err(Error::Usage { why: format!("no {name} has number {number}") }),
+    }
+}
+
+fn seal_sheet(repository: RepositoryId, generation: GenerationId, number: u32, seed: &SealSeed) -> Kit {
+    let seed = SealSeed::from_bytes(seed.to_cell_bytes());
+    Kit::Seal(SealKit { repository, generation_number: generation.number, number, seed })
 }
 
 fn judge_cell(status: &CellStatus, generation: GenerationId, findings: &mut Vec<Finding>) {

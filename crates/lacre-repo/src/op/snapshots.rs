@@ -106,10 +106,13 @@ impl Repository {
     /// day).
     ///
     /// # Errors
-    /// [`Error::NoSnapshot`] or [`Error::Ambiguous`].
+    /// [`Error::NoSnapshot`] or [`Error::Ambiguous`]; [`Error::Damaged`] when it is there and its object is not what it should be.
     pub fn resolve(&self, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
-        let rows = self.snapshots()?.rows;
-        resolve_in(&rows, name, now)
+        let view = self.view()?;
+        match resolve_in(&self.rows(&view), name, now) {
+            Err(Error::NoSnapshot { name }) => Err(view.damaged_or_none(&name)),
+            found => found,
+        }
     }
 }
 

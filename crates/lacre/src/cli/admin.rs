@@ -24,7 +24,7 @@ pub struct InitArgs {
     /// Make no recovery kit: with a single cell this declares a repository with a single holder
     #[arg(long, conflicts_with = "kit_file")]
     pub no_kit: bool,
-    /// Write the recovery kit to this new file (mode 0600) instead of the terminal
+    /// Write the recovery kit to this new file (mode 0600) instead of the terminal, and the identity sheet to F-identity beside it
     #[arg(long, value_name = "F")]
     pub kit_file: Option<PathBuf>,
 }
@@ -65,7 +65,8 @@ pub struct KitArgs {
 pub enum KitAction {
     /// Print a new recovery kit for the current seal
     ///
-    /// Prints a new recovery kit: the seal sheet, with checksum words and a QR code on a terminal.
+    /// Prints a new recovery kit: the seal sheet, and the identity sheet where an age identity is at hand, with checksum words and QR
+    /// codes on a terminal.
     ///
     /// Example: lacre kit issue --kit-file /media/usb/kit.txt
     Issue(KitIssueArgs),
@@ -80,7 +81,7 @@ pub enum KitAction {
 /// Arguments of `lacre kit issue`.
 #[derive(Clone, Debug, Args)]
 pub struct KitIssueArgs {
-    /// Write the kit to this new file (mode 0600) instead of the terminal
+    /// Write the kit to this new file (mode 0600) instead of the terminal, and the identity sheet to F-identity beside it
     #[arg(long, value_name = "F")]
     pub kit_file: Option<PathBuf>,
 }
@@ -91,6 +92,9 @@ pub struct KitAckArgs {
     /// Number of the kit, as printed on it
     #[arg(value_name = "N")]
     pub number: u32,
+    /// The identity sheet of that number, instead of the seal sheet
+    #[arg(long)]
+    pub identity: bool,
     /// The sheet and every copy of it are destroyed
     #[arg(long)]
     pub destroyed: bool,

@@ -9,9 +9,10 @@ use super::value::{JobName, Percent, SnapshotName};
 /// What opens a snapshot besides identities and cells.
 #[derive(Clone, Debug, Default, Args)]
 pub struct KeyArgs {
-    /// Printed recovery kit, as text or QR string, where no seal cell is at hand; - reads standard input
-    #[arg(long, value_name = "FILE")]
-    pub kit: Option<PathBuf>,
+    /// Printed sheet, as text or QR string: the seal kit where no cell is at hand, the identity sheet where no identity is; give it twice
+    /// for both; - reads standard input
+    #[arg(long = "kit", value_name = "FILE")]
+    pub kits: Vec<PathBuf>,
 }
 
 /// Arguments of `lacre snapshots`.

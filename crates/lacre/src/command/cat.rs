@@ -20,7 +20,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     }
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     let stream = snapshot.stream(&args.stream).map_err(|error| vault.explain(error))?;

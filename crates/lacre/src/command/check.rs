@@ -24,7 +24,7 @@ use crate::{
 /// Those that prevent the audit itself.
 pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let snapshot = args.snapshot.as_ref().map(|name| vault.resolve(name)).transpose()?;
     let read_data = match args.read_data() {
         ReadData::None => Share::None,

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use lacre_repo::{Finding, Severity};
 
 use crate::{
-    driver::postgres::report,
     exit::Exit,
     output::{CheckFinding, FindingEntry},
     term::table::printable,
@@ -56,14 +55,4 @@ pub(super) fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()>
 /// Notes change nothing; anything graver is worth a look.
 pub(super) fn exit(findings: &[Finding]) -> Exit {
     if findings.iter().any(|finding| finding.severity > Severity::Note) { Exit::Findings } else { Exit::Done }
-}
-
-/// A finding of the PostgreSQL driver as one of the vault.
-pub(super) fn of_driver(finding: report::Finding) -> Finding {
-    let severity = match finding.severity {
-        report::Severity::Note => Severity::Note,
-        report::Severity::Warning => Severity::Warning,
-        report::Severity::Damage => Severity::Damage,
-    };
-    Finding::new(severity, finding.what, finding.object, finding.advice)
 }

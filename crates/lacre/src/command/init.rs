@@ -48,6 +48,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     }
     if let Some(file) = args.kit_file.as_deref() {
         refuse_existing(file)?;
+        refuse_existing(&identity_sheet_of(file))?;
     }
     let specs = if args.seal_cells.is_empty() { &settings.seal_cells } else { &args.seal_cells };
     let options = CreateOptions {
@@ -57,18 +58,21 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         host: host_name(),
         sources: sources(&settings),
     };
-    let store = create_store(&place, &settings)?;
+    let store = create_store(&place)?;
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }
     let report = create(store, &settings, options)?;
+    let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
         write_kit(file, kit)?;
+        identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref())?;
     }
     let document = InitResult {
         repository: report.repository.to_string(),
         identity_file: report.identity_file.as_ref().map(|path| path.display().to_string()),
         kit_file: args.kit_file.as_ref().filter(|_| report.kit.is_some()).map(|path| path.display().to_string()),
+        identity_sheet_file,
         cells: report.cells.clone(),
     };
     let qr = if invocation.terminal.stdout_is_terminal() { QrCode::Drawn } else { QrCode::LeftOut };
@@ -111,10 +115,19 @@ fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out
     )?;
     match (&document.kit_file, &report.kit) {
         (Some(file), _) => {
-            writeln!(out, "3. kit: print {file}, keep the paper apart, delete the file; then: lacre kit ack 1")?;
+            let also = match &document.identity_sheet_file {
+                Some(identity) => format!(" and {identity}, keep the two papers apart, delete the files"),
+                None => ", keep the paper apart, delete the file".to_owned(),
+            };
+            writeln!(out, "3. kit: print {file}{also}; then: {}", acknowledge(report))?;
         }
         (None, Some(_)) => {
-            writeln!(out, "3. kit: keep the sheet above on paper, apart from the identity; then: lacre kit ack 1")?;
+            let sheets = if report.identity_sheet.is_some() { "both sheets" } else { "the sheet" };
+            writeln!(
+                out,
+                "3. kit: keep {sheets} above on paper, apart from each other; then: {}",
+                acknowledge(report)
+            )?;
         }
         (None, None) => {
             writeln!(out, "3. kit: none. If the cell is lost, every backup is lost; lacre kit issue prints one.")?;
@@ -125,6 +138,11 @@ fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out
         "4. admin key: {} may forget and change policy. Move it to an admin's machine; backups need only writer.key.",
         keys.join("admin.key").display()
     )
+}
+
+/// The commands that prove the papers legible.
+fn acknowledge(report: &CreateReport) -> &'static str {
+    if report.identity_sheet.is_some() { "lacre kit ack 1, lacre kit ack 1 --identity" } else { "lacre kit ack 1" }
 }
 
 /// Whether a sheet is shown with its QR code.
@@ -161,6 +179,21 @@ pub(super) fn refuse_inside(file: &Path, folder: &Path) -> Result<(), CliError> 
         return Err(CliError::new(Kind::Refused, what).hint("name a place elsewhere, best on a removable disk"));
     }
     Ok(())
+}
+
+/// Where the identity sheet goes when the kit goes to a file.
+pub(super) fn identity_sheet_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-identity");
+    PathBuf::from(name)
+}
+
+/// Writes the identity sheet beside the kit, if there is one, and says where.
+pub(super) fn write_identity_sheet(file: &Path, sheet: Option<&Kit>) -> Result<Option<String>, CliError> {
+    let Some(sheet) = sheet else { return Ok(None) };
+    let beside = identity_sheet_of(file);
+    write_kit(&beside, sheet)?;
+    Ok(Some(beside.display().to_string()))
 }
 
 /// Writes a kit to a new private file.

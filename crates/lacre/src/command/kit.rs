@@ -1,8 +1,11 @@
 //! `lacre kit issue` and `lacre kit ack`: printed copies of the seal.
 
-use lacre_seal::kit::{Kit, KitChecksum};
+use lacre_repo::op::seal::Sheet;
+use lacre_seal::kit::{IdentitySheet, Kit, KitChecksum};
 
-use super::init::{QrCode, refuse_existing, refuse_inside, write_kit, write_sheet};
+use super::init::{
+    QrCode, identity_sheet_of, refuse_existing, refuse_inside, write_identity_sheet, write_kit, write_sheet,
+};
 use crate::{
     cli::{KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     error::{CliError, Kind},
@@ -10,7 +13,7 @@ use crate::{
     invocation::Invocation,
     output::KitResult,
     term::{Form, prompt},
-    vault::Vault,
+    vault::{Vault, identity_at_hand},
 };
 
 /// Issues or acknowledges a kit.
@@ -31,27 +34,44 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     let vault = Vault::open(invocation)?;
     if let Some(file) = args.kit_file.as_deref() {
         refuse_existing(file)?;
+        refuse_existing(&identity_sheet_of(file))?;
         if let Some(folder) = vault.repository.store().local_path() {
             refuse_inside(file, folder)?;
         }
     }
-    let kit = vault.repository.issue_kit().map_err(|error| vault.explain(error))?;
+    let identity = identity_at_hand(&vault).map(|secret| Kit::Identity(IdentitySheet { secret }));
+    let kit = vault.repository.issue_kit(identity.as_ref()).map_err(|error| vault.explain(error))?;
+    let mut identity_sheet_file = None;
     if let Some(file) = args.kit_file.as_deref() {
         write_kit(file, &kit)?;
+        identity_sheet_file = write_identity_sheet(file, identity.as_ref())?;
     }
     let (number, generation) = match &kit {
         Kit::Seal(kit) => (kit.number, kit.generation_number),
         Kit::Identity(_) => return Err(CliError::new(Kind::Bug, "a kit of the seal came as an identity")),
     };
     let kit_file = args.kit_file.as_ref().map(|path| path.display().to_string());
-    let document = KitResult { kit: number, generation, state: "issued".to_owned(), kit_file };
+    let document = KitResult { kit: number, generation, state: "issued".to_owned(), kit_file, identity_sheet_file };
     let qr = if invocation.terminal.stdout_is_terminal() { QrCode::Drawn } else { QrCode::LeftOut };
     invocation.print(&document, |out| {
         match &document.kit_file {
             Some(file) => writeln!(out, "kit {number} is in {file}; print it, keep the paper apart, delete the file")?,
             None => write_sheet(&kit, qr, out)?,
         }
-        writeln!(out, "then prove that it is readable: lacre kit ack {number}")
+        match (&document.identity_sheet_file, &identity) {
+            (Some(file), _) => writeln!(out, "its identity sheet is in {file}; the same with that one")?,
+            (None, Some(sheet)) => {
+                writeln!(out)?;
+                write_sheet(sheet, qr, out)?;
+            }
+            (None, None) => writeln!(out, "no identity sheet: no age identity is at hand (--identity FILE)")?,
+        }
+        writeln!(out, "then prove that it is readable: lacre kit ack {number}")?;
+        if identity.is_some() {
+            writeln!(out, "and the identity sheet: lacre kit ack {number} --identity")
+        } else {
+            Ok(())
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -59,24 +79,32 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
 fn acknowledge(invocation: &Invocation, args: &KitAckArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
     let (number, state) = (args.number, if args.destroyed { "destroyed" } else { "verified" });
+    let (sheet, name) =
+        if args.identity { (Sheet::Identity, "the identity sheet of kit") } else { (Sheet::Seal, "kit") };
     if args.destroyed {
-        vault.repository.attest_kit_destroyed(number).map_err(|error| vault.explain(error))?;
+        vault.repository.attest_kit_destroyed(number, sheet).map_err(|error| vault.explain(error))?;
     } else {
         let words = match &args.checksum {
             Some(words) => words.clone(),
             None => prompt::line(
                 &invocation.terminal,
-                &format!("The four words after \"check\" on kit {number}: "),
+                &format!("The four words after \"check\" on {name} {number}: "),
                 "add --checksum \"four words of the sheet\"",
             )?,
         };
         let typed = KitChecksum::parse(&words)
             .map_err(|error| CliError::new(Kind::Usage, "these are not four words of a sheet").because(&error))?;
-        vault.repository.acknowledge_kit(number, typed).map_err(|error| vault.explain(error))?;
+        vault.repository.acknowledge_kit(number, sheet, typed).map_err(|error| vault.explain(error))?;
     }
     let generation = vault.repository.view().map_err(|error| vault.explain(error))?;
     let generation = generation.kits.get(&number).map_or(generation.policy.generation, |(_, kit)| kit.generation);
-    let document = KitResult { kit: number, generation: generation.number, state: state.to_owned(), kit_file: None };
-    invocation.print(&document, |out| writeln!(out, "kit {number} is {state}"))?;
+    let document = KitResult {
+        kit: number,
+        generation: generation.number,
+        state: state.to_owned(),
+        kit_file: None,
+        identity_sheet_file: None,
+    };
+    invocation.print(&document, |out| writeln!(out, "{name} {number} is {state}"))?;
     Ok(Exit::Done)
 }

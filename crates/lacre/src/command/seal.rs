@@ -1,6 +1,10 @@
 //! `lacre seal status` and `lacre seal verify`: who holds the seal.
 
-use lacre_format::policy::{Holders, KitState};
+use lacre_format::{
+    ids::Millis,
+    log::KitRecord,
+    policy::{Holders, KitState},
+};
 use lacre_repo::{
     Severity,
     op::seal::{CellStatus, SealStatus},
@@ -29,7 +33,7 @@ pub(super) fn run(invocation: &Invocation, args: &SealArgs) -> Result<Exit, CliE
     invocation.print(&document, |out| {
         writeln!(out, "seal generation {}", document.generation)?;
         let mut table = Table::new(&[("holder", Align::Left), ("name", Align::Left), ("state", Align::Left)]);
-        for holder in &document.holders {
+        for holder in document.holders.iter().chain(&document.identity_sheets) {
             table.row([holder.kind.clone(), holder.name.clone(), holder.what.clone()]);
         }
         table.write(out)?;
@@ -47,11 +51,7 @@ fn document(status: &SealStatus) -> SealStatusResult {
     let mut holders: Vec<SealHolder> = status.cells.iter().map(|cell| of_cell(cell, status)).collect();
     for (at, kit) in &status.kits {
         let current = kit.generation == status.generation;
-        let state = match kit.state {
-            KitState::Issued => "issued, not acknowledged",
-            KitState::Acknowledged => "acknowledged",
-            KitState::Destroyed => "destroyed",
-        };
+        let state = state_name(kit.state);
         let stale = if current { "" } else { ", of an older generation" };
         holders.push(SealHolder {
             kind: "kit".to_owned(),
@@ -68,6 +68,25 @@ fn document(status: &SealStatus) -> SealStatusResult {
         holders_verified: u32::try_from(verified).unwrap_or(u32::MAX),
         ok: verified >= needed && status.findings.iter().all(|finding| finding.severity < Severity::Damage),
         holders,
+        identity_sheets: status.identity_sheets.iter().map(of_identity_sheet).collect(),
+    }
+}
+
+fn state_name(state: KitState) -> &'static str {
+    match state {
+        KitState::Issued => "issued, not acknowledged",
+        KitState::Acknowledged => "acknowledged",
+        KitState::Destroyed => "destroyed",
+    }
+}
+
+fn of_identity_sheet((at, sheet): &(Millis, KitRecord)) -> SealHolder {
+    SealHolder {
+        kind: "identity sheet".to_owned(),
+        name: sheet.number.to_string(),
+        generation: None,
+        verified: sheet.state == KitState::Acknowledged,
+        what: format!("{}, {}", state_name(sheet.state), human::time(streams::moment(*at))),
     }
 }
 

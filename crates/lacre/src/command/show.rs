@@ -33,7 +33,7 @@ pub(super) fn show(invocation: &Invocation, args: &ShowArgs) -> Result<Exit, Cli
     let rows = vault.repository.snapshots().map_err(|error| vault.explain(error))?.rows;
     let row = rows.into_iter().find(|row| row.snapshot == id);
     let row = row.ok_or_else(|| CliError::new(Kind::NotFound, format!("no snapshot is named {id}")))?;
-    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let mut document = header(&row);
     match vault.repository.open_snapshot(id, &keys) {
         Ok(snapshot) => unsealed(&snapshot, &mut document),
@@ -135,7 +135,7 @@ fn write_show(document: &ShowResult, out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn ls(invocation: &Invocation, args: &LsArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     let document =
         LsResult { snapshot: id.to_string(), streams: snapshot.streams().iter().map(streams::of_snapshot).collect() };

@@ -26,6 +26,8 @@ pub struct InitResult {
     pub identity_file: Option<String>,
     /// File with the recovery kit, or null when it was printed or not wanted.
     pub kit_file: Option<String>,
+    /// File with the identity sheet that goes with the kit, or null.
+    pub identity_sheet_file: Option<String>,
     /// Seal cells that were written and read back.
     pub cells: Vec<String>,
 }
@@ -36,6 +38,7 @@ impl Document for InitResult {
         field("repository", "Id of the repository, hexadecimal."),
         field("identity_file", "File with the identity that was made, or null when recipients were given."),
         field("kit_file", "File with the recovery kit, or null when it was printed or not wanted."),
+        field("identity_sheet_file", "File with the identity sheet that goes with the kit, or null."),
         field("cells", "Seal cells that were written and read back."),
     ];
 }
@@ -388,6 +391,8 @@ pub struct SealStatusResult {
     pub holders: Vec<SealHolder>,
     /// Holders that are proved to hold the current generation.
     pub holders_verified: u32,
+    /// Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.
+    pub identity_sheets: Vec<SealHolder>,
     /// Whether enough holders are verified.
     pub ok: bool,
 }
@@ -398,6 +403,10 @@ impl Document for SealStatusResult {
         field("generation", "Current seal generation."),
         field("holders", "Holders: kind (cell, kit), name, generation, verified, what."),
         field("holders_verified", "Holders that are proved to hold the current generation."),
+        field(
+            "identity_sheets",
+            "Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.",
+        ),
         field("ok", "Whether enough holders are verified."),
     ];
 }
@@ -413,6 +422,8 @@ pub struct KitResult {
     pub state: String,
     /// File it was written to, or null.
     pub kit_file: Option<String>,
+    /// File with the identity sheet that goes with it, or null.
+    pub identity_sheet_file: Option<String>,
 }
 
 impl Document for KitResult {
@@ -422,6 +433,7 @@ impl Document for KitResult {
         field("generation", "Seal generation on it."),
         field("state", "issued, verified or destroyed."),
         field("kit_file", "File it was written to, or null."),
+        field("identity_sheet_file", "File with the identity sheet that goes with it, or null."),
     ];
 }
 

@@ -68,8 +68,17 @@ fn backup_has_the_fields_of_the_contract_and_no_digest() {
 
 #[test]
 fn init_restore_and_check_have_the_fields_of_the_contract() {
-    let init = InitResult { repository: "r".into(), identity_file: None, kit_file: None, cells: vec![] };
-    assert_eq!(check(&init, &["repository", "identity_file", "kit_file", "cells"])["kit_file"], Value::Null);
+    let init = InitResult {
+        repository: "r".into(),
+        identity_file: None,
+        kit_file: None,
+        identity_sheet_file: None,
+        cells: vec![],
+    };
+    assert_eq!(
+        check(&init, &["repository", "identity_file", "kit_file", "identity_sheet_file", "cells"])["kit_file"],
+        Value::Null
+    );
     let tables = vec![RestoredTable { name: "a".into(), rows: 1, expected: 1 }];
     let restore = RestoreResult {
         database: "d".into(),

@@ -5,10 +5,13 @@
 use std::path::Path;
 
 use lacre_format::FormatError;
-use lacre_repo::{Error, Kind as VaultKind, store::StoreError};
+use lacre_repo::{Error, Kind as VaultKind};
 
 use crate::{
-    driver::postgres::error::{Error as DriverError, Kind as DriverKind},
+    driver::postgres::{
+        error::{Error as DriverError, Kind as DriverKind},
+        vault::vault_error,
+    },
     error::{CliError, Kind},
 };
 
@@ -19,6 +22,8 @@ pub fn explain(error: Error, home: Option<&Path>) -> CliError {
     }
     let kind = match error.kind() {
         VaultKind::Damaged if is_of_another_version(&error) => Kind::Usage,
+        // Nothing in the repository is damaged, and exit 4 would say so.
+        VaultKind::Damaged if is_damaged_own_file(&error) => Kind::NoKey,
         VaultKind::Usage => Kind::Usage,
         VaultKind::NotFound | VaultKind::NoRepository => Kind::NotFound,
         VaultKind::Conflict => Kind::Conflict,
@@ -47,11 +52,19 @@ fn is_of_another_version(error: &Error) -> bool {
     matches!(error, Error::Format { source: FormatError::BadVersion { .. }, .. })
 }
 
+fn is_damaged_own_file(error: &Error) -> bool {
+    matches!(error, Error::Format { object, .. } if is_own_file(object))
+}
+
+/// Files of this host, which errors name without a folder; objects of the store have other names.
+fn is_own_file(object: &str) -> bool {
+    matches!(object, "writer.key" | "admin.key" | "pin")
+}
+
 fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
     let file = |name: &str| home.map_or_else(|| name.to_owned(), |home| home.join(name).display().to_string());
     let one = |text: String| vec![text];
     match error {
-        Error::Store(StoreError::Remote { cause, .. }) => one(cause.advice()),
         Error::NoRepository { place } => vec![
             "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
             format!("lacre --repo {place} init    (creates one)"),
@@ -83,6 +96,13 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
         Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
         Error::Overtaken { .. } => one("run it again; nothing was committed".to_owned()),
+        Error::Format { object, .. } if is_own_file(object) => vec![
+            format!(
+                "the repository is not affected: {} is a file of this host that was changed or cut off",
+                file(object)
+            ),
+            "bring it back from a copy of this host's LACRE_HOME, or work from a host that has its own".to_owned(),
+        ],
         other if is_of_another_version(other) => {
             one("use the version of Lacre that made it, or a newer one".to_owned())
         }
@@ -110,7 +130,7 @@ pub fn short(id: &str) -> &str {
 
 /// Turns an error of the PostgreSQL driver into one for people.
 pub fn explain_driver(error: DriverError, role: Role, home: Option<&Path>) -> CliError {
-    let error = match within(error) {
+    let error = match vault_error(error) {
         Ok(vault) => return explain(*vault, home),
         Err(error) => error,
     };
@@ -138,17 +158,4 @@ pub enum Role {
     Source,
     /// It is restored into.
     Target,
-}
-
-/// The vault's own error inside one of the driver, if the driver only stopped because the vault did.
-fn within(error: DriverError) -> Result<Box<Error>, DriverError> {
-    match error {
-        DriverError::Sink { target, source } => {
-            source.downcast().map_err(|source| DriverError::Sink { target, source })
-        }
-        DriverError::Source { stream, source } => {
-            source.downcast().map_err(|source| DriverError::Source { stream, source })
-        }
-        other => Err(other),
-    }
 }

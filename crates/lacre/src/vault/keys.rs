@@ -13,7 +13,7 @@ use lacre_repo::{
     op::keys::ReadKeys,
 };
 use lacre_seal::{
-    identity::{IDENTITY_FILE_BYTES_MAX, Identity, IdentityFile},
+    identity::{AgeSecretKey, IDENTITY_FILE_BYTES_MAX, Identity, IdentityFile},
     kit::{KIT_TEXT_BYTES_MAX, Kit},
     passphrase::open_passphrase_identity,
     recipient::{Recipient, RecipientKind},
@@ -34,15 +34,18 @@ use crate::{
 const PASSPHRASE: &str = "LACRE_PASSPHRASE";
 
 /// Gathers everything that may open a snapshot.
-pub(super) fn gather(vault: &Vault, invocation: &Invocation, kit: Option<&Path>) -> Result<ReadKeys, CliError> {
+pub(super) fn gather(vault: &Vault, invocation: &Invocation, sheets: &[PathBuf]) -> Result<ReadKeys, CliError> {
     let mut keys = ReadKeys { cells: parse_cells(&vault.settings.seal_cells)?, ..ReadKeys::default() };
     for path in identity_files(vault) {
         keys.identities.extend(open_identity(&path)?);
     }
-    match kit.map(read_kit).transpose()? {
-        Some(Kit::Seal(kit)) => keys.kits.push(kit),
-        Some(Kit::Identity(sheet)) => keys.identities.push(sheet.secret.identity()),
-        None => {}
+    for path in sheets {
+        for sheet in read_sheets(path)? {
+            match sheet {
+                Kit::Seal(kit) => keys.kits.push(kit),
+                Kit::Identity(sheet) => keys.identities.push(sheet.secret.identity()),
+            }
+        }
     }
     let policy = vault.repository.view().map_err(|error| vault.explain(error))?.policy;
     if keys.identities.is_empty() && (invocation.terminal.can_ask() || passphrase_is_given()) {
@@ -120,11 +123,19 @@ pub fn new_passphrase(question: &str) -> Result<Secret, CliError> {
     prompt::new_passphrase(question)
 }
 
-/// Reads a printed kit from a file, or from standard input for `-`; text and QR string are both understood.
-///
-/// # Errors
-/// [`Kind::Usage`] with the line of the sheet that is wrong.
-pub fn read_kit(path: &Path) -> Result<Kit, CliError> {
+/// The age identity of this host as a sheet can carry it: the first file that holds one in the open.
+pub fn identity_at_hand(vault: &Vault) -> Option<AgeSecretKey> {
+    let limit = u64::try_from(IDENTITY_FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    identity_files(vault).iter().find_map(|path| {
+        let bytes = Zeroizing::new(files::read_file(path, limit).ok()?.bytes);
+        let text = std::str::from_utf8(&bytes).ok()?;
+        text.lines().find_map(|line| AgeSecretKey::parse(line).ok())
+    })
+}
+
+/// Reads one printed sheet, or the two that belong together, from a file, or from standard input for `-`; text and QR string are both
+/// understood.
+fn read_sheets(path: &Path) -> Result<Vec<Kit>, CliError> {
     let what = || format!("cannot read the kit {}", path.display());
     let limit = u64::try_from(KIT_TEXT_BYTES_MAX).unwrap_or(u64::MAX);
     // Reserved at once: a text that grows leaves unwiped copies behind.
@@ -135,11 +146,34 @@ pub fn read_kit(path: &Path) -> Result<Kit, CliError> {
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
     };
     read.map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
-    Kit::parse(&text).map_err(|error| {
-        CliError::new(Kind::Usage, what())
-            .because(&error)
-            .hint("correct that line of the sheet; case and spacing do not matter")
-    })
+    let parse = |text: &str| {
+        Kit::parse(text).map_err(|error| {
+            CliError::new(Kind::Usage, what())
+                .because(&error)
+                .hint("correct that line of the sheet; case and spacing do not matter")
+        })
+    };
+    match two_sheets(&text) {
+        Some((first, second)) => Ok(vec![parse(first)?, parse(second)?]),
+        None => Ok(vec![parse(&text)?]),
+    }
+}
+
+/// Where one sheet ends and another begins: each ends with its line `check`.
+fn two_sheets(text: &str) -> Option<(&str, &str)> {
+    let is_check = |line: &str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("check"));
+    let mut end = 0;
+    let mut ends = Vec::new();
+    for line in text.split_inclusive('\n') {
+        end += line.len();
+        if is_check(line) {
+            ends.push(end);
+        }
+    }
+    match ends.as_slice() {
+        [first, _] => text.split_at_checked(*first),
+        _ => None,
+    }
 }
 
 /// Reads cell specifications.

@@ -271,8 +271,8 @@ impl Backup<'_> {
         }
         let sealed = public.seal(&signed).map_err(|error| Error::Bug { why: error.to_string() })?;
         let envelope = KeyEnvelope { snapshot: self.snapshot, generation: policy.generation, entry: digest, sealed };
-        let object =
-            signer.key.sign(Kind::KeyEntry, repository, signer.home, codec::to_cbor(&envelope)).encode(Kind::KeyEntry);
+        let signed = signer.key.sign(Kind::KeyEnvelope, repository, signer.home, codec::to_cbor(&envelope));
+        let object = signed.encode(Kind::KeyEnvelope);
         let token = entropy::token()?;
         self.repository.put(&ObjectName::of(&Named::KeyEntry(policy.generation, self.snapshot, token)), object)?;
         Ok(Anchor { policy: policy.number, generation: policy.generation, token, entry: digest })

@@ -2,19 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use lacre_format::root::{Shape, StreamKind};
-use lacre_repo::op::backup::{Backup, BackupReport, Rows, SourceFacts, StreamSpec, StreamWriter};
+use lacre_repo::op::backup::{Backup, BackupReport, SourceFacts};
 
 use super::{Blame, Session, abandon};
 use crate::{
     cli::value::JobName,
-    command::findings,
     driver::postgres::{
         conninfo::Environment,
-        dump::{self, BoxError, DumpOptions, DumpSink, Source},
+        dump::{DumpOptions, Source},
         error::Error as DriverError,
         report::Watch,
         target::Target,
+        vault::VaultSink,
     },
     error::CliError,
     vault::{Role, explain_driver},
@@ -43,7 +42,7 @@ pub(super) fn take(session: &Session<'_>, mut backup: Backup<'_>, url: &str) -> 
     let watch: Arc<dyn Watch> = Arc::new(session.watching.clone());
     let dumped = Target::resolve(url, &environment())
         .and_then(|target| Source::open(&target))
-        .and_then(|source| source.dump(&DumpOptions::default(), &mut Streams { backup: &mut backup }, &watch));
+        .and_then(|source| source.dump(&DumpOptions::default(), &mut VaultSink::new(&mut backup), &watch));
     let report = match dumped {
         Ok(report) => report,
         Err(error) => {
@@ -59,36 +58,8 @@ pub(super) fn take(session: &Session<'_>, mut backup: Backup<'_>, url: &str) -> 
     let facts = SourceFacts {
         kind: "postgres".to_owned(),
         facts,
-        findings: report.findings.into_iter().map(findings::of_driver).collect(),
+        findings: report.findings.into_iter().map(Into::into).collect(),
         source_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     backup.commit(facts).map_err(|error| session.vault.explain(error))
-}
-
-/// The vault as the driver sees it.
-struct Streams<'b, 'r> {
-    backup: &'b mut Backup<'r>,
-}
-
-impl DumpSink for Streams<'_, '_> {
-    type Stream = StreamWriter;
-
-    fn open(&mut self, spec: dump::StreamSpec) -> Result<StreamWriter, BoxError> {
-        let (kind, shape) = match spec.kind {
-            dump::StreamKind::Toc => (StreamKind::ArchiveToc, Shape::Bytes),
-            dump::StreamKind::Table => (StreamKind::Table, Shape::Rows),
-            dump::StreamKind::LargeObjects => (StreamKind::LargeObjects, Shape::Bytes),
-            dump::StreamKind::Framing => (StreamKind::Framing, Shape::Bytes),
-            dump::StreamKind::Globals => (StreamKind::Globals, Shape::Lines),
-            dump::StreamKind::Opaque => (StreamKind::Opaque, Shape::Bytes),
-        };
-        let dump_id = spec.dump_id.map(u32::try_from).transpose()?;
-        let spec = StreamSpec { name: spec.name, kind, shape, dump_id, expected_bytes: spec.expected_bytes };
-        Ok(self.backup.stream(spec)?)
-    }
-
-    fn close(&mut self, stream: StreamWriter, rows: dump::Rows) -> Result<(), BoxError> {
-        stream.finish(Rows { count: rows.count, digest: rows.digest })?;
-        Ok(())
-    }
 }

@@ -9,16 +9,19 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use lacre_format::root::StreamKind;
 use lacre_repo::{files, op::read::Snapshot};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::source::Streams;
 use crate::{
     cli::RestoreArgs,
-    driver::postgres::restore::archive::{self, Written},
+    driver::postgres::{
+        restore::archive::{self, Written},
+        vault::VaultSource,
+    },
     error::{CliError, Kind},
     exit::Exit,
     human,
@@ -79,7 +82,7 @@ impl Job<'_> {
         let (line, watching) = watching(self.invocation);
         let parts = self.snapshot.streams().iter().filter(|stream| stream.kind != StreamKind::Globals);
         watching.expect_bytes(parts.map(|stream| stream.bytes).sum());
-        let streams = Streams::new(self.snapshot, watching);
+        let streams = VaultSource::new(self.snapshot, Arc::new(watching));
         let written = archive::write(&streams, out);
         line.finish();
         let home = self.vault.repository.home().directory();

@@ -8,9 +8,9 @@ use std::{
 };
 
 use jiff::Timestamp;
+use lacre_format::root::{Stream, StreamKind};
 use lacre_repo::op::{read::Snapshot, snapshots::SnapshotState};
 
-use super::source::Streams;
 use crate::{
     cli::RestoreArgs,
     command::{backup::environment, findings},
@@ -18,6 +18,7 @@ use crate::{
         report::Watch,
         restore::{Choice, Plan, RestoreOptions, RestoreReport, plan},
         target::Target,
+        vault::VaultSource,
     },
     error::{CliError, Kind},
     exit::Exit,
@@ -48,7 +49,7 @@ pub(super) fn run(
     // Nothing is drawn while a person may be asked.
     let (line, watching) = watching(invocation);
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
-    let streams = Streams::new(snapshot, watching.clone());
+    let streams = VaultSource::new(snapshot, Arc::new(watching.clone()));
     let planned = plan(&target, &streams, options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
@@ -64,12 +65,14 @@ pub(super) fn run(
     finish(invocation, report, started.elapsed())
 }
 
+/// Only an archive that was taken apart can become a database; where it came from does not matter.
 fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {
-    if snapshot.source() == "postgres" {
+    let is_toc = |stream: &Stream| stream.kind == StreamKind::ArchiveToc;
+    if snapshot.source() == "postgres" || snapshot.streams().iter().any(is_toc) {
         return Ok(());
     }
     let what =
-        format!("snapshot {} was made from {}, not from a PostgreSQL database", snapshot.id(), snapshot.source());
+        format!("snapshot {} was made from {} and holds no PostgreSQL archive", snapshot.id(), snapshot.source());
     Err(CliError::new(Kind::Usage, what)
         .hint("lacre restore SNAP --to-file FILE, or --to-command \"psql -d DATABASE\" for plain SQL"))
 }
@@ -170,7 +173,7 @@ fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
 }
 
 fn finish(invocation: &Invocation, report: RestoreReport, took: Duration) -> Result<Exit, CliError> {
-    let found: Vec<_> = report.findings.into_iter().map(findings::of_driver).collect();
+    let found: Vec<_> = report.findings.into_iter().map(Into::into).collect();
     let document = RestoreResult {
         database: report.database,
         kept_database: report.kept,

@@ -2,7 +2,6 @@
 
 mod bytes;
 mod database;
-mod source;
 
 use crate::{cli::RestoreArgs, error::CliError, exit::Exit, invocation::Invocation, vault::Vault};
 
@@ -14,7 +13,7 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, args.keys.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     match &args.to {

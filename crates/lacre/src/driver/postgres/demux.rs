@@ -15,6 +15,9 @@ use super::{
     report::Event,
 };
 
+/// The stream of a table of contents that an archive has a second time, at its end.
+pub(super) const APPENDED: &str = "toc.appended";
+
 /// A stream being filled.
 struct Current<T> {
     stream: T,
@@ -45,6 +48,7 @@ pub(super) fn streams<S: DumpSink>(work: &mut Work<'_, S>, from: impl Read) -> R
             Some(Piece::Bytes(piece)) => demux.content(piece)?,
             Some(Piece::End(_)) => demux.end()?,
             Some(Piece::Framing(piece)) => demux.framing(piece)?,
+            Some(Piece::Tail(piece)) => demux.tail(piece)?,
             Some(Piece::Finished(summary)) => {
                 let Some(stream) = demux.framing.take() else { return Err(demux.out_of_order()) };
                 demux.work.close(stream, Rows::default())?;
@@ -111,6 +115,11 @@ impl<S: DumpSink> Demux<'_, '_, S> {
     fn framing(&mut self, piece: &[u8]) -> Result<(), Taken> {
         let Some(stream) = self.framing.as_mut() else { return Err(self.out_of_order()) };
         Ok(stream.write_all(piece).map_err(|error| self.work.sink_failed(error.into()))?)
+    }
+
+    fn tail(&mut self, piece: &[u8]) -> Result<(), Taken> {
+        self.archived.bytes += count(piece.len());
+        Ok(self.work.store_whole(APPENDED, StreamKind::Toc, piece)?)
     }
 
     fn out_of_order(&self) -> Taken {

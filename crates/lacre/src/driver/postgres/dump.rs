@@ -157,9 +157,10 @@ impl Source {
         // The session has done its work; it must not sit idle beside a dump of hours.
         drop(self.session);
         watch.event(Event::Step("saving roles and tablespaces".to_owned()));
-        let mut work = Work { target: &target, tools: &self.tools, sink, watch, sizes, findings: &mut self.findings };
-        work.globals(self.facts.server())?;
-        let archive = work.archive(options, &self.facts)?;
+        let work = Work { origin: target.to_string(), sink, watch, sizes, findings: &mut self.findings };
+        let mut dumping = Dumping { work, target: &target, tools: &self.tools };
+        dumping.globals(self.facts.server())?;
+        let archive = dumping.archive(options, &self.facts)?;
         let mut facts = self.facts.to_map();
         let mut put = |name: &str, value: String| drop(facts.insert(name.to_owned(), value));
         put("client.version", self.tools.version().to_string());
@@ -233,21 +234,25 @@ pub(super) struct Archived {
     pub(super) form: &'static str,
 }
 
+/// An archive on its way into a sink, wherever it comes from.
 pub(super) struct Work<'a, S> {
-    target: &'a Target,
-    tools: &'a Toolset,
-    sink: &'a mut S,
+    /// What is being read, for messages.
+    pub(super) origin: String,
+    pub(super) sink: &'a mut S,
     pub(super) watch: &'a Arc<dyn Watch>,
     /// Bytes of tables by their OID, as the planner knows them.
     pub(super) sizes: HashMap<u32, u64>,
-    findings: &'a mut Vec<Finding>,
+    pub(super) findings: &'a mut Vec<Finding>,
 }
 
-impl<S: DumpSink> Work<'_, S> {
-    pub(super) fn sink_failed(&self, source: BoxError) -> Error {
-        Error::Sink { target: self.target.to_string(), source }
-    }
+/// A database on its way into a sink.
+struct Dumping<'d, 'a, S> {
+    work: Work<'a, S>,
+    target: &'d Target,
+    tools: &'d Toolset,
+}
 
+impl<S: DumpSink> Dumping<'_, '_, S> {
     /// Saves roles and tablespaces: with password hashes, or without, or not at all but said so.
     fn globals(&mut self, server: Version) -> Result<()> {
         let program = self.tools.program("pg_dumpall")?;
@@ -265,7 +270,7 @@ impl<S: DumpSink> Work<'_, S> {
                 files: &[],
                 keep: child::every_line,
             };
-            child::output(&task, self.watch, limits::GLOBALS_BYTES_MAX)
+            child::output(&task, self.work.watch, limits::GLOBALS_BYTES_MAX)
         };
         let refused =
             |error: &Error| matches!(error, Error::ToolFailed { stderr, .. } if stderr.contains("permission denied"));
@@ -273,7 +278,7 @@ impl<S: DumpSink> Work<'_, S> {
             Err(error) if refused(&error) && server.major >= 10 => {
                 let again = run(Some("--no-role-passwords"));
                 if again.is_ok() {
-                    self.findings.push(Finding::note(
+                    self.work.findings.push(Finding::note(
                         "roles are saved without their passwords, because only a superuser may read them",
                         "globals",
                         "after a restore on a new server set passwords again, or back up as a superuser",
@@ -284,9 +289,9 @@ impl<S: DumpSink> Work<'_, S> {
             other => other,
         };
         match outcome {
-            Ok((bytes, _)) => self.store_whole("globals", StreamKind::Globals, &bytes),
+            Ok((bytes, _)) => self.work.store_whole("globals", StreamKind::Globals, &bytes),
             Err(error @ Error::ToolFailed { .. }) => {
-                self.findings.push(Finding::warning(
+                self.work.findings.push(Finding::warning(
                     format!("roles and tablespaces could not be saved: {error}"),
                     "globals",
                     "give the role the rights to read pg_authid or pg_roles",
@@ -297,16 +302,9 @@ impl<S: DumpSink> Work<'_, S> {
         }
     }
 
-    pub(super) fn store_whole(&mut self, name: &str, kind: StreamKind, bytes: &[u8]) -> Result<()> {
-        let spec = StreamSpec { name: name.to_owned(), kind, dump_id: None, expected_bytes: Some(count(bytes.len())) };
-        let mut stream = self.open(spec)?;
-        stream.write_all(bytes).map_err(|error| self.sink_failed(error.into()))?;
-        self.close(stream, Rows::default())
-    }
-
     /// Runs `pg_dump` and takes its archive apart.
     fn archive(&mut self, options: &DumpOptions, facts: &DatabaseFacts) -> Result<Archived> {
-        self.watch.event(Event::Step("dumping".to_owned()));
+        self.work.watch.event(Event::Step("dumping".to_owned()));
         let program = self.tools.program("pg_dump")?;
         let mut arguments = ["--format=custom", "--compress=0", "--no-password"].map(str::to_owned).to_vec();
         if let Some(wait) = options.lock_wait {
@@ -323,8 +321,8 @@ impl<S: DumpSink> Work<'_, S> {
             files: &[],
             keep: child::every_line,
         };
-        let (running, mut stdout) = Running::start(&task, self.watch)?;
-        let taken = self.take_apart(&mut stdout);
+        let (running, mut stdout) = Running::start(&task, self.work.watch)?;
+        let taken = self.work.take_apart(&mut stdout);
         // Only a dump that was read to its end may wait for the program; in every other case it is killed before its pipe is closed.
         let ended = if taken.is_ok() || matches!(taken, Err(Taken::Early { .. })) {
             running.wait()?
@@ -336,7 +334,7 @@ impl<S: DumpSink> Work<'_, S> {
             Taken::Early { bytes, .. } | Taken::Garbage { bytes, .. } => *bytes,
             Taken::Failed(_) => 0,
         };
-        if ended.cancelled || self.watch.cancelled() {
+        if ended.cancelled || self.work.watch.cancelled() {
             return Err(Error::Cancelled("pg_dump was running".to_owned()));
         }
         let target = self.target.to_string();
@@ -347,7 +345,7 @@ impl<S: DumpSink> Work<'_, S> {
             Err(early @ Taken::Early { .. }) if bytes_of(&early) == 0 => Err(Error::DumpEmpty { target }),
             Err(Taken::Early { bytes, why }) => Err(Error::DumpTruncated { target, bytes, why }),
             Ok(archived) => {
-                self.findings.extend(
+                self.work.findings.extend(
                     ended.stderr.lines().filter(|line| !line.trim().is_empty()).take(limits::FINDINGS_MAX).map(
                         |line| {
                             Finding::note(
@@ -362,8 +360,22 @@ impl<S: DumpSink> Work<'_, S> {
             }
         }
     }
+}
 
-    fn take_apart(&mut self, stdout: &mut impl Read) -> std::result::Result<Archived, Taken> {
+impl<S: DumpSink> Work<'_, S> {
+    pub(super) fn sink_failed(&self, source: BoxError) -> Error {
+        Error::Sink { target: self.origin.clone(), source }
+    }
+
+    pub(super) fn store_whole(&mut self, name: &str, kind: StreamKind, bytes: &[u8]) -> Result<()> {
+        let spec = StreamSpec { name: name.to_owned(), kind, dump_id: None, expected_bytes: Some(count(bytes.len())) };
+        let mut stream = self.open(spec)?;
+        stream.write_all(bytes).map_err(|error| self.sink_failed(error.into()))?;
+        self.close(stream, Rows::default())
+    }
+
+    /// Sends an archive's parts to their streams, or all of it to one if it is of a kind that is not known.
+    pub(super) fn take_apart(&mut self, stdout: &mut impl Read) -> std::result::Result<Archived, Taken> {
         let mut head = Vec::new();
         stdout.take(16).read_to_end(&mut head).map_err(|error| Taken::Early { bytes: 0, why: error.to_string() })?;
         if head.len() < 16 {

@@ -11,6 +11,7 @@ mod demux;
 pub mod dump;
 pub mod error;
 pub mod facts;
+pub mod foreign;
 pub mod limits;
 pub mod memory_file;
 pub mod quote;

@@ -149,8 +149,8 @@ impl Toolset {
     pub fn findings(&self) -> Vec<Finding> {
         let note = |fixed| {
             Finding::note(
-                format!("PostgreSQL client {} has known security holes fixed in {fixed}", self.version),
-                self.folder.display().to_string(),
+                format!("version {} has known security holes, fixed in {fixed}", self.version),
+                format!("PostgreSQL client programs in {}", self.folder.display()),
                 format!("update the package postgresql-client-{}", self.version.major),
             )
         };

@@ -1,13 +1,13 @@
 //! The one place where this driver and the vault know each other.
 //!
-//! In: an open backup session, or an opened snapshot. Out: the driver's [`DumpSink`] and [`SnapshotSource`] over it, and its findings and
-//! progress in the vault's words.
+//! In: an open backup session, or an opened snapshot. Out: the driver's [`DumpSink`] and [`SnapshotSource`] over it, its findings in the
+//! vault's words, and the vault's error inside one of the driver's.
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use lacre_format::root::{Shape, StreamKind as Stored};
 use lacre_repo::{
-    Monitor, Progress, Silent,
+    Monitor,
     op::{
         backup::{self, Backup, StreamWriter},
         read::Snapshot,
@@ -17,7 +17,7 @@ use lacre_repo::{
 use super::{
     dump::{BoxError, DumpSink, Rows, StreamKind, StreamSpec},
     error::Error,
-    report::{Event, Finding, Severity, Watch},
+    report::{Finding, Severity},
     restore::{SnapshotSource, StreamRef},
 };
 
@@ -65,11 +65,12 @@ fn stored(kind: &StreamKind) -> (Stored, Shape) {
 pub struct VaultSource<'s> {
     snapshot: &'s Snapshot<'s>,
     streams: Vec<StreamRef>,
+    monitor: Arc<dyn Monitor>,
 }
 
 impl<'s> VaultSource<'s> {
-    /// Looks at a snapshot's streams; those of other drivers are left out.
-    pub fn new(snapshot: &'s Snapshot<'s>) -> Self {
+    /// Looks at a snapshot's streams; those of other drivers are left out. The monitor hears every byte that is read.
+    pub fn new(snapshot: &'s Snapshot<'s>, monitor: Arc<dyn Monitor>) -> Self {
         let streams = snapshot.streams().iter().filter_map(|stream| {
             let kind = match stream.kind {
                 Stored::ArchiveToc => StreamKind::Toc,
@@ -91,7 +92,7 @@ impl<'s> VaultSource<'s> {
                 rows: Rows { count, digest },
             })
         });
-        Self { snapshot, streams: streams.collect() }
+        Self { snapshot, streams: streams.collect(), monitor }
     }
 }
 
@@ -110,49 +111,8 @@ impl SnapshotSource for VaultSource<'_> {
 
     fn read(&self, stream: &StreamRef, sink: &mut dyn Write) -> Result<(), BoxError> {
         let found = self.snapshot.stream(&stream.name)?;
-        // The restore counts what it sends; hearing it from the vault too would count it twice.
-        self.snapshot.read(found, sink, &Silent)?;
+        self.snapshot.read(found, sink, self.monitor.as_ref())?;
         Ok(())
-    }
-}
-
-/// Which side counts the bytes that pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BytesCountedBy {
-    /// The vault, as in a backup.
-    Vault,
-    /// This driver, as in a restore.
-    Driver,
-}
-
-/// A monitor of the vault that listens to the driver.
-pub struct MonitorWatch {
-    monitor: Arc<dyn Monitor>,
-    bytes: BytesCountedBy,
-}
-
-impl MonitorWatch {
-    /// Lets a monitor watch the driver.
-    pub fn new(monitor: Arc<dyn Monitor>, bytes: BytesCountedBy) -> Self {
-        Self { monitor, bytes }
-    }
-}
-
-impl Watch for MonitorWatch {
-    fn event(&self, event: Event) {
-        match event {
-            Event::Step(text) => self.monitor.progress(Progress::Phase(text)),
-            Event::Total { bytes, .. } => self.monitor.progress(Progress::Expected(bytes)),
-            Event::Bytes(bytes) if self.bytes == BytesCountedBy::Driver => {
-                self.monitor.progress(Progress::Bytes(bytes));
-            }
-            Event::Bytes(_) => {}
-            Event::Stream(_) => self.monitor.progress(Progress::Objects(1)),
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.monitor.cancelled()
     }
 }
 
@@ -167,11 +127,14 @@ impl From<Finding> for lacre_repo::Finding {
     }
 }
 
-/// The vault's own error inside one of the driver's, when the vault was the cause.
-pub fn vault_error(error: &Error) -> Option<&lacre_repo::Error> {
+/// The vault's own error inside one of the driver's, when the driver only stopped because of it; else the driver's error again.
+///
+/// # Errors
+/// The driver's error when it has a cause of its own.
+pub fn vault_error(error: Error) -> Result<Box<lacre_repo::Error>, Error> {
     match error {
-        Error::Sink { source, .. } | Error::Source { source, .. } => source.downcast_ref(),
-        Error::Stopped { source, .. } => vault_error(source),
-        _ => None,
+        Error::Sink { target, source } => source.downcast().map_err(|source| Error::Sink { target, source }),
+        Error::Source { stream, source } => source.downcast().map_err(|source| Error::Source { stream, source }),
+        other => Err(other),
     }
 }

@@ -9,6 +9,7 @@ use lacre_dump::archive::ArchiveWriter;
 
 use super::{SnapshotSource, StreamRef, plan::read_toc, read_small, stream_of};
 use crate::driver::postgres::{
+    demux::APPENDED,
     dump::StreamKind,
     error::{Error, Result},
     limits,
@@ -68,7 +69,13 @@ fn assemble(source: &dyn SnapshotSource, out: &mut Hashed<'_>) -> Result<()> {
             .map_err(|error| Error::Source { stream: stream.name.clone(), source: error })?;
         writer.end_set().map_err(broken)?;
     }
-    writer.finish().map(drop).map_err(broken)
+    let out = writer.finish().map_err(broken)?;
+    match source.streams().iter().find(|stream| stream.name == APPENDED && stream.kind == StreamKind::Toc) {
+        Some(stream) => {
+            source.read(stream, out).map_err(|error| Error::Source { stream: stream.name.clone(), source: error })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Counts and hashes what passes.

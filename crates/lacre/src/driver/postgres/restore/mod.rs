@@ -24,6 +24,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc};
 pub use plan::{Plan, SessionInfo, TargetState, plan};
 
 use super::{
+    demux::APPENDED,
     dump::{BoxError, Rows, StreamKind},
     error::{Error, Result},
     facts::DatabaseFacts,
@@ -331,7 +332,7 @@ fn read_small(source: &dyn SnapshotSource, stream: &StreamRef, bytes_max: usize)
     Ok(bytes)
 }
 
-/// The one stream of a kind.
+/// The one stream of a kind; a table of contents that was appended is told by its name.
 fn stream_of(source: &dyn SnapshotSource, kind: &StreamKind) -> Option<StreamRef> {
-    source.streams().iter().find(|stream| stream.kind == *kind).cloned()
+    source.streams().iter().find(|stream| stream.kind == *kind && stream.name != APPENDED).cloned()
 }

@@ -84,6 +84,7 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
     let facts = DatabaseFacts::from_map(source.facts())?;
     let toc = read_toc(source)?;
     let selected = select(&toc, &options)?;
+    refuse_statements(&toc, &selected)?;
     let reactor = Reactor::start()?;
     let maintenance = maintenance_session(&reactor, target)?;
     maintenance.pin()?;
@@ -91,7 +92,7 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
     let archive = Version::parse(&String::from_utf8_lossy(toc.header().dump_version));
     let tools = Toolset::find("pg_restore", target.environment(), server, archive)?;
     let database = target.database().to_owned();
-    let state = target_state(&reactor, &maintenance, &database)?;
+    let (state, own) = target_state(&reactor, &maintenance, &database)?;
     check_state(&maintenance, &database, &state, &options)?;
     // Chosen tables enter the filled database itself: no second database is made, and they are a part of the whole.
     let beside = options.tables.is_empty() || !state.is_filled();
@@ -104,7 +105,8 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
         return Err(Error::NoRoom { free, needed: needed_bytes });
     }
     let (side, leftovers) = super::side::choose(&maintenance, &database, &source.short_id())?;
-    let sessions = sessions(&maintenance, &database)?;
+    // Our own look inside has ended, but its process may take a moment more to be gone.
+    let sessions = sessions(&maintenance, &database)?.into_iter().filter(|session| Some(session.pid) != own).collect();
     let mut findings = target.findings().to_vec();
     findings.extend(tools.findings());
     findings.extend(foresee(&maintenance, &facts, server, &toc)?);
@@ -176,6 +178,18 @@ fn select(toc: &Toc, options: &RestoreOptions) -> Result<Option<BTreeSet<i32>>> 
     Ok(Some(selected))
 }
 
+/// Rows that were dumped as INSERT statements are SQL, which only `pg_restore` runs.
+fn refuse_statements(toc: &Toc, selected: &Option<BTreeSet<i32>>) -> Result<()> {
+    let wanted = |id: i32| selected.as_ref().is_none_or(|selected| selected.contains(&id));
+    match toc.tables().find(|table| wanted(table.entry.dump_id()) && table.copy.is_none()) {
+        Some(table) => Err(Error::NotRestorable(format!(
+            "the rows of {} are saved as statements, which only pg_restore runs: write the archive with --to-file",
+            String::from_utf8_lossy(table.name)
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Connects to a database that is not the target, so that the target can be renamed.
 fn maintenance_session(reactor: &Reactor, target: &Target) -> Result<Session> {
     let mut missing = None;
@@ -189,13 +203,15 @@ fn maintenance_session(reactor: &Reactor, target: &Target) -> Result<Session> {
     Err(missing.unwrap_or_else(|| Error::NotRestorable("there is no database to connect to meanwhile".to_owned())))
 }
 
-fn target_state(reactor: &Reactor, maintenance: &Session, database: &str) -> Result<TargetState> {
+/// What is there, and the process that looked inside.
+fn target_state(reactor: &Reactor, maintenance: &Session, database: &str) -> Result<(TargetState, Option<i32>)> {
     let sql = format!("SELECT datallowconn FROM pg_catalog.pg_database WHERE datname = {}", quote::literal(database));
     match maintenance.value("looking for the target", &sql)?.as_deref() {
-        None => return Ok(TargetState::Missing),
+        None => return Ok((TargetState::Missing, None)),
         Some("t") => {}
         Some(_) => {
-            return Ok(TargetState::Filled("it does not accept connections, so nobody can look into it".to_owned()));
+            let what = "it does not accept connections, so nobody can look into it";
+            return Ok((TargetState::Filled(what.to_owned()), None));
         }
     }
     let session = Session::connect(reactor, &maintenance.target().with_database(database))?;
@@ -205,13 +221,14 @@ fn target_state(reactor: &Reactor, maintenance: &Session, database: &str) -> Res
                + (SELECT count(*) FROM pg_catalog.pg_proc WHERE oid >= 16384) + (SELECT count(*) FROM pg_catalog.pg_type WHERE oid >= 16384 AND typrelid = 0) \
                + (SELECT count(*) FROM pg_catalog.pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_') \
                + (SELECT count(*) FROM pg_catalog.pg_extension WHERE oid >= 16384) + (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata), \
-               pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(current_database()))";
+               pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(current_database())), pg_catalog.pg_backend_pid()";
     let row = session.rows("looking into the target", sql)?.into_iter().next().unwrap_or_default();
     let text = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+    let own = text(3).parse().ok();
     if text(0) == "0" && text(1) == "0" {
-        return Ok(TargetState::Empty);
+        return Ok((TargetState::Empty, own));
     }
-    Ok(TargetState::Filled(format!("{} tables and {} other objects, {}", text(0), text(1), text(2))))
+    Ok((TargetState::Filled(format!("{} tables and {} other objects, {}", text(0), text(1), text(2))), own))
 }
 
 fn check_state(maintenance: &Session, database: &str, state: &TargetState, options: &RestoreOptions) -> Result<()> {

@@ -46,7 +46,11 @@ pub(super) fn apply(plan: &Plan<'_>, findings: &Findings) -> Result<()> {
 /// One statement per property, each with a word for messages.
 fn statements(facts: &DatabaseFacts, side: &str) -> Vec<(&'static str, String)> {
     let name = quote::ident(side);
-    let mut list = vec![("owner", format!("ALTER DATABASE {name} OWNER TO {}", quote::ident(&facts.owner)))];
+    let mut list = Vec::new();
+    // An archive without the definition of its database tells no owner.
+    if !facts.owner.is_empty() {
+        list.push(("owner", format!("ALTER DATABASE {name} OWNER TO {}", quote::ident(&facts.owner))));
+    }
     if let Some(grants) = &facts.grants {
         list.push(("rights", format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC, {}", quote::ident(&facts.owner))));
         for grant in grants {

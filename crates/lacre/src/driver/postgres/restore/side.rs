@@ -137,6 +137,10 @@ enum Fidelity {
 /// How to ask for the locale: as recorded, then the C library's half of it, then the C locale, which every server has.
 fn locale_clauses(plan: &Plan<'_>) -> Vec<(Fidelity, String)> {
     let facts = &plan.facts;
+    if facts.collate.is_empty() || facts.ctype.is_empty() {
+        // An archive without the definition of its database: the server's own locale is as good as any.
+        return vec![(Fidelity::Exact, String::new()), (Fidelity::Fallback, "LC_COLLATE 'C' LC_CTYPE 'C'".to_owned())];
+    }
     let libc = format!("LC_COLLATE {} LC_CTYPE {}", quote::literal(&facts.collate), quote::literal(&facts.ctype));
     let locale = facts.locale.as_deref().map(quote::literal);
     let (exact, libc_fidelity) = match (facts.locale_provider.as_str(), locale) {
