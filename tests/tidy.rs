@@ -105,7 +105,8 @@ fn ends_in(source: &Source, extensions: &[&str]) -> bool {
 
 /// Whether a source file holds unit tests only; the rules for code that ships do not bind it.
 fn only_tests(source: &Source) -> bool {
-    source.path.starts_with("crates/") && (source.path.ends_with("/tests.rs") || source.path.contains("/tests/"))
+    let of_a_crate = source.path.starts_with("crates/") || source.path.starts_with("tests/model/");
+    of_a_crate && (source.path.ends_with("/tests.rs") || source.path.contains("/tests/"))
 }
 
 fn manifest(path: &Path) -> toml::Table {
@@ -119,6 +120,8 @@ fn crates() -> Vec<(String, PathBuf)> {
         .filter(|path| path.join("Cargo.toml").exists())
         .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path))
         .collect();
+    // The protocol's model is a crate that only tests use.
+    crates.push(("lacre-model".to_owned(), top().join("tests/model")));
     crates.sort();
     crates
 }
