@@ -7,8 +7,13 @@ use std::io;
 
 use crate::archive::framing::{FramingDecoder, FramingEncoder};
 use crate::archive::{ArchiveReader, Error, Event, Sniff, Toc, sniff, write_archive, write_schema_only};
+use crate::closure::{Change, Edit, KeyBook, Plan};
 use crate::copy::{CopyStatement, RowCounter, RowDigest, fields, rows, write_row};
 use crate::plain::{EndCheck, Piece, Splitter};
+use crate::rules::{JsonPath, Rules};
+use crate::schema::SchemaReader;
+use crate::select::{Fate, Rewriter, Verdict, json};
+use crate::sql::{Backslash, Token, tokens};
 
 /// Takes an archive apart; if it is one, puts it together again and compares.
 ///
@@ -139,4 +144,90 @@ pub fn plain(bytes: &[u8]) {
     whole.push(text);
     assert!(again == text, "the pieces must be the dump");
     assert!(whole.finish() == end.finish(), "cuts must not change the verdict");
+}
+
+/// Reads SQL tokens under both meanings of a backslash, and whatever schema they define.
+///
+/// # Panics
+/// If something follows a quote that never ends, or a name does not survive being quoted.
+pub fn sql(bytes: &[u8]) {
+    for backslash in [Backslash::Literal, Backslash::Escape] {
+        let all: Vec<Token<'_>> = tokens(bytes, backslash).collect();
+        let broken = all.iter().position(|token| *token == Token::Broken);
+        assert!(broken.is_none_or(|at| at + 1 == all.len()), "what never ends is the last");
+        for name in all.iter().filter_map(Token::name) {
+            let mut quoted = Vec::new();
+            name.quote(&mut quoted);
+            let again = tokens(&quoted, backslash).next().and_then(|token| token.name());
+            assert!(again.as_ref() == Some(&name), "a name must survive being quoted");
+        }
+        let mut reader = SchemaReader::new(backslash);
+        if reader.definition(bytes).is_ok()
+            && let Ok(schema) = reader.finish()
+        {
+            for (id, _) in schema.tables() {
+                assert!(
+                    schema.rows_of(id).len() <= schema.tables().count()
+                        && schema.leaves(schema.top(id)).len() < usize::MAX
+                );
+            }
+        }
+    }
+}
+
+/// Reads a rules file and lays it over the schema that follows it, after a zero byte.
+///
+/// # Panics
+/// If a problem has no place.
+pub fn rules(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let Ok(text) = str::from_utf8(parts.next().unwrap_or_default()) else { return };
+    let mut reader = SchemaReader::new(Backslash::Literal);
+    let schema = match reader.definition(parts.next().unwrap_or_default()) {
+        Ok(()) => reader.finish().unwrap_or_default(),
+        Err(_) => crate::schema::Schema::default(),
+    };
+    match Rules::parse(text) {
+        Ok(rules) => {
+            for subject in &rules.subjects {
+                if let Err(problems) = Plan::new(subject, &schema, &mut KeyBook::new()) {
+                    assert!(!problems.0.is_empty() && problems.0.iter().all(|problem| problem.place.line > 0));
+                }
+            }
+        }
+        Err(problems) => assert!(!problems.0.is_empty() && problems.0.iter().all(|problem| problem.place.line > 0)),
+    }
+}
+
+/// Edits JSON at places and rewrites COPY rows; the first line is a path, the first byte of the rest says how large the pieces are.
+///
+/// # Panics
+/// If cuts change what is written, if an edit to `null` cannot be found again, or if rows without a fate change.
+pub fn rewrite(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let path = parts.next().and_then(|line| str::from_utf8(line).ok()).and_then(JsonPath::parse);
+    let (Some(path), Some((step, text))) = (path, parts.next().and_then(<[u8]>::split_first)) else { return };
+    if let Ok(Some(edited)) = json::edit(text, std::slice::from_ref(&path), json::Editing::Null) {
+        let again = json::edit(&edited, std::slice::from_ref(&path), json::Editing::Null);
+        assert!(again == Ok(Some(edited.clone())), "what was set to null stays");
+        assert!(json::text_at(&edited, &path).is_ok(), "edited JSON is JSON");
+    }
+    let change = Change::JsonRemove(vec![path]);
+    let fates = vec![
+        (1, Fate::Delete),
+        (2, Fate::Edit(vec![Edit { field: 0, change: Change::Null }])),
+        (3, Fate::Edit(vec![Edit { field: 1, change }])),
+    ];
+    let verdict = Verdict { fates, rows: 0 };
+    let run = |step: usize| {
+        let mut out = Vec::new();
+        let mut rewriter = Rewriter::new(&verdict);
+        let pushed = text.chunks(step).try_for_each(|piece| rewriter.push(piece, &mut out));
+        let written = pushed.and_then(|()| rewriter.finish(&mut out));
+        (written.is_ok(), if written.is_ok() { out } else { Vec::new() })
+    };
+    let whole = run(text.len().max(1));
+    assert!(whole == run(usize::from(*step).max(1)), "cuts must not change what is written");
+    let first = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+    assert!(!whole.0 || whole.1.starts_with(&text[..first]), "the first row has no fate");
 }

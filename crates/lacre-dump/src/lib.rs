@@ -7,7 +7,15 @@
 //! in bounded memory, without a panic.
 
 pub mod archive;
+pub mod closure;
 pub mod copy;
 pub mod exercise;
 pub mod limits;
+pub mod personal;
 pub mod plain;
+pub mod rules;
+pub mod schema;
+pub mod select;
+pub mod sql;
+pub mod sweep;
+pub mod verify;

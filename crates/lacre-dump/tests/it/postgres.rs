@@ -27,7 +27,7 @@ SELECT lo_from_bytea(0, convert_to(repeat('large object ', i * 1000), 'UTF8')) F
 ";
 
 /// A running server that stops when dropped.
-struct Server {
+pub(crate) struct Server {
     folder: tempfile::TempDir,
     bin: PathBuf,
 }
@@ -47,7 +47,7 @@ fn programs() -> PathBuf {
     found.pop().expect("PostgreSQL is not installed; set LACRE_PG_BIN, or LACRE_SKIP_POSTGRES=1 to go without")
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {errors}");
@@ -55,7 +55,7 @@ fn run(command: &mut Command) -> Output {
 }
 
 impl Server {
-    fn start() -> Option<Server> {
+    pub(crate) fn start() -> Option<Server> {
         if std::env::var_os("LACRE_SKIP_POSTGRES").is_some_and(|value| value == "1") {
             return None;
         }
@@ -89,7 +89,7 @@ impl Server {
         Some(server)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -105,19 +105,19 @@ impl Server {
         command
     }
 
-    fn client(&self, program: &str) -> Command {
+    pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.arg("-h").arg(self.path()).args(["-U", "postgres"]);
         command
     }
 
-    fn sql(&self, database: &str, sql: &str) -> String {
+    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         let output =
             run(self.client("psql").args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql]));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn create(&self, database: &str) {
+    pub(crate) fn create(&self, database: &str) {
         self.sql("postgres", &format!("CREATE DATABASE {database}"));
     }
 

@@ -15,6 +15,9 @@ const DUMP_READERS: &[Exercise] = &[
     ("copy_text", dump::copy_text),
     ("copy_statement", dump::copy_statement),
     ("plain", dump::plain),
+    ("rewrite", dump::rewrite),
+    ("rules", dump::rules),
+    ("sql", dump::sql),
 ];
 
 type Target = (String, fn(&[u8]));

@@ -1,0 +1,3 @@
+//! Any bytes through `lacre_dump::exercise::sql`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lacre_dump::exercise::sql(bytes));
