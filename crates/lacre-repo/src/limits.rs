@@ -13,7 +13,7 @@ pub(crate) const BATCHES_WAITING: usize = 2;
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.
 pub(crate) const SPARE_BUFFERS: usize = 8;
-/// Buffers of uploaded packs that wait to be used again.
+/// Buffers that closed packs are stored from, so most packs in flight at a time: 16 MiB each.
 pub(crate) const PACK_BUFFERS: usize = 2;
 /// A pack on this machine is hashed in pieces of this length.
 pub(crate) const HASH_PIECE_BYTES: u64 = 1024 * 1024;

@@ -41,7 +41,7 @@ pub struct Repository {
 /// Where a store is, for messages.
 #[must_use]
 pub fn place(store: &Store) -> String {
-    store.local_path().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
+    store.place()
 }
 
 pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {

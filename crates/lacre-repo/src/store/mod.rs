@@ -1,10 +1,12 @@
 //! The store: named, immutable objects behind five verbs.
 //!
 //! In come object names and whole objects; out go bytes, listings and typed errors. A store knows nothing of what the objects
-//! mean, holds no keys, and never overwrites: [`Store::put_new`] is the only way in. Two backends exist, a local directory
-//! ([`Store::create_local`], [`Store::open_local`]) and memory ([`Store::memory`], through `object_store`, whose remote backends
-//! fit the same verbs). Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
+//! mean, holds no keys of a repository, and never overwrites: [`Store::put_new`] is the only way in. Three backends exist: a local
+//! directory ([`Store::create_local`], [`Store::open_local`]), a bucket ([`Store::open_bucket`]) and memory ([`Store::memory`]).
+//! Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
 
+mod bucket;
+mod cause;
 mod counts;
 mod error;
 pub mod fault;
@@ -16,17 +18,20 @@ mod staging;
 mod tests;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use lacre_format::name::ObjectName;
 
+pub use bucket::{BucketOptions, Conditional, Credentials, PARALLEL_DEFAULT, PlainHttp, Timeouts};
+pub use cause::{Cause, Remedy};
 pub use counts::{Counts, Verb};
 pub use error::{Operation, StoreError};
 pub use staging::Sweep;
 
+use bucket::BucketStore;
 use counts::Counter;
 use fault::{FaultPlan, Faults};
 use local::LocalStore;
@@ -121,6 +126,7 @@ pub struct Store {
 enum Backend {
     Local(LocalStore),
     Remote(RemoteStore),
+    Bucket(BucketStore),
 }
 
 impl Store {
@@ -146,6 +152,14 @@ impl Store {
     #[must_use]
     pub fn memory() -> Self {
         Self::over(Backend::Remote(RemoteStore::memory()))
+    }
+
+    /// Opens a prefix in a bucket; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the options cannot lead anywhere.
+    pub fn open_bucket(options: &BucketOptions) -> Result<Self, StoreError> {
+        Ok(Self::over(Backend::Bucket(BucketStore::open(options)?)))
     }
 
     /// The same objects seen through a fault plan, with counts of its own; for tests.
@@ -238,7 +252,53 @@ impl Store {
     pub fn local_path(&self) -> Option<&Path> {
         match &*self.backend {
             Backend::Local(local) => Some(local.path()),
-            Backend::Remote(_) => None,
+            Backend::Remote(_) | Backend::Bucket(_) => None,
+        }
+    }
+
+    /// Where the store lies, as people write it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.backend {
+            Backend::Local(local) => local.path().display().to_string(),
+            Backend::Remote(_) => "memory:".to_owned(),
+            Backend::Bucket(bucket) => bucket.place().to_owned(),
+        }
+    }
+
+    /// How many packs it is worth storing at the same time.
+    #[must_use]
+    pub fn parallel(&self) -> usize {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => 1,
+            Backend::Bucket(bucket) => bucket.parallel(),
+        }
+    }
+
+    /// HTTP requests sent, with every try; nothing for a store that needs none.
+    #[must_use]
+    pub fn http_requests(&self) -> Option<u64> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => None,
+            Backend::Bucket(bucket) => Some(bucket.requests()),
+        }
+    }
+
+    /// How far the store's clock is ahead of this machine's, by its last answer; nothing for a store without a clock of its own.
+    #[must_use]
+    pub fn clock_skew(&self) -> Option<jiff::SignedDuration> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => None,
+            Backend::Bucket(bucket) => bucket.clock_skew(),
+        }
+    }
+
+    /// What the store does with conditional PUTs, as far as this run has seen.
+    #[must_use]
+    pub fn conditional(&self) -> Conditional {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => Conditional::Supported,
+            Backend::Bucket(bucket) => bucket.conditional(),
         }
     }
 
@@ -249,7 +309,7 @@ impl Store {
     pub fn exposure(&self, entries_max: usize) -> Result<Vec<Exposure>, StoreError> {
         match &*self.backend {
             Backend::Local(local) => local.exposure(entries_max),
-            Backend::Remote(_) => Ok(Vec::new()),
+            Backend::Remote(_) | Backend::Bucket(_) => Ok(Vec::new()),
         }
     }
 
@@ -260,7 +320,7 @@ impl Store {
     pub fn sweep_staging(&self) -> Result<Sweep, StoreError> {
         match &*self.backend {
             Backend::Local(local) => local.sweep_staging(),
-            Backend::Remote(_) => Ok(Sweep::default()),
+            Backend::Remote(_) | Backend::Bucket(_) => Ok(Sweep::default()),
         }
     }
 
@@ -271,8 +331,7 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = self.local_path().map_or_else(|| PathBuf::from("memory"), Path::to_path_buf);
-        out.debug_tuple("Store").field(&place).finish()
+        out.debug_tuple("Store").field(&self.place()).finish()
     }
 }
 
@@ -281,6 +340,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.put_new(name, &bytes),
             Self::Remote(remote) => remote.put_new(name, bytes),
+            Self::Bucket(bucket) => bucket.put_new(name, bytes),
         }
     }
 
@@ -288,6 +348,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.get(name, bytes_max),
             Self::Remote(remote) => remote.get(name, bytes_max),
+            Self::Bucket(bucket) => bucket.get(name, bytes_max),
         }
     }
 
@@ -298,6 +359,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.get_range(name, range),
             Self::Remote(remote) => remote.get_range(name, range),
+            Self::Bucket(bucket) => bucket.get_range(name, range),
         }
     }
 
@@ -305,6 +367,7 @@ impl Backend {
         let mut listing = match self {
             Self::Local(local) => local.list(prefix),
             Self::Remote(remote) => remote.list(prefix),
+            Self::Bucket(bucket) => bucket.list(prefix),
         }?;
         listing.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         listing.foreign.sort_unstable();
@@ -315,6 +378,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.delete(name),
             Self::Remote(remote) => remote.delete(name),
+            Self::Bucket(bucket) => bucket.delete(name),
         }
     }
 }

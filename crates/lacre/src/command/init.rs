@@ -58,7 +58,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         host: host_name(),
         sources: sources(&settings),
     };
-    let store = create_store(&place)?;
+    let store = create_store(&place, &settings)?;
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }

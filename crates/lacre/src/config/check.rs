@@ -236,10 +236,6 @@ fn repository(entry: &Entry, problems: &mut Vec<Problem>) {
             let what = format!("there is no repository in {}", folder.display());
             problems.push(Problem::warning(Some(entry.place), what, format!("lacre --repo {} init", folder.display())));
         }
-        Value::Store(StoreUrl::Remote(url)) => {
-            let what = format!("this version keeps repositories in folders; {url} cannot be used yet");
-            problems.push(Problem::error(Some(entry.place), what, "name a folder, for example /var/backups/lacre"));
-        }
         _ => {}
     }
 }

@@ -164,7 +164,7 @@ const ROOT: Table = Table {
 const CREDENTIAL: Table = Table {
     name: "credential",
     shape: Shape::Named,
-    effect: Effect::ReadOnly,
+    effect: Effect::Acts,
     help: "Keys of one object store. Each secret comes from a variable, a file or a command, never from this file.",
     keys: &[
         key(
@@ -179,7 +179,11 @@ const CREDENTIAL: Table = Table {
             "Variable that holds the secret access key (or, with _FILE appended, names its file).",
         ),
         key("secret_access_key_file", Form::Path, "File whose first line is the secret access key."),
-        key("command", Form::Argv, "Program that prints the access key id and the secret access key on two lines."),
+        key(
+            "command",
+            Form::Argv,
+            "Program that prints the access key id and the secret access key on two lines, and the session token of temporary keys on a third.",
+        ),
         key("profile", Form::Text, "Profile of the AWS configuration files."),
     ],
     example: "access_key_id_env = \"LACRE_S3_KEY\"\nsecret_access_key_env = \"LACRE_S3_SECRET\"",
@@ -330,11 +334,12 @@ const HOOKS: Table = Table {
 const LIMITS: Table = Table {
     name: "limits",
     shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Bounds on what a run takes from the machine.",
+    effect: Effect::Acts,
+    help: "Bounds on what a run takes from the machine and the network.",
     keys: &[
-        key("read", Form::Rate, "Fastest the source is read. Unset: no limit."),
-        key("upload", Form::Rate, "Fastest the store is written. Unset: no limit."),
+        key("read", Form::Rate, "Fastest a bucket is read. Unset: no limit."),
+        key("upload", Form::Rate, "Fastest a bucket is written. Unset: no limit."),
+        key("patience", Form::Duration, "How long a bucket that fails or does not answer is asked again. A bucket that never answered is given up after 15 seconds.").default("5m"),
     ],
     example: "read = \"200MiB/s\"\nupload = \"50MiB/s\"",
 };
