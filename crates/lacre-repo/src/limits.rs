@@ -45,5 +45,7 @@ pub(crate) const STRETCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(crate) const GROUP_RAW_BYTES: u64 = 1024 * 1024;
 /// A snapshot's source must give at least this part of its base's bytes: one in two.
 pub(crate) const SHRINK_DIVISOR: u64 = 2;
+/// Longest reach map that is kept on this host for the next run.
+pub(crate) const REACH_KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most tags of a snapshot.
 pub(crate) const TAGS_MAX: usize = lacre_format::header::TAGS_MAX;

@@ -21,6 +21,7 @@ use crate::{
     monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -47,11 +48,21 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSeal`] or [`Error::NoIdentity`] when a key is missing; [`Error::Damaged`] for a damaged key entry or root.
     pub fn open_snapshot(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
-        let view = self.view()?;
-        self.open_in(&view, snapshot, keys)
+        let (view, listing) = self.look()?;
+        self.open_listed(&view, snapshot, keys, &listing)
     }
 
     pub(crate) fn open_in(&self, view: &View, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
+        self.open_listed(view, snapshot, keys, &self.store().list_many(&["index", "packs"])?)
+    }
+
+    fn open_listed(
+        &self,
+        view: &View,
+        snapshot: SnapshotId,
+        keys: &ReadKeys,
+        listing: &Listing,
+    ) -> Result<Snapshot<'_>, Error> {
         let name = || snapshot.to_string();
         let known = view.snapshots.get(&snapshot).ok_or_else(|| view.damaged_or_none(&name()))?;
         if view.voided.contains(&snapshot) {
@@ -61,7 +72,7 @@ impl Repository {
         let key = self.snapshot_key(view, &seals, keys, &known.header)?;
         let root = self.root(known, &key)?;
         // A host without caches learns here where frames lie.
-        let findings = self.refresh(view)?;
+        let findings = self.refresh_from(view, listing)?;
         Ok(Snapshot { repository: self, root, frames: Frames::new(self), findings })
     }
 }

@@ -34,6 +34,9 @@ pub fn structure(document: &Document) -> Vec<Problem> {
         required(section, "name", &mut problems);
         required(section, "url", &mut problems);
     }
+    for section in document.of("object_lock") {
+        object_lock(section, &mut problems);
+    }
     for section in document.of("credential") {
         credential(section, &mut problems);
     }
@@ -165,6 +168,18 @@ fn credential(section: &Section, problems: &mut Vec<Problem>) {
             format!("{} does not say exactly one way to get its keys", section.title()),
             fix,
         ));
+    }
+}
+
+fn object_lock(section: &Section, problems: &mut Vec<Problem>) {
+    if !matches!(section.entries.get("days"), Some(Entry { value: Value::Count(1..), .. })) {
+        problems.push(Problem::error(Some(section.place), "object_lock locks for no days", "write days = 30"));
+    }
+    if let Some(Entry { value: Value::Text(mode), place, .. }) = section.entries.get("mode")
+        && !["governance", "compliance"].contains(&mode.as_str())
+    {
+        let what = format!("{mode:?} is no mode of object_lock");
+        problems.push(Problem::error(Some(*place), what, "write \"governance\" or \"compliance\""));
     }
 }
 

@@ -344,8 +344,21 @@ const LIMITS: Table = Table {
     example: "read = \"200MiB/s\"\nupload = \"50MiB/s\"",
 };
 
+const OBJECT_LOCK: Table = Table {
+    name: "object_lock",
+    shape: Shape::Single,
+    effect: Effect::Acts,
+    help: "Locks new packs, indexes, reach maps and snapshots in a bucket with object lock. Keys, policies and logs are never locked.",
+    keys: &[
+        key("days", Form::Count, "For how many days; required."),
+        key("mode", Form::Text, "\"governance\" (whoever may bypass it can lift it) or \"compliance\" (nobody can).")
+            .default("governance"),
+    ],
+    example: "days = 30\nmode = \"governance\"",
+};
+
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 14] = [
+pub const TABLES: [Table; 15] = [
     ROOT,
     CREDENTIAL,
     JOB,
@@ -360,6 +373,7 @@ pub const TABLES: [Table; 14] = [
     METRICS,
     HOOKS,
     LIMITS,
+    OBJECT_LOCK,
 ];
 
 /// Finds a table by its dotted name.

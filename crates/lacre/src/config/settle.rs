@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, parser::ValueSource};
-use lacre_repo::store::PlainHttp;
+use lacre_repo::store::{Lock, LockMode, PlainHttp};
 
 use super::{
     ConfigFile,
@@ -92,6 +92,8 @@ pub struct Settings {
     pub hooks: Hooks,
     /// Bounds on what a run takes from machine and network.
     pub limits: Limits,
+    /// For how long new objects of a bucket are locked.
+    pub object_lock: Option<Lock>,
     /// Where requests to a store may go unencrypted.
     pub plain_http: PlainHttp,
     /// Everything as it is shown: dotted key, text, origin.
@@ -259,9 +261,16 @@ pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) 
             after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
         },
         limits: limits(document.of("limits").next()),
+        object_lock: object_lock(document.of("object_lock").next()),
         plain_http: if global.allow_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
         shown: shown(file, global, origins),
     }
+}
+
+fn object_lock(section: Option<&Section>) -> Option<Lock> {
+    let days = get(section, "days", as_count).filter(|days| *days > 0)?;
+    let is_compliance = get(section, "mode", as_text).is_some_and(|mode| mode == "compliance");
+    Some(Lock { mode: if is_compliance { LockMode::Compliance } else { LockMode::Governance }, days })
 }
 
 fn limits(section: Option<&Section>) -> Limits {

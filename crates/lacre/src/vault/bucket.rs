@@ -53,6 +53,7 @@ pub(super) fn open(url: &SafeUrl, credentials: Option<&str>, settings: &Settings
     options.upload_bytes_per_second = settings.limits.upload;
     options.read_bytes_per_second = settings.limits.read;
     options.authorities = authorities()?;
+    options.lock = settings.object_lock;
     if let Some(patience) = settings.limits.patience {
         options.timeouts.patience = patience;
         options.timeouts.first_patience = options.timeouts.first_patience.min(patience);

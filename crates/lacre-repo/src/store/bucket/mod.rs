@@ -3,16 +3,18 @@
 //! In: object names, whole objects. Out: outcomes, listings and typed errors. Requests are ours ([`wire`]), with our own deadlines and
 //! tries; only their signature is `object_store`'s. It must not know what objects mean.
 
+mod listing;
 mod options;
 mod pace;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod versions;
 mod wire;
 mod xml;
 
 use std::{
-    collections::HashSet,
     hash::{BuildHasher as _, RandomState},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -24,14 +26,14 @@ use jiff::{SignedDuration, Timestamp};
 use lacre_format::name::ObjectName;
 use reqwest::Method;
 
-pub use options::{BucketOptions, Conditional, Credentials, PARALLEL_DEFAULT, PlainHttp, Timeouts};
+pub use options::{BucketOptions, Conditional, Credentials, Lock, PARALLEL_DEFAULT, PlainHttp, Timeouts};
 
 use self::{
     options::Timeouts as Waits,
     verdict::{Verdict, judge},
     wire::{Answer, Arrived, Request, Wire},
 };
-use super::{Cause, Foreign, ForeignKind, LIST_ENTRIES_MAX, Listing, ObjectMeta, PutOutcome, StoreError, remote::wait};
+use super::{Cause, Deletion, Listing, Probe, PutOutcome, StoreError, Versioning, remote::wait};
 
 /// Most tries of one request.
 const TRIES_MAX: u32 = 12;
@@ -55,7 +57,10 @@ struct Inner {
     place: String,
     parallel: usize,
     waits: Waits,
+    lock: Option<Lock>,
+    options: BucketOptions,
     conditional: Mutex<Conditional>,
+    versioning: Mutex<Versioning>,
 }
 
 /// An answer, and whether an earlier try of the same request may have been carried out.
@@ -66,16 +71,7 @@ struct Reply {
 
 impl BucketStore {
     pub(super) fn open(options: &BucketOptions) -> Result<Self, StoreError> {
-        let wire = Wire::new(options)?;
-        let inner = Inner {
-            wire,
-            prefix: options.prefix.clone(),
-            place: options.place.clone(),
-            parallel: options.parallel.max(1),
-            waits: options.timeouts,
-            conditional: Mutex::new(options.conditional),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(Inner::open(options, Wire::new(options)?)?) })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -118,13 +114,58 @@ impl BucketStore {
         wait(prefix, async move { inner.list(&below).await })?
     }
 
-    pub(super) fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+    pub(super) fn list_many(&self, prefixes: &[&str]) -> Result<Listing, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let wanted: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        wait("", async move { inner.list_many(wanted).await })?
+    }
+
+    pub(super) fn delete(&self, name: &ObjectName) -> Result<Deletion, StoreError> {
         let (inner, key) = (Arc::clone(&self.inner), name.to_string());
         wait(name.as_str(), async move { inner.delete(&key).await })?
+    }
+
+    pub(super) fn extend_lock(&self, name: &ObjectName, until: Timestamp) -> Result<(), StoreError> {
+        let (inner, owned) = (Arc::clone(&self.inner), name.clone());
+        wait(name.as_str(), async move { inner.extend_lock(&owned, until).await })?
+    }
+
+    pub(super) fn lock_days(&self) -> Option<u32> {
+        self.inner.lock.map(|lock| lock.days)
+    }
+
+    pub(super) fn probe(&self, mark: String) -> Result<Probe, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        wait("", async move { inner.probe(&mark).await })?
     }
 }
 
 impl Inner {
+    fn open(options: &BucketOptions, wire: Wire) -> Result<Self, StoreError> {
+        if options.lock.is_some_and(|lock| lock.days == 0) {
+            return Err(remote("", Cause::Settings, "a lock of no days locks nothing".to_owned()));
+        }
+        Ok(Self {
+            wire,
+            prefix: options.prefix.clone(),
+            place: options.place.clone(),
+            parallel: options.parallel.max(1),
+            waits: options.timeouts,
+            lock: options.lock,
+            options: options.clone(),
+            conditional: Mutex::new(options.conditional),
+            versioning: Mutex::new(Versioning::Unknown),
+        })
+    }
+
+    fn known_versioning(&self) -> Versioning {
+        *self.versioning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn_versioning(&self, versioning: Versioning) {
+        *self.versioning.lock().unwrap_or_else(PoisonError::into_inner) = versioning;
+    }
+
     fn conditional(&self) -> Conditional {
         *self.conditional.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,6 +226,7 @@ impl Inner {
         let key = self.full(name);
         if matches!(self.conditional(), Conditional::Unknown | Conditional::Supported) {
             let mut put = put_request(&key, &bytes);
+            put.headers.extend(self.lock_headers(name, &bytes));
             put.headers.push(("if-none-match", "*".to_owned()));
             match self.ask(name, &put).await {
                 Ok(reply) if is_unsupported(&reply.answer) => self.learn(Conditional::Absent),
@@ -206,7 +248,9 @@ impl Inner {
         if !name.starts_with("packs/") && self.exists(name).await? {
             return Ok(PutOutcome::AlreadyExists);
         }
-        let reply = self.ask(name, &put_request(&key, &bytes)).await?;
+        let mut put = put_request(&key, &bytes);
+        put.headers.extend(self.lock_headers(name, &bytes));
+        let reply = self.ask(name, &put).await?;
         created(name, &reply.answer)
     }
 
@@ -278,65 +322,6 @@ impl Inner {
             200 if range.start == 0 && u64::try_from(body.len()).is_ok_and(|got| got == length) => Ok(body),
             200 if range.start == 0 => Err(out_of_range()),
             200 => Err(no_store(name, "the whole object instead of a range")),
-            status => Err(remote(name, Cause::Rejected, format!("HTTP {status}"))),
-        }
-    }
-
-    async fn list(&self, below: &str) -> Result<Listing, StoreError> {
-        let mut prefix = self.full(below);
-        if !prefix.is_empty() {
-            prefix.push('/');
-        }
-        let strip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        let (mut listing, mut seen, mut token) = (Listing::default(), HashSet::new(), None::<String>);
-        loop {
-            let mut query =
-                vec![("list-type", "2".to_owned()), ("encoding-type", "url".to_owned()), ("prefix", prefix.clone())];
-            query.extend(token.take().map(|token| ("continuation-token", token)));
-            let request = Request { query, ..read_request(Method::GET, "", PAGE_BYTES_MAX) };
-            let reply = self.ask(below, &request).await?;
-            let is_no_listing = || no_store(below, "no listing came back");
-            if reply.answer.status != 200 {
-                return Err(is_no_listing());
-            }
-            let page = xml::page(&reply.answer.body, "ListBucketResult").map_err(|_| is_no_listing())?;
-            for entry in page.entries {
-                let Some(name) = entry.key.get(strip..).filter(|_| entry.key.starts_with(&prefix)) else {
-                    return Err(no_store(below, "a listing of other names than asked for"));
-                };
-                if listing.objects.len() + listing.foreign.len() >= LIST_ENTRIES_MAX {
-                    let limit = u64::try_from(LIST_ENTRIES_MAX).unwrap_or(u64::MAX);
-                    let size = limit.saturating_add(1);
-                    return Err(StoreError::TooLarge { name: below.to_owned(), size, limit });
-                }
-                match ObjectName::from_path(name) {
-                    Ok(_) => listing.objects.push(ObjectMeta {
-                        name: name.to_owned(),
-                        bytes: entry.bytes.unwrap_or_default(),
-                        modified: entry.modified.parse().unwrap_or(Timestamp::UNIX_EPOCH),
-                    }),
-                    Err(_) => listing.foreign.push(Foreign {
-                        name: name.escape_default().to_string(),
-                        kind: if name.ends_with('/') { ForeignKind::Directory } else { ForeignKind::BadName },
-                    }),
-                }
-            }
-            let Some((next, _)) = page.next else { break };
-            if !seen.insert(next.clone()) {
-                return Err(no_store(below, "a listing that never ends"));
-            }
-            token = Some(next);
-        }
-        listing.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        listing.objects.dedup_by(|one, other| one.name == other.name);
-        Ok(listing)
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), StoreError> {
-        let key = self.full(name);
-        let reply = self.ask(name, &read_request(Method::DELETE, &key, SMALL_ANSWER_BYTES_MAX)).await?;
-        match reply.answer.status {
-            200 | 202 | 204 | 404 => Ok(()),
             status => Err(remote(name, Cause::Rejected, format!("HTTP {status}"))),
         }
     }

@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 
 use zeroize::Zeroizing;
 
-use crate::store::{Cause, StoreError};
+use crate::store::{Cause, LockMode, StoreError};
 
 /// The longest key an object may have, prefix included, in bytes: S3 allows 1024.
 const PREFIX_BYTES_MAX: usize = 512;
@@ -114,6 +114,15 @@ impl Default for Timeouts {
     }
 }
 
+/// How long new objects are locked; packs, indexes, reach maps and snapshots only, never keys, policies, logs or markers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lock {
+    /// By whom it can be lifted.
+    pub mode: LockMode,
+    /// For how many days, from 1.
+    pub days: u32,
+}
+
 /// How a bucket is reached.
 #[derive(Clone, Debug)]
 pub struct BucketOptions {
@@ -131,6 +140,8 @@ pub struct BucketOptions {
     pub plain_http: PlainHttp,
     /// What is known of conditional PUT.
     pub conditional: Conditional,
+    /// Whether new objects are locked.
+    pub lock: Option<Lock>,
     /// How long is waited.
     pub timeouts: Timeouts,
     /// Bytes written a second at the most.
@@ -159,6 +170,7 @@ impl BucketOptions {
             credentials,
             plain_http: PlainHttp::default(),
             conditional: Conditional::default(),
+            lock: None,
             timeouts: Timeouts::default(),
             upload_bytes_per_second: None,
             read_bytes_per_second: None,
