@@ -25,8 +25,10 @@ pub(crate) const INDEX_BLOCK_ROWS: usize = 256;
 pub(crate) const INDEX_BLOCKS_KEPT: usize = 8;
 /// Rows of an index that are found again: 8 bytes each, so 64 MiB at the most. What is beyond is stored again, never lost.
 pub(crate) const INDEX_ROWS_MAX: usize = 8 * 1024 * 1024;
-/// Whole packs kept while reading: 48 MiB.
-pub(crate) const PACKS_KEPT: usize = 2;
+/// Whole packs kept while reading: 48 MiB, two of chunks and one of nodes.
+pub(crate) const PACKS_KEPT: usize = 3;
+/// Nodes that are read from one pack by themselves before the whole pack is.
+pub(crate) const NODE_READS_MAX: u32 = 3;
 /// A pack is read whole when a group of chunks needs at least one part in so many of it.
 pub(crate) const WHOLE_PACK_DIVISOR: u64 = 64;
 /// Packs whose footers are kept decoded while reading.

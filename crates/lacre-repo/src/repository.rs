@@ -216,9 +216,16 @@ impl Repository {
 
     /// As [`Repository::put`], for objects whose name is taken only by themselves.
     pub(crate) fn put_fresh(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
-        match self.store.put_new(name, Bytes::from(object))? {
+        let taken = || Error::AlreadyThere { place: place(&self.store) };
+        let bytes = Bytes::from(object);
+        match self.store.put_new(name, bytes.clone())? {
+            PutOutcome::AlreadyExists => Err(taken()),
+            // A store without conditions may have taken another's write right after ours.
+            PutOutcome::Created if self.store.local_path().is_none() => {
+                let stored = self.store.get(name, bytes.len() as u64);
+                if stored? == bytes { Ok(()) } else { Err(taken()) }
+            }
             PutOutcome::Created => Ok(()),
-            PutOutcome::AlreadyExists => Err(Error::AlreadyThere { place: place(&self.store) }),
         }
     }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::Error,
-    frames::{Frames, Opener},
+    frames::{Frames, Opener, Reading},
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
@@ -189,7 +189,7 @@ impl Snapshot<'_> {
     }
 
     fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
-        let sealed = self.frames.read(std::slice::from_ref(entry))?;
+        let sealed = self.frames.read(std::slice::from_ref(entry), Reading::Node)?;
         let mut plaintext = Zeroizing::new(Vec::new());
         let sealed = sealed.first().map(|bytes| &bytes[..]).unwrap_or_default();
         self.frames.open(opener, entry, level, sealed, &mut plaintext)?;
@@ -281,7 +281,7 @@ fn open_loop(
 fn open_group(frames: &Frames<'_>, opener: &mut Opener, group: &[Entry]) -> Result<Vec<u8>, Error> {
     let raw_bytes: usize = group.iter().map(|entry| usize::try_from(entry.raw_bytes).unwrap_or_default()).sum();
     let mut piece = Vec::with_capacity(raw_bytes);
-    let sealed = frames.read(group)?;
+    let sealed = frames.read(group, Reading::Chunks)?;
     for (entry, sealed) in group.iter().zip(&sealed) {
         frames.open(opener, entry, 0, sealed, &mut piece)?;
     }

@@ -378,7 +378,7 @@ pub const TABLES: [Table; 15] = [
 
 /// Finds a table by its dotted name.
 pub fn table(name: &str) -> Option<&'static Table> {
-    static KNOWN: [Table; 14] = TABLES;
+    static KNOWN: [Table; TABLES.len()] = TABLES;
     KNOWN.iter().find(|table| table.name == name)
 }
 
