@@ -361,3 +361,21 @@ fn scripts_parse_and_stop_at_the_first_error() {
     }
     none("a script that goes on after an error lies", &findings);
 }
+
+#[test]
+fn every_bad_day_has_its_test() {
+    let page = fs::read_to_string(top().join("docs/decisions/bad-days.md")).unwrap();
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| the day |")).collect();
+    assert!(rows.len() > 30, "{} rows", rows.len());
+    let rust: String =
+        sources().into_iter().filter(|source| ends_in(source, &[".rs"])).map(|source| source.text).collect();
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row} names no test");
+        for name in names {
+            assert!(rust.contains(&format!("fn {name}()")), "{name} is named in bad-days.md and is no test");
+        }
+    }
+}

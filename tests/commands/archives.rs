@@ -33,9 +33,9 @@ fn an_archive_from_a_file_a_command_or_a_pipe_is_taken_apart() {
     assert_eq!(kinds(&file), ["blobs", "framing", "table", "toc"]);
     let users = |document: &serde_json::Value| {
         let streams = document["streams"].as_array().unwrap().clone();
-        streams.into_iter().find(|stream| stream["name"] == "public.users").unwrap()["rows"].clone()
+        streams.into_iter().find(|stream| stream["name"] == "app.users").unwrap()["rows"].clone()
     };
-    assert_eq!(users(&file).to_string(), cluster.sql("astro", "select count(*) from users"));
+    assert_eq!(users(&file).to_string(), cluster.sql("astro", "select count(*) from app.users"));
     let command = sandbox.run(&["--json", "backup", "--command", "b", "--", "cat", "dump"]).exits(0).json();
     let piped = sandbox.run_with_input(&["backup", "--stdin", "c", "--json"], &archive).exits(0).json();
     for (job, document) in [("a", &file), ("b", &command), ("c", &piped)] {
@@ -53,10 +53,10 @@ fn an_archive_from_a_file_a_command_or_a_pipe_is_taken_apart() {
     assert_eq!(sandbox.run(&swapped).exits(0).json()["verified"], true);
     assert!(cluster.comparable_dump("astro") == before, "the database is the same");
     cluster.sql("postgres", "create database other");
-    let one = ["restore", "latest:b", "--to", &cluster.url("other"), "--table", "users", "--json"];
+    let one = ["restore", "latest:b", "--to", &cluster.url("other"), "--table", "app.users", "--json"];
     let restored = sandbox.run(&one).exits(0).json();
     assert_eq!(restored["tables"].as_array().unwrap().len(), 1);
-    assert_eq!(restored["tables"][0]["rows"].to_string(), cluster.sql("other", "select count(*) from users"));
+    assert_eq!(restored["tables"][0]["rows"].to_string(), cluster.sql("other", "select count(*) from app.users"));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_archive_that_is_cut_off_or_malformed_is_no_snapshot() {
     assert!(said.contains("malformed") && said.contains("hint:"), "{said}");
     // The program fails after it wrote a whole archive: its exit status decides.
     let failing = ["backup", "--command", "a", "--", "sh", "-c", "cat dump; exit 3"];
-    assert!(sandbox.run(&failing).exits(14).stderr.contains("exit status: 3"));
+    assert!(sandbox.run(&failing).exits(14).stderr.contains("ended with exit status 3"));
     assert_eq!(snapshots(&sandbox, "live"), Vec::<String>::new());
     sandbox.run(&["check", "--read-data"]).exits(0);
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::{ready, snapshots};
-use crate::support::cluster::{Cluster, comparable};
+use crate::support::cluster::{Cluster, comparable, test_dir};
 use crate::support::sample;
 use crate::support::sandbox::{Sandbox, leaks};
+use crate::support::versions::Other;
 
 fn ready_with(cluster: &Cluster) -> Sandbox {
     let sandbox = Sandbox::with_tools_of(cluster);
@@ -102,4 +104,53 @@ fn a_database_that_cannot_be_dumped_is_a_failed_source() {
     let plain = ready();
     plain.run_with_input(&["backup", "--stdin", "a"], b"text\n").exits(0);
     plain.run(&["restore", "latest", "--to", &cluster.url("x"), "--create"]).exits(2);
+}
+
+#[test]
+fn a_role_that_row_security_hides_rows_from_makes_no_snapshot() {
+    let cluster = Cluster::start();
+    cluster.create_database("d");
+    cluster.sql(
+        "d",
+        "create role reader login; create table secret as select n, 'x' owner from generate_series(1, 10) n; \
+         alter table secret enable row level security; create policy own on secret using (owner = current_user); \
+         grant select on secret to reader",
+    );
+    let sandbox = ready_with(&cluster);
+    let url = format!("postgres://reader@127.0.0.1:{}/d", cluster.port());
+    let refused = sandbox.run(&["backup", "--postgres", &url]).exits(14);
+    assert!(refused.stderr.contains("row-level security"), "{}", refused.stderr);
+    assert_eq!(snapshots(&sandbox, "live"), Vec::<String>::new());
+}
+
+#[test]
+fn rows_in_an_extensions_configuration_tables_come_back() {
+    let folder = test_dir("extension");
+    let extension = folder.path().join("extension");
+    fs::create_dir(&extension).unwrap();
+    let script = "create table dials (name text primary key, value int, standard bool default false); \
+                  insert into dials values ('speed', 1, true); \
+                  select pg_catalog.pg_extension_config_dump('dials', 'where not standard');";
+    fs::write(extension.join("dials.control"), "default_version = '1.0'\nrelocatable = false\nschema = public\n")
+        .unwrap();
+    fs::write(extension.join("dials--1.0.sql"), script).unwrap();
+    for path in [folder.path(), &extension] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("$system:{}", folder.path().display());
+    let cluster = Cluster::start_of(Other::Eighteen.programs(), &[("extension_control_path", &path)]);
+    cluster.create_database("d");
+    cluster.sql("d", "create extension dials; insert into dials values ('mine', 7), ('yours', 8)");
+    let sandbox = ready_with(&cluster);
+    let url = cluster.url("d");
+    let document = sandbox.run(&["backup", "--postgres", &url, "--json"]).exits(0).json();
+    let streams = document["streams"].as_array().unwrap();
+    let dials = streams.iter().find(|stream| stream["name"] == "public.dials").unwrap();
+    assert_eq!(dials["rows"], 2, "only the rows that are not the extension's own");
+    let rows = "select string_agg(name || value, ',' order by name) from dials";
+    let before = cluster.sql("d", rows);
+    cluster.sql("postgres", "drop database d");
+    sandbox.run(&["restore", "latest", "--to", &url, "--create"]).exits(0);
+    assert_eq!(cluster.sql("d", rows), before);
+    assert_eq!(before, "mine7,speed1,yours8");
 }

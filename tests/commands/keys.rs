@@ -117,6 +117,8 @@ fn two_sheets_of_paper_restore_on_a_machine_that_has_nothing() {
     for name in ["kit", "kit-identity"] {
         fs::copy(sandbox.path(name), cold.path(name)).unwrap();
     }
+    // The policy names the cell by its place, and this is the same machine.
+    fs::remove_file(keys_of(&sandbox).join("seal.cell")).unwrap();
     let repository = sandbox.repository().display().to_string();
     let read = |kits: &[&str]| {
         let mut arguments = vec!["--repo", &repository, "restore", "latest", "--stdout"];
@@ -140,8 +142,8 @@ fn the_identity_sheet_is_acknowledged_by_itself() {
     };
     let sheets = || sandbox.run(&["seal", "status", "--json"]).exits(0).json()["identity_sheets"].clone();
     assert_eq!(sheets()[0]["verified"], false);
-    sandbox.run(&["kit", "ack", "1", "--identity", "--checksum", &words("kit")]).exits(15);
-    sandbox.run(&["kit", "ack", "1", "--identity", "--checksum", &words("kit-identity")]).exits(0);
+    sandbox.run(&["kit", "ack", "1", "--identity-sheet", "--checksum", &words("kit")]).exits(15);
+    sandbox.run(&["kit", "ack", "1", "--identity-sheet", "--checksum", &words("kit-identity")]).exits(0);
     assert_eq!(sheets()[0]["verified"], true);
     assert_eq!(sandbox.run(&["seal", "verify", "--json"]).exits(3).json()["holders_verified"], 1);
     sandbox.run(&["kit", "ack", "1", "--checksum", &words("kit")]).exits(0);
@@ -149,7 +151,7 @@ fn the_identity_sheet_is_acknowledged_by_itself() {
     let issued = sandbox.run(&["kit", "issue", "--kit-file", "kit2", "--json"]).exits(0).json();
     assert_eq!(issued["identity_sheet_file"], "kit2-identity");
     assert_eq!(words("kit2-identity"), words("kit-identity"), "it is the same secret");
-    sandbox.run(&["kit", "ack", "2", "--identity", "--checksum", &words("kit2-identity")]).exits(0);
+    sandbox.run(&["kit", "ack", "2", "--identity-sheet", "--checksum", &words("kit2-identity")]).exits(0);
     fs::remove_file(keys_of(&sandbox).join("identity.txt")).unwrap();
     let alone = sandbox.run(&["kit", "issue", "--kit-file", "kit3", "--json"]).exits(0).json();
     assert!(alone["identity_sheet_file"].is_null() && !sandbox.path("kit3-identity").exists());

@@ -4,7 +4,6 @@ use std::fs;
 
 use super::snapshots;
 use crate::support::cluster::Cluster;
-use crate::support::sample;
 use crate::support::sandbox::Sandbox;
 use crate::support::versions::Other;
 
@@ -62,19 +61,21 @@ fn whole_databases_of_other_versions_come_back() {
 }
 
 #[test]
-fn the_sample_application_on_postgresql_18_with_all_its_extensions() {
+fn a_filled_database_of_postgresql_18_is_swapped_and_its_archive_read_by_stock_tools() {
     let cluster = Cluster::start_of(Other::Eighteen.programs(), &[]);
-    sample::create(&cluster, "astro", 1);
+    cluster.create_database("d");
+    cluster.sql("d", PLAIN);
+    cluster.sql("d", "create extension citext; create table mail as select 'A@b'::citext as address");
     let sandbox = ready_with(&cluster);
-    let url = cluster.url("astro");
+    let url = cluster.url("d");
     sandbox.run(&["backup", "--postgres", &url]).exits(0);
-    let before = cluster.comparable_dump("astro");
-    sample::day(&cluster, "astro", 1);
+    let before = cluster.comparable_dump("d");
+    cluster.sql("d", "delete from child where id % 3 = 0; drop table mail");
     let swap = ["restore", "latest", "--to", &url, "--swap", "--yes", "--json"];
     assert_eq!(sandbox.run(&swap).exits(0).json()["verified"], true);
-    assert!(cluster.comparable_dump("astro") == before);
-    sandbox.run(&["restore", "latest", "--to-file", "astro.dump"]).exits(0);
-    let listed = cluster.client("pg_restore").arg("--list").arg(sandbox.path("astro.dump")).output().unwrap();
+    assert!(cluster.comparable_dump("d") == before);
+    sandbox.run(&["restore", "latest", "--to-file", "d.dump"]).exits(0);
+    let listed = cluster.client("pg_restore").arg("--list").arg(sandbox.path("d.dump")).output().unwrap();
     assert!(listed.status.success());
 }
 
@@ -141,10 +142,12 @@ fn an_archive_that_18_was_redirected_into_a_file_is_taken_apart_and_comes_back()
     let archive = fs::read(sandbox.path("dump")).unwrap();
     sandbox.run(&["backup", "--file", "a=dump"]).exits(0);
     assert!(sandbox.run(&["restore", "latest", "--stdout"]).exits(0).stdout == archive);
-    let to = cluster.url("back");
+    let before = cluster.comparable_dump("d");
+    cluster.sql("postgres", "drop database d");
+    let to = cluster.url("d");
     let restored = sandbox.run(&["restore", "latest", "--to", &to, "--create", "--json"]).exits(0).json();
     assert_eq!(restored["verified"], true);
-    assert!(cluster.comparable_dump("back") == cluster.comparable_dump("d"));
+    assert!(cluster.comparable_dump("d") == before);
 }
 
 #[test]

@@ -94,7 +94,12 @@ impl Cluster {
         if let Some(Account { uid, gid }) = &self.account {
             finished(Command::new("chown").args(["-R", &format!("{uid}:{gid}")]).arg(&data));
         }
-        Cluster::over(dir, self.tools.clone(), self.account.clone(), &[("hot_standby", "on"), ("wal_level", "replica")])
+        Cluster::over(
+            dir,
+            self.tools.clone(),
+            self.account.clone(),
+            &[("hot_standby", "on"), ("wal_level", "replica"), ("max_wal_senders", "10")],
+        )
     }
 
     /// Starts a server over the folder `data` of a folder.

@@ -11,11 +11,7 @@ use lacre_seal::{
     recipient::RecipientError, root::OpenRootError, wrap::WrapError,
 };
 
-use crate::{
-    files::FileError,
-    squeeze::SqueezeError,
-    store::{Remedy, StoreError},
-};
+use crate::{files::FileError, squeeze::SqueezeError, store::StoreError};
 
 /// What to do about an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -281,10 +277,6 @@ impl Error {
 fn store_kind(error: &StoreError) -> Kind {
     match error {
         StoreError::Unavailable { .. } => Kind::Unavailable,
-        StoreError::Remote { cause, .. } => match cause.remedy() {
-            Remedy::Wait => Kind::Unavailable,
-            Remedy::Correct => Kind::Usage,
-        },
         StoreError::OutOfRange { .. } | StoreError::TooLarge { .. } | StoreError::Foreign { .. } => Kind::Damaged,
         StoreError::NotFound { .. } => Kind::Damaged,
         StoreError::NotEmpty { .. } | StoreError::BadName { .. } => Kind::Usage,

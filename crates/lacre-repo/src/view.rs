@@ -25,11 +25,8 @@ use crate::{
     home::Pin,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
-    store::{Listing, Store, StoreError},
+    store::{Store, StoreError},
 };
-
-/// What a view is made of.
-pub(crate) const VIEWED: [&str; 4] = ["log", "policy", "snap", "void"];
 
 /// A snapshot as its signed header and the logs describe it.
 #[derive(Clone, Debug)]
@@ -146,22 +143,8 @@ impl View {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn load(store: &Store, catalog: &Catalog, manifest: &Manifest, pin: Option<&Pin>) -> Result<Self, Error> {
-        Self::of_listing(store, catalog, manifest, pin, &store.list_many(&VIEWED)?)
-    }
-
-    /// As [`View::load`], from a listing made just now of at least [`VIEWED`].
-    ///
-    /// # Errors
-    /// As [`View::load`].
-    pub(crate) fn of_listing(
-        store: &Store,
-        catalog: &Catalog,
-        manifest: &Manifest,
-        pin: Option<&Pin>,
-        listing: &Listing,
-    ) -> Result<Self, Error> {
-        let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
-        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, listing, &mut findings)?;
+        let mut findings = Vec::new();
+        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, &mut findings)?;
         let mut view = Self {
             repository: manifest.repository,
             admin: manifest.admin,
@@ -180,10 +163,10 @@ impl View {
             identity_sheets: BTreeMap::new(),
             findings,
         };
-        view.read_voids(store, catalog, listing)?;
-        view.read_snapshots(store, catalog, listing)?;
+        view.read_voids(store, catalog)?;
+        view.read_snapshots(store, catalog)?;
         view.follow_writers();
-        let entries = view.read_logs(store, catalog, listing)?;
+        let entries = view.read_logs(store, catalog)?;
         view.compare_with_seen();
         view.apply(entries);
         Ok(view)
@@ -222,8 +205,8 @@ impl View {
     }
 
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
-        for object in bounded(listing.below("void").collect())? {
+    fn read_voids(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
+        for object in bounded(store.list("void")?.objects)? {
             let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
                 Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
                 Some((name, Named::VoidIntent(snapshot))) => (name, snapshot, VoidStage::Intent),
@@ -337,8 +320,10 @@ impl View {
         }
     }
 
-    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
-        for object in bounded(listing.below("snap").collect())? {
+    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
+        let listing = store.list("snap")?;
+        self.findings.extend(listing.foreign.iter().map(foreign));
+        for object in bounded(listing.objects)? {
             let Some((name, Named::Snapshot(snapshot))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
@@ -389,10 +374,12 @@ impl View {
         sign::verify(&home.key, kind, self.repository, signed).map_err(|error| Error::damaged(name, error.to_string()))
     }
 
-    fn read_logs(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<Vec<Believed>, Error> {
+    fn read_logs(&mut self, store: &Store, catalog: &Catalog) -> Result<Vec<Believed>, Error> {
+        let listing = store.list("log")?;
+        self.findings.extend(listing.foreign.iter().map(foreign));
         let mut believed = Vec::new();
         let mut previous: Option<ChainHead> = None;
-        for object in bounded(listing.below("log").collect())? {
+        for object in bounded(listing.objects)? {
             let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
@@ -496,7 +483,7 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
-                Event::Restore(_) | Event::Probe(_) | Event::Unknown(_) => {}
+                Event::Restore(_) | Event::Unknown(_) => {}
                 _ => {
                     let what = "an event that its signer's role does not allow";
                     let object = format!("log/{}/{:08}", entry.home, entry.seq);
@@ -519,11 +506,12 @@ fn newest_policy(
     catalog: &Catalog,
     manifest: &Manifest,
     pin: Option<&Pin>,
-    listing: &Listing,
     findings: &mut Vec<Finding>,
 ) -> Result<(Policy, Digest), Error> {
+    let listing = store.list("policy")?;
+    findings.extend(listing.foreign.iter().map(foreign));
     let mut newest: Option<(Policy, Digest)> = None;
-    for object in bounded(listing.below("policy").collect())? {
+    for object in bounded(listing.objects)? {
         let Some((name, Named::Policy(number, name_digest))) = ObjectName::parse(&object.name) else {
             findings.push(foreign_name(&object.name));
             continue;

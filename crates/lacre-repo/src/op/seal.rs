@@ -102,7 +102,7 @@ impl Repository {
         let identity_sheets: Vec<(Millis, KitRecord)> = view.identity_sheets.values().cloned().collect();
         if identity_sheets.last().is_some_and(|(_, sheet)| sheet.state == KitState::Issued) {
             let what = "nobody has proved that the printed identity sheet can be read";
-            let advice = "type its four words back with `lacre kit ack NUMBER --identity`";
+            let advice = "type its four words back with `lacre kit ack NUMBER --identity-sheet`";
             findings.push(Finding::new(Severity::Note, what, "identity sheet", advice));
         }
         Ok(SealStatus { generation, holders: view.policy.holders, cells, kits, identity_sheets, findings })

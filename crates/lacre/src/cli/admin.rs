@@ -94,7 +94,7 @@ pub struct KitAckArgs {
     pub number: u32,
     /// The identity sheet of that number, instead of the seal sheet
     #[arg(long)]
-    pub identity: bool,
+    pub identity_sheet: bool,
     /// The sheet and every copy of it are destroyed
     #[arg(long)]
     pub destroyed: bool,

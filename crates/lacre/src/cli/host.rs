@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use super::value::StoreUrl;
-
 /// Arguments of `lacre config`.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
@@ -46,11 +44,7 @@ pub struct FromEnvArgs {
 
 /// Arguments of `lacre doctor`.
 #[derive(Clone, Debug, Args)]
-pub struct DoctorArgs {
-    /// Try what this store can do: a few small objects are written below probe/ and deleted again
-    #[arg(long, value_name = "URL")]
-    pub store: Option<StoreUrl>,
-}
+pub struct DoctorArgs {}
 
 /// Arguments of `lacre completions`.
 #[derive(Clone, Debug, Args)]

@@ -3,19 +3,19 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use jiff::Timestamp;
-use lacre_repo::{Severity, store::Probe};
+use lacre_repo::Severity;
 use owo_colors::OwoColorize as _;
 
 use crate::{
     cli::{DoctorArgs, value::StoreUrl},
-    config::{self, Settings, settle},
-    error::{CliError, Kind},
+    config::{self, settle},
+    error::CliError,
     exit::Exit,
     human,
     invocation::Invocation,
     output::{DoctorCheck, DoctorResult},
     process,
-    vault::{Vault, explain, open_store},
+    vault::Vault,
 };
 
 /// A clock before this day is wrong: the program did not exist yet.
@@ -31,7 +31,7 @@ const VERSION_LENGTH_MAX: usize = 100;
 ///
 /// # Errors
 /// Those of stdout and of an unreadable configuration.
-pub(super) fn run(invocation: &Invocation, args: &DoctorArgs) -> Result<Exit, CliError> {
+pub(super) fn run(invocation: &Invocation, _args: &DoctorArgs) -> Result<Exit, CliError> {
     let file = invocation.config_file()?;
     let mut checks = vec![
         clock(Timestamp::now()),
@@ -52,10 +52,8 @@ pub(super) fn run(invocation: &Invocation, args: &DoctorArgs) -> Result<Exit, Cl
                 checks.push(disk("disk of the repository", folder));
             }
             checks.push(disk("disk of the home", &settings.home));
-            match &args.store {
-                Some(place) => checks.extend(store(invocation, place, &settings)),
-                None if settings.repository.is_some() => checks.extend(repository(invocation)),
-                None => {}
+            if settings.repository.is_some() {
+                checks.extend(repository(invocation));
             }
         }
         Err(error) => {
@@ -200,37 +198,6 @@ fn repository(invocation: &Invocation) -> Vec<DoctorCheck> {
         Err(error) => checks.push(trouble("writer key", error.to_string(), "backups need it; other commands do not")),
     }
     checks
-}
-
-/// Tries a store by writing to it; in a repository's own store the result goes to its log too.
-fn store(invocation: &Invocation, place: &StoreUrl, settings: &Settings) -> Vec<DoctorCheck> {
-    let probed = if settings.repository.as_ref() == Some(place) {
-        match Vault::open(invocation) {
-            Ok(vault) => vault.repository.probe_store().map_err(|error| vault.explain(error)),
-            Err(error) if error.kind() == Kind::NotFound => probe_alone(place, settings),
-            Err(error) => Err(error),
-        }
-    } else {
-        probe_alone(place, settings)
-    };
-    let probe = match probed {
-        Ok(probe) => probe,
-        Err(error) => {
-            let advice = error.hints().first().cloned().unwrap_or_else(|| "docs/STORES.md".to_owned());
-            return vec![trouble("store", error.message(), advice)];
-        }
-    };
-    let facts = probe.facts().into_iter().map(|fact| DoctorCheck {
-        name: format!("store: {}", fact.name),
-        ok: fact.ok,
-        value: fact.value,
-        advice: fact.advice,
-    });
-    facts.chain([fine("store: protection", probe.protection())]).collect()
-}
-
-fn probe_alone(place: &StoreUrl, settings: &Settings) -> Result<Probe, CliError> {
-    open_store(place, settings)?.probe().map_err(|error| explain(error.into(), None))
 }
 
 fn disk(name: &str, path: &Path) -> DoctorCheck {

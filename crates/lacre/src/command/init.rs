@@ -22,7 +22,7 @@ use lacre_seal::{
 };
 
 use crate::{
-    cli::{InitArgs, value::StoreUrl},
+    cli::InitArgs,
     config::{JobSource, Settings},
     error::{CliError, Kind},
     exit::Exit,
@@ -58,17 +58,16 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         host: host_name(),
         sources: sources(&settings),
     };
-    let store = create_store(&place, &settings)?;
+    let store = create_store(&place)?;
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }
-    let (repository, report) = create(store, &settings, options)?;
+    let report = create(store, &settings, options)?;
     let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
         write_kit(file, kit)?;
         identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref())?;
     }
-    let protection = protection(invocation, &repository, &place);
     let document = InitResult {
         repository: report.repository.to_string(),
         identity_file: report.identity_file.as_ref().map(|path| path.display().to_string()),
@@ -86,37 +85,16 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
             }
         }
         writeln!(out)?;
-        advice(&report, &document, &settings, out)?;
-        protection.iter().try_for_each(|line| writeln!(out, "5. store: {line}."))
+        advice(&report, &document, &settings, out)
     })?;
     Ok(Exit::Done)
 }
 
-fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<(Repository, CreateReport), CliError> {
+fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<CreateReport, CliError> {
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
-    Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))
-}
-
-/// What a bucket does against a stolen writer's keys, in one line, and whatever else is wrong with it. The repository stands: a
-/// probe that fails is a warning.
-fn protection(invocation: &Invocation, repository: &Repository, place: &StoreUrl) -> Option<String> {
-    if !matches!(place, StoreUrl::Remote(_)) {
-        return None;
-    }
-    match repository.probe_store() {
-        Ok(probe) => {
-            for fact in probe.facts().into_iter().filter(|fact| !fact.ok) {
-                let advice = fact.advice.unwrap_or_default();
-                invocation.terminal.warn(&format!("{}: {}; {advice}", fact.name, fact.value));
-            }
-            Some(probe.protection())
-        }
-        Err(error) => {
-            let error = explain(error, None);
-            invocation.terminal.warn(&format!("the store could not be tried: {}", error.message()));
-            None
-        }
-    }
+    let (_, report) =
+        Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+    Ok(report)
 }
 
 /// The four lines: what is where, and where it should go.
@@ -164,7 +142,11 @@ fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out
 
 /// The commands that prove the papers legible.
 fn acknowledge(report: &CreateReport) -> &'static str {
-    if report.identity_sheet.is_some() { "lacre kit ack 1, lacre kit ack 1 --identity" } else { "lacre kit ack 1" }
+    if report.identity_sheet.is_some() {
+        "lacre kit ack 1, lacre kit ack 1 --identity-sheet"
+    } else {
+        "lacre kit ack 1"
+    }
 }
 
 /// Whether a sheet is shown with its QR code.

@@ -68,7 +68,7 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
         }
         writeln!(out, "then prove that it is readable: lacre kit ack {number}")?;
         if identity.is_some() {
-            writeln!(out, "and the identity sheet: lacre kit ack {number} --identity")
+            writeln!(out, "and the identity sheet: lacre kit ack {number} --identity-sheet")
         } else {
             Ok(())
         }
@@ -80,7 +80,7 @@ fn acknowledge(invocation: &Invocation, args: &KitAckArgs) -> Result<Exit, CliEr
     let vault = Vault::open(invocation)?;
     let (number, state) = (args.number, if args.destroyed { "destroyed" } else { "verified" });
     let (sheet, name) =
-        if args.identity { (Sheet::Identity, "the identity sheet of kit") } else { (Sheet::Seal, "kit") };
+        if args.identity_sheet { (Sheet::Identity, "the identity sheet of kit") } else { (Sheet::Seal, "kit") };
     if args.destroyed {
         vault.repository.attest_kit_destroyed(number, sheet).map_err(|error| vault.explain(error))?;
     } else {

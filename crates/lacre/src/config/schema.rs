@@ -164,7 +164,7 @@ const ROOT: Table = Table {
 const CREDENTIAL: Table = Table {
     name: "credential",
     shape: Shape::Named,
-    effect: Effect::Acts,
+    effect: Effect::ReadOnly,
     help: "Keys of one object store. Each secret comes from a variable, a file or a command, never from this file.",
     keys: &[
         key(
@@ -179,11 +179,7 @@ const CREDENTIAL: Table = Table {
             "Variable that holds the secret access key (or, with _FILE appended, names its file).",
         ),
         key("secret_access_key_file", Form::Path, "File whose first line is the secret access key."),
-        key(
-            "command",
-            Form::Argv,
-            "Program that prints the access key id and the secret access key on two lines, and the session token of temporary keys on a third.",
-        ),
+        key("command", Form::Argv, "Program that prints the access key id and the secret access key on two lines."),
         key("profile", Form::Text, "Profile of the AWS configuration files."),
     ],
     example: "access_key_id_env = \"LACRE_S3_KEY\"\nsecret_access_key_env = \"LACRE_S3_SECRET\"",
@@ -334,31 +330,17 @@ const HOOKS: Table = Table {
 const LIMITS: Table = Table {
     name: "limits",
     shape: Shape::Single,
-    effect: Effect::Acts,
-    help: "Bounds on what a run takes from the machine and the network.",
+    effect: Effect::ReadOnly,
+    help: "Bounds on what a run takes from the machine.",
     keys: &[
-        key("read", Form::Rate, "Fastest a bucket is read. Unset: no limit."),
-        key("upload", Form::Rate, "Fastest a bucket is written. Unset: no limit."),
-        key("patience", Form::Duration, "How long a bucket that fails or does not answer is asked again. A bucket that never answered is given up after 15 seconds.").default("5m"),
+        key("read", Form::Rate, "Fastest the source is read. Unset: no limit."),
+        key("upload", Form::Rate, "Fastest the store is written. Unset: no limit."),
     ],
     example: "read = \"200MiB/s\"\nupload = \"50MiB/s\"",
 };
 
-const OBJECT_LOCK: Table = Table {
-    name: "object_lock",
-    shape: Shape::Single,
-    effect: Effect::Acts,
-    help: "Locks new packs, indexes, reach maps and snapshots in a bucket with object lock. Keys, policies and logs are never locked.",
-    keys: &[
-        key("days", Form::Count, "For how many days; required."),
-        key("mode", Form::Text, "\"governance\" (whoever may bypass it can lift it) or \"compliance\" (nobody can).")
-            .default("governance"),
-    ],
-    example: "days = 30\nmode = \"governance\"",
-};
-
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 15] = [
+pub const TABLES: [Table; 14] = [
     ROOT,
     CREDENTIAL,
     JOB,
@@ -373,12 +355,11 @@ pub const TABLES: [Table; 15] = [
     METRICS,
     HOOKS,
     LIMITS,
-    OBJECT_LOCK,
 ];
 
 /// Finds a table by its dotted name.
 pub fn table(name: &str) -> Option<&'static Table> {
-    static KNOWN: [Table; TABLES.len()] = TABLES;
+    static KNOWN: [Table; 14] = TABLES;
     KNOWN.iter().find(|table| table.name == name)
 }
 

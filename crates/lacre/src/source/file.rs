@@ -35,7 +35,7 @@ impl FileSource {
     /// the file differ after reading, or when another file has taken its name; the others as they are named.
     pub fn pump(&mut self, sink: Sink<'_>) -> Result<SourceEnd, SourceError> {
         let name = self.name();
-        let start = |error| SourceError::Start { source_name: name.clone(), error };
+        let start = |error| SourceError::Open { path: name.clone(), error };
         // The kind is looked at before opening too: opening a device can have effects, and a pipe would wait for its writer.
         refuse_special(&self.path, &std::fs::metadata(&self.path).map_err(start)?)?;
         let mut file = open(&self.path).map_err(start)?;
@@ -165,6 +165,6 @@ mod tests {
             assert!(pump(path, || ()).1.unwrap_err().to_string().contains(expected));
         }
         let missing = pump(&folder.path().join("missing"), || ()).1.unwrap_err();
-        assert!(matches!(missing, SourceError::Start { .. }));
+        assert!(matches!(missing, SourceError::Open { .. }));
     }
 }

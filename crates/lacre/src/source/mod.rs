@@ -50,7 +50,16 @@ pub struct SourceEnd {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The file or program cannot be opened or started.
+    /// The file cannot be opened.
+    #[error("cannot open {path}")]
+    Open {
+        /// The path as it was given.
+        path: String,
+        /// The operating system's reason.
+        #[source]
+        error: io::Error,
+    },
+    /// The program cannot be started.
     #[error("cannot start {source_name}")]
     Start {
         /// What was to be read.

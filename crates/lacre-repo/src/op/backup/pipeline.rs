@@ -169,9 +169,18 @@ impl Spare {
         buffer
     }
 
-    /// Gives a buffer back; one that finds no room is simply freed.
+    /// Gives a buffer back; one that finds no room is wiped and freed.
     pub(crate) fn give(&self, buffer: Vec<u8>) {
-        drop(self.give.try_send(buffer));
+        if let Err(full) = self.give.try_send(buffer) {
+            full.into_inner().zeroize();
+        }
+    }
+}
+
+impl Drop for Spare {
+    /// What passed through is plaintext: it is wiped once, when the run ends, which costs nothing that could be measured.
+    fn drop(&mut self) {
+        self.take.try_iter().for_each(|mut buffer| buffer.zeroize());
     }
 }
 
@@ -182,6 +191,14 @@ pub(crate) struct Tools {
     payload: Vec<u8>,
     check: Vec<u8>,
     raw: Vec<u8>,
+}
+
+impl Drop for Tools {
+    fn drop(&mut self) {
+        self.payload.zeroize();
+        self.check.zeroize();
+        self.raw.zeroize();
+    }
 }
 
 impl Tools {
@@ -242,7 +259,7 @@ pub(crate) struct Pipeline {
     results: Option<Sender<Message>>,
     workers: Vec<JoinHandle<()>>,
     packer: Option<JoinHandle<Result<Produced, Error>>>,
-    uploaders: Vec<JoinHandle<Vec<KnownPack>>>,
+    uploader: Option<JoinHandle<Vec<KnownPack>>>,
 }
 
 /// What a pipeline needs to start.
@@ -288,17 +305,18 @@ impl Pipeline {
             spawn("worker", move || work_loop(&shared, &queue, &out))
         };
         let workers = (0..count).map(spawn_worker).collect::<Result<Vec<_>, Error>>()?;
-        // The buffers are the permits: a pack is closed into one of them and gives it back when it is stored.
-        (0..PACK_BUFFERS).for_each(|_| drop(used.try_send(Vec::new())));
-        let spawn_uploader = |_| {
-            let (shared, queue, used) = (Arc::clone(&shared), full_queue.clone(), used.clone());
-            spawn("uploader", move || upload_loop(&shared, &queue, &used))
-        };
-        let parallel = shared.store.parallel().clamp(1, PACK_BUFFERS);
-        let uploaders = (0..parallel).map(spawn_uploader).collect::<Result<Vec<_>, Error>>()?;
+        let uploads = Arc::clone(&shared);
+        let uploader = spawn("uploader", move || upload_loop(&uploads, &full_queue, &used))?;
         let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full, spare)?;
         let packer = spawn("packer", move || packs.run(&result_queue))?;
-        Ok(Self { shared, work: Some(work), results: Some(results), workers, packer: Some(packer), uploaders })
+        Ok(Self {
+            shared,
+            work: Some(work),
+            results: Some(results),
+            workers,
+            packer: Some(packer),
+            uploader: Some(uploader),
+        })
     }
 
     /// The ends a stream writer feeds.
@@ -316,10 +334,8 @@ impl Pipeline {
         }
         let packer = self.packer.take().ok_or_else(|| ended("packer"))?;
         let produced = packer.join().map_err(|_| ended("packer"))?;
-        let mut packs = Vec::new();
-        for uploader in std::mem::take(&mut self.uploaders) {
-            packs.append(&mut uploader.join().map_err(|_| ended("uploader"))?);
-        }
+        let uploader = self.uploader.take().ok_or_else(|| ended("uploader"))?;
+        let packs = uploader.join().map_err(|_| ended("uploader"))?;
         if let Some(error) = self.shared.take_error() {
             return Err(error);
         }
@@ -336,7 +352,7 @@ impl Drop for Pipeline {
         let threads = std::mem::take(&mut self.workers).into_iter();
         threads.for_each(|worker| drop(worker.join()));
         drop(self.packer.take().map(JoinHandle::join));
-        std::mem::take(&mut self.uploaders).into_iter().for_each(|uploader| drop(uploader.join()));
+        drop(self.uploader.take().map(JoinHandle::join));
     }
 }
 
@@ -413,11 +429,13 @@ impl Worker {
 fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>, used: &Sender<Vec<u8>>) -> Vec<KnownPack> {
     let mut stored = Vec::new();
     for ClosedPack { known, object } in queue {
+        if shared.has_failed() {
+            continue;
+        }
         let name = ObjectName::of(&Named::Pack(known.name));
-        let outcome = (!shared.has_failed()).then(|| shared.store.put_new(&name, object.clone()));
-        // There is always room for a buffer that came from here; the packer may have ended meanwhile.
+        let outcome = shared.store.put_new(&name, object.clone());
+        // A buffer that finds no room among the spare ones is simply freed.
         drop(used.try_send(Vec::from(object)));
-        let Some(outcome) = outcome else { continue };
         match outcome {
             Ok(_) => {
                 shared.monitor.progress(Progress::Stored(known.bytes));

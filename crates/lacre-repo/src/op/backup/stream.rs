@@ -10,6 +10,7 @@ use lacre_format::{
     ids::Digest,
     root::{Shape, StreamKind},
 };
+use zeroize::Zeroizing;
 
 use crate::{
     cut::{CutKeys, CutParameters, Cutter, EndOfStream},
@@ -78,7 +79,7 @@ pub struct StreamWriter {
     seq: u64,
     cutter: Cutter,
     parameters: CutParameters,
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
     lengths: Vec<usize>,
     hasher: blake3::Hasher,
     bytes: u64,
@@ -113,7 +114,7 @@ impl StreamWriter {
             seq: 0,
             cutter: Cutter::new(parameters, keys),
             parameters,
-            buffer: Vec::new(),
+            buffer: Zeroizing::new(Vec::new()),
             lengths: Vec::new(),
             hasher: blake3::Hasher::new(),
             bytes: 0,
@@ -134,7 +135,7 @@ impl StreamWriter {
         }
         let mut rest = self.shared.spare_batches.take(BATCH_BYTES + self.buffer.len() - used);
         rest.extend_from_slice(&self.buffer[used..]);
-        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        let mut bytes = std::mem::replace(&mut *self.buffer, rest);
         bytes.truncate(used);
         self.try_at = BATCH_BYTES.max(self.buffer.len() + BATCH_BYTES / 2);
         let batch = Batch { stream: self.number, seq: self.seq, bytes, lengths: std::mem::take(&mut self.lengths) };

@@ -195,6 +195,10 @@ fn explain(error: &SourceError) -> CliError {
         SourceError::Changed { .. } => {
             shown.hint("back up a file that nobody writes to, or the program that makes it with --command")
         }
+        SourceError::Open { .. } => shown.hint("check the path; it is taken from the folder lacre was started in"),
+        SourceError::Start { .. } => {
+            shown.hint("check the program's name and PATH; everything after -- is one command")
+        }
         SourceError::NotAFile { .. } => shown.hint("name a regular file; pipes go to --stdin NAME"),
         _ => shown,
     }
