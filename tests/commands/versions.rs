@@ -90,8 +90,16 @@ fn a_client_older_than_the_server_is_refused_before_anything_is_dumped() {
         assert!(refused.stderr.contains(expected), "{expected}: {}", refused.stderr);
     }
     assert_eq!(snapshots(&sandbox, "live"), Vec::<String>::new());
-    let doctor = sandbox.run(&["doctor"]);
-    assert!(doctor.status.code().is_some(), "{}", doctor.stderr);
+    let doctor = sandbox.run(&["doctor", "--json"]).json();
+    let clients: Vec<&str> = doctor["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["name"] == "PostgreSQL client")
+        .map(|check| check["value"].as_str().unwrap())
+        .collect();
+    assert_eq!(clients.len(), 1, "only what LACRE_PG_BIN names: {clients:?}");
+    assert!(clients[0].contains(own.tools().to_str().unwrap()), "{clients:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use lacre_dump::archive::{ArchiveReader, Error, Event, Toc, write_archive};
-use lacre_dump::copy::{RowCounter, fields, rows};
+use lacre_dump::copy::{RowCounter, RowDigest, fields, rows};
 
 const RUNS: u32 = 3;
 
@@ -118,6 +118,11 @@ fn main() -> Result<(), Error> {
             let mut counter = RowCounter::copy();
             content.chunks(1 << 20).for_each(|piece| counter.push(piece));
             Ok(counter.finish())
+        })?;
+        time("the same, row by row", content.len(), || {
+            let mut digest = RowDigest::new();
+            rows(&content).for_each(|row| digest.add_row(row));
+            Ok(digest)
         })?;
         time("reader, row counter and digest", archive.len(), || {
             let mut counter = RowCounter::copy();

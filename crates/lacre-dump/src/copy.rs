@@ -8,6 +8,7 @@
 //! of `COPY`, "Text Format"). The line `\.` ends the rows; an archive adds two empty lines after it.
 
 mod digest;
+mod row_hash;
 mod statement;
 mod text;
 

@@ -106,6 +106,33 @@ pub struct RestoreRecord {
     pub ended: bool,
 }
 
+/// What a store was found to do.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct ProbeRecord {
+    /// A second write of a name: 0 not known, 1 refused, 2 conditions not supported, 3 conditions ignored.
+    #[n(0)]
+    pub conditional: u8,
+    /// Versions of a name: 0 not known, 1 one, 2 all are kept.
+    #[n(1)]
+    pub versioning: u8,
+    /// Object lock: 0 not known, 1 absent, 2 possible, 3 every new object.
+    #[n(2)]
+    pub object_lock: u8,
+    /// Days that every new object is locked for.
+    #[n(3)]
+    pub lock_days: u32,
+    /// Whether another connection read and listed at once what was written.
+    #[n(4)]
+    pub consistent: bool,
+    /// Whether the keys used may delete: 0 no, 1 yes, 2 only hide, 3 locked.
+    #[n(5)]
+    pub deletes: u8,
+    /// How far the store's clock was ahead, in milliseconds.
+    #[n(6)]
+    pub skew_ms: Option<i64>,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -124,6 +151,8 @@ pub enum Event {
     Kit(KitRecord),
     /// A restore began or ended.
     Restore(RestoreRecord),
+    /// A store was tried.
+    Probe(ProbeRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -140,6 +169,7 @@ impl Event {
             Self::Check(record) => (5, codec::to_cbor(record)),
             Self::Kit(record) => (6, codec::to_cbor(record)),
             Self::Restore(record) => (7, codec::to_cbor(record)),
+            Self::Probe(record) => (22, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -160,6 +190,7 @@ impl LogEntry {
             5 => Event::Check(codec::from_cbor("check record", body)?),
             6 => Event::Kit(codec::from_cbor("kit record", body)?),
             7 => Event::Restore(codec::from_cbor("restore record", body)?),
+            22 => Event::Probe(codec::from_cbor("probe record", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

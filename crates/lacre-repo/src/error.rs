@@ -11,7 +11,11 @@ use lacre_seal::{
     recipient::RecipientError, root::OpenRootError, wrap::WrapError,
 };
 
-use crate::{files::FileError, squeeze::SqueezeError, store::StoreError};
+use crate::{
+    files::FileError,
+    squeeze::SqueezeError,
+    store::{Remedy, StoreError},
+};
 
 /// What to do about an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -277,6 +281,10 @@ impl Error {
 fn store_kind(error: &StoreError) -> Kind {
     match error {
         StoreError::Unavailable { .. } => Kind::Unavailable,
+        StoreError::Remote { cause, .. } => match cause.remedy() {
+            Remedy::Wait => Kind::Unavailable,
+            Remedy::Correct => Kind::Usage,
+        },
         StoreError::OutOfRange { .. } | StoreError::TooLarge { .. } | StoreError::Foreign { .. } => Kind::Damaged,
         StoreError::NotFound { .. } => Kind::Damaged,
         StoreError::NotEmpty { .. } | StoreError::BadName { .. } => Kind::Usage,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -19,7 +19,10 @@ use zeroize::Zeroize;
 use crate::{
     catalog::KnownPack,
     error::Error,
-    limits::{FOOTERS_KEPT, GAP_BYTES_MAX, LOCAL_GAP_BYTES_MAX, PACKS_KEPT, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR},
+    limits::{
+        FOOTERS_KEPT, GAP_BYTES_MAX, LOCAL_GAP_BYTES_MAX, NODE_READS_MAX, PACKS_KEPT, STRETCH_BYTES_MAX,
+        WHOLE_PACK_DIVISOR,
+    },
     repository::Repository,
     squeeze::Unsqueezer,
 };
@@ -42,7 +45,18 @@ pub(crate) struct Frames<'r> {
     repository: &'r Repository,
     packs: Mutex<Footers>,
     whole: Mutex<Vec<(PackName, Bytes)>>,
+    /// How often a node was read from a pack by itself; a walk over a whole tree soon wants the pack.
+    nodes: Mutex<HashMap<PackName, u32>>,
     gap_bytes_max: u64,
+}
+
+/// What is read at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Chunks of one stretch of a stream.
+    Chunks,
+    /// One node of a manifest.
+    Node,
 }
 
 /// One frame to read: which of the wanted entries, and where it lies.
@@ -55,7 +69,13 @@ struct Want {
 impl<'r> Frames<'r> {
     pub(crate) fn new(repository: &'r Repository) -> Self {
         let gap_bytes_max = if repository.store().local_path().is_some() { LOCAL_GAP_BYTES_MAX } else { GAP_BYTES_MAX };
-        Self { repository, packs: Mutex::default(), whole: Mutex::new(Vec::new()), gap_bytes_max }
+        Self {
+            repository,
+            packs: Mutex::default(),
+            whole: Mutex::new(Vec::new()),
+            nodes: Mutex::default(),
+            gap_bytes_max,
+        }
     }
 
     /// The packs that claim a birth name, decoded, through a small cache.
@@ -99,7 +119,7 @@ impl<'r> Frames<'r> {
     }
 
     /// Reads the sealed frames of some entries, in their order.
-    pub(crate) fn read(&self, entries: &[Entry]) -> Result<Vec<Bytes>, Error> {
+    pub(crate) fn read(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {
         let mut by_pack: HashMap<PackName, Vec<Want>> = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
             let packs = self.packs(entry.birth.pack)?;
@@ -111,7 +131,7 @@ impl<'r> Frames<'r> {
         for (name, mut wants) in by_pack {
             wants.sort_by_key(|want| want.offset);
             let wanted: u64 = wants.iter().map(|want| want.bytes).sum();
-            match self.whole(name, wanted)? {
+            match self.whole(name, wanted, reading)? {
                 Some(pack) => take_all(&ObjectName::of(&Named::Pack(name)), &pack, 0, &wants, &mut out)?,
                 None => self.read_pack(name, &wants, &mut out)?,
             }
@@ -121,7 +141,7 @@ impl<'r> Frames<'r> {
 
     /// A whole pack from afar, when much of it is wanted: frames lie shuffled, so neighbours of a stream are all over their pack.
     /// On this machine a request costs no round trip, and reading frame by frame needs little memory.
-    fn whole(&self, name: PackName, wanted: u64) -> Result<Option<Bytes>, Error> {
+    fn whole(&self, name: PackName, wanted: u64, reading: Reading) -> Result<Option<Bytes>, Error> {
         if self.repository.store().local_path().is_some() {
             return Ok(None);
         }
@@ -135,7 +155,8 @@ impl<'r> Frames<'r> {
             return Ok(Some(bytes));
         }
         let known = self.repository.catalog()?.pack_by_name(name)?;
-        if known.is_none_or(|known| wanted < known.bytes / WHOLE_PACK_DIVISOR) {
+        let again = reading == Reading::Node && self.is_walked(name);
+        if !again && known.is_none_or(|known| wanted < known.bytes / WHOLE_PACK_DIVISOR) {
             return Ok(None);
         }
         if whole.len() >= PACKS_KEPT {
@@ -144,6 +165,14 @@ impl<'r> Frames<'r> {
         let bytes = self.repository.store().get(&ObjectName::of(&Named::Pack(name)), PACK_BYTES_MAX)?;
         whole.push((name, bytes.clone()));
         Ok(Some(bytes))
+    }
+
+    /// Whether so many nodes of a pack were read by themselves that a walk over the whole tree is likely.
+    fn is_walked(&self, name: PackName) -> bool {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let reads = nodes.entry(name).or_insert(0);
+        *reads = reads.saturating_add(1);
+        *reads > NODE_READS_MAX
     }
 
     fn read_pack(&self, name: PackName, wants: &[Want], out: &mut [Bytes]) -> Result<(), Error> {

@@ -309,15 +309,15 @@ impl RepositoryHome {
         <&[u8; 32]>::try_from(bytes.as_slice()).ok().map(IndexKey::from_bytes)
     }
 
-    /// Destroys every index of a job but one: keys are overwritten, synced and unlinked, then the databases go.
+    /// The snapshots of a job whose index is on this host.
     ///
     /// # Errors
-    /// [`Error::File`] when a key could not be destroyed.
-    pub fn destroy_indexes(&self, job: &JobName, keep: Option<SnapshotId>) -> Result<(), Error> {
+    /// [`Error::File`] when the folder cannot be read.
+    pub fn indexes(&self, job: &JobName) -> Result<std::collections::BTreeSet<SnapshotId>, Error> {
         let directory = self.directory.join("index").join(job.as_str());
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(std::collections::BTreeSet::new()),
             Err(source) => return Err(io(&directory, source)),
         };
         let mut stems = std::collections::BTreeSet::new();
@@ -326,7 +326,19 @@ impl RepositoryHome {
             let stem = name.to_str().and_then(|name| name.get(..32)).and_then(|stem| SnapshotId::parse(stem).ok());
             stems.extend(stem);
         }
-        for stem in stems.into_iter().filter(|stem| Some(*stem) != keep) {
+        Ok(stems)
+    }
+
+    /// Destroys every index of a job but one: keys are overwritten, synced and unlinked, then the databases go.
+    ///
+    /// # Errors
+    /// [`Error::File`] when a key could not be destroyed.
+    pub fn destroy_indexes(&self, job: &JobName, keep: Option<SnapshotId>) -> Result<(), Error> {
+        let directory = self.directory.join("index").join(job.as_str());
+        if !directory.is_dir() {
+            return Ok(());
+        }
+        for stem in self.indexes(job)?.into_iter().filter(|stem| Some(*stem) != keep) {
             destroy_file(&self.index(job, stem, "key"))?;
             remove_database(&self.index(job, stem, "db"));
         }

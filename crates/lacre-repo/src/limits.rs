@@ -13,7 +13,7 @@ pub(crate) const BATCHES_WAITING: usize = 2;
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.
 pub(crate) const SPARE_BUFFERS: usize = 8;
-/// Buffers of uploaded packs that wait to be used again.
+/// Buffers that closed packs are stored from, so most packs in flight at a time: 16 MiB each.
 pub(crate) const PACK_BUFFERS: usize = 2;
 /// A pack on this machine is hashed in pieces of this length.
 pub(crate) const HASH_PIECE_BYTES: u64 = 1024 * 1024;
@@ -25,8 +25,10 @@ pub(crate) const INDEX_BLOCK_ROWS: usize = 256;
 pub(crate) const INDEX_BLOCKS_KEPT: usize = 8;
 /// Rows of an index that are found again: 8 bytes each, so 64 MiB at the most. What is beyond is stored again, never lost.
 pub(crate) const INDEX_ROWS_MAX: usize = 8 * 1024 * 1024;
-/// Whole packs kept while reading: 48 MiB.
-pub(crate) const PACKS_KEPT: usize = 2;
+/// Whole packs kept while reading: 48 MiB, two of chunks and one of nodes.
+pub(crate) const PACKS_KEPT: usize = 3;
+/// Nodes that are read from one pack by themselves before the whole pack is.
+pub(crate) const NODE_READS_MAX: u32 = 3;
 /// A pack is read whole when a group of chunks needs at least one part in so many of it.
 pub(crate) const WHOLE_PACK_DIVISOR: u64 = 64;
 /// Packs whose footers are kept decoded while reading.
@@ -45,5 +47,7 @@ pub(crate) const STRETCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(crate) const GROUP_RAW_BYTES: u64 = 1024 * 1024;
 /// A snapshot's source must give at least this part of its base's bytes: one in two.
 pub(crate) const SHRINK_DIVISOR: u64 = 2;
+/// Longest reach map that is kept on this host for the next run.
+pub(crate) const REACH_KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most tags of a snapshot.
 pub(crate) const TAGS_MAX: usize = lacre_format::header::TAGS_MAX;

@@ -24,9 +24,12 @@ use crate::{
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
     pack,
-    store::{PutOutcome, Store},
-    view::View,
+    store::{Listing, PutOutcome, Store},
+    view::{VIEWED, View},
 };
+
+/// What a backup and a restore look at when they begin: a view, and where frames lie.
+const LOOKED_AT: [&str; 7] = ["index", "log", "packs", "policy", "reach", "snap", "void"];
 
 /// An open repository.
 pub struct Repository {
@@ -41,7 +44,7 @@ pub struct Repository {
 /// Where a store is, for messages.
 #[must_use]
 pub fn place(store: &Store) -> String {
-    store.local_path().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
+    store.place()
 }
 
 pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
@@ -140,8 +143,18 @@ impl Repository {
     /// # Errors
     /// As [`View::load`].
     pub fn view(&self) -> Result<View, Error> {
+        self.view_of(&self.store.list_many(&VIEWED)?)
+    }
+
+    /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
+    pub(crate) fn look(&self) -> Result<(View, Listing), Error> {
+        let listing = self.store.list_many(&LOOKED_AT)?;
+        Ok((self.view_of(&listing)?, listing))
+    }
+
+    fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
-        let mut view = View::load(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref())?;
+        let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         if pin.as_ref() == Some(&newest) {
             return Ok(view);
@@ -186,11 +199,33 @@ impl Repository {
         if stored == bytes { Ok(()) } else { Err(Error::damaged(name, "other bytes are stored under this name")) }
     }
 
+    /// Stores an object that says nothing by itself (an index, a reach map, a session's end): it is read back only when the store's
+    /// answer left a doubt.
+    pub(crate) fn put_plain(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        let bytes = Bytes::from(object);
+        match self.store.put_new(name, bytes.clone()) {
+            Ok(PutOutcome::Created) => Ok(()),
+            Err(error) if self.store.local_path().is_some() || !error.is_transient() => Err(error.into()),
+            doubtful => match self.store.get(name, bytes.len() as u64) {
+                Ok(stored) if stored == bytes => Ok(()),
+                Ok(_) => Err(Error::damaged(name, "other bytes are stored under this name")),
+                Err(read) => Err(doubtful.err().unwrap_or(read).into()),
+            },
+        }
+    }
+
     /// As [`Repository::put`], for objects whose name is taken only by themselves.
     pub(crate) fn put_fresh(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
-        match self.store.put_new(name, Bytes::from(object))? {
+        let taken = || Error::AlreadyThere { place: place(&self.store) };
+        let bytes = Bytes::from(object);
+        match self.store.put_new(name, bytes.clone())? {
+            PutOutcome::AlreadyExists => Err(taken()),
+            // A store without conditions may have taken another's write right after ours.
+            PutOutcome::Created if self.store.local_path().is_none() => {
+                let stored = self.store.get(name, bytes.len() as u64);
+                if stored? == bytes { Ok(()) } else { Err(taken()) }
+            }
             PutOutcome::Created => Ok(()),
-            PutOutcome::AlreadyExists => Err(Error::AlreadyThere { place: place(&self.store) }),
         }
     }
 
@@ -199,21 +234,26 @@ impl Repository {
     /// # Errors
     /// Errors of the store; damaged segments and packs are findings.
     pub fn refresh(&self, view: &View) -> Result<Vec<Finding>, Error> {
-        match self.refresh_catalog(view) {
+        self.refresh_from(view, &self.store.list_many(&["index", "packs"])?)
+    }
+
+    /// As [`Repository::refresh`], from a listing made just now of at least `index` and `packs`.
+    pub(crate) fn refresh_from(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
+        match self.refresh_catalog(view, listing) {
             Err(Error::Cache { path, reason }) => {
                 // A disk without room is no reason not to read: everything is read again, into memory.
                 tracing::warn!(path = %path.display(), reason, "the catalog is kept in memory");
                 *self.catalog()? = Catalog::in_memory(&path)?;
-                self.refresh_catalog(view)
+                self.refresh_catalog(view, listing)
             }
             done => done,
         }
     }
 
-    fn refresh_catalog(&self, view: &View) -> Result<Vec<Finding>, Error> {
+    fn refresh_catalog(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
-        for object in self.store.list("index")?.objects {
+        for object in listing.below("index") {
             let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
                 findings.push(crate::view::foreign_name(&object.name));
                 continue;
@@ -230,13 +270,13 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        findings.extend(self.refresh_packs(&structure)?);
+        findings.extend(self.refresh_packs(&structure, listing)?);
         Ok(findings)
     }
 
-    fn refresh_packs(&self, structure: &StructureKey) -> Result<Vec<Finding>, Error> {
+    fn refresh_packs(&self, structure: &StructureKey, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
-        for object in self.store.list("packs")?.objects {
+        for object in listing.below("packs") {
             let Some((name, Named::Pack(pack_name))) = ObjectName::parse(&object.name) else {
                 findings.push(crate::view::foreign_name(&object.name));
                 continue;

@@ -25,8 +25,11 @@ use crate::{
     home::Pin,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
-    store::{Store, StoreError},
+    store::{Listing, Store, StoreError},
 };
+
+/// What a view is made of.
+pub(crate) const VIEWED: [&str; 4] = ["log", "policy", "snap", "void"];
 
 /// A snapshot as its signed header and the logs describe it.
 #[derive(Clone, Debug)]
@@ -143,8 +146,22 @@ impl View {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn load(store: &Store, catalog: &Catalog, manifest: &Manifest, pin: Option<&Pin>) -> Result<Self, Error> {
-        let mut findings = Vec::new();
-        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, &mut findings)?;
+        Self::of_listing(store, catalog, manifest, pin, &store.list_many(&VIEWED)?)
+    }
+
+    /// As [`View::load`], from a listing made just now of at least [`VIEWED`].
+    ///
+    /// # Errors
+    /// As [`View::load`].
+    pub(crate) fn of_listing(
+        store: &Store,
+        catalog: &Catalog,
+        manifest: &Manifest,
+        pin: Option<&Pin>,
+        listing: &Listing,
+    ) -> Result<Self, Error> {
+        let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
+        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, listing, &mut findings)?;
         let mut view = Self {
             repository: manifest.repository,
             admin: manifest.admin,
@@ -163,10 +180,10 @@ impl View {
             identity_sheets: BTreeMap::new(),
             findings,
         };
-        view.read_voids(store, catalog)?;
-        view.read_snapshots(store, catalog)?;
+        view.read_voids(store, catalog, listing)?;
+        view.read_snapshots(store, catalog, listing)?;
         view.follow_writers();
-        let entries = view.read_logs(store, catalog)?;
+        let entries = view.read_logs(store, catalog, listing)?;
         view.compare_with_seen();
         view.apply(entries);
         Ok(view)
@@ -205,8 +222,8 @@ impl View {
     }
 
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    fn read_voids(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
-        for object in bounded(store.list("void")?.objects)? {
+    fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
+        for object in bounded(listing.below("void").collect())? {
             let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
                 Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
                 Some((name, Named::VoidIntent(snapshot))) => (name, snapshot, VoidStage::Intent),
@@ -320,10 +337,8 @@ impl View {
         }
     }
 
-    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog) -> Result<(), Error> {
-        let listing = store.list("snap")?;
-        self.findings.extend(listing.foreign.iter().map(foreign));
-        for object in bounded(listing.objects)? {
+    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
+        for object in bounded(listing.below("snap").collect())? {
             let Some((name, Named::Snapshot(snapshot))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
@@ -374,12 +389,10 @@ impl View {
         sign::verify(&home.key, kind, self.repository, signed).map_err(|error| Error::damaged(name, error.to_string()))
     }
 
-    fn read_logs(&mut self, store: &Store, catalog: &Catalog) -> Result<Vec<Believed>, Error> {
-        let listing = store.list("log")?;
-        self.findings.extend(listing.foreign.iter().map(foreign));
+    fn read_logs(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<Vec<Believed>, Error> {
         let mut believed = Vec::new();
         let mut previous: Option<ChainHead> = None;
-        for object in bounded(listing.objects)? {
+        for object in bounded(listing.below("log").collect())? {
             let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
@@ -483,7 +496,7 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
-                Event::Restore(_) | Event::Unknown(_) => {}
+                Event::Restore(_) | Event::Probe(_) | Event::Unknown(_) => {}
                 _ => {
                     let what = "an event that its signer's role does not allow";
                     let object = format!("log/{}/{:08}", entry.home, entry.seq);
@@ -506,12 +519,11 @@ fn newest_policy(
     catalog: &Catalog,
     manifest: &Manifest,
     pin: Option<&Pin>,
+    listing: &Listing,
     findings: &mut Vec<Finding>,
 ) -> Result<(Policy, Digest), Error> {
-    let listing = store.list("policy")?;
-    findings.extend(listing.foreign.iter().map(foreign));
     let mut newest: Option<(Policy, Digest)> = None;
-    for object in bounded(listing.objects)? {
+    for object in bounded(listing.below("policy").collect())? {
         let Some((name, Named::Policy(number, name_digest))) = ObjectName::parse(&object.name) else {
             findings.push(foreign_name(&object.name));
             continue;

@@ -99,7 +99,23 @@ fn from_file(path: &Path) -> Result<Secret, CliError> {
     first_line(file, &format!("file {}", path.display()))
 }
 
+/// Runs a command and takes the lines it prints, each a secret; empty lines at the end do not count.
+///
+/// # Errors
+/// [`Kind::Configuration`] when it cannot run, fails, or prints more than [`SECRET_BYTES_MAX`].
+pub fn command_lines(argv: &[String]) -> Result<Vec<Secret>, CliError> {
+    let output = output_of(argv)?;
+    let lines = output.expose().lines().map(|line| Secret::new(line.trim_end().to_owned())).collect::<Vec<_>>();
+    Ok(lines.into_iter().filter(|line| !line.expose().is_empty()).collect())
+}
+
 fn from_command(argv: &[String]) -> Result<Secret, CliError> {
+    let output = output_of(argv)?;
+    let line = output.expose().split('\n').next().unwrap_or_default();
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+fn output_of(argv: &[String]) -> Result<Secret, CliError> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CliError::new(Kind::Configuration, "the command that gives a secret is empty"));
     };
@@ -115,7 +131,7 @@ fn from_command(argv: &[String]) -> Result<Secret, CliError> {
         .spawn()
         .map_err(|error| fail(&error))?;
     let stdout = child.stdout.take().expect("stdout was asked to be piped");
-    let read = first_line(stdout, &format!("command {program}"));
+    let read = whole(stdout, &format!("command {program}"));
     let status = child.wait().map_err(|error| fail(&error))?;
     let secret = read?;
     if !status.success() {
@@ -127,8 +143,15 @@ fn from_command(argv: &[String]) -> Result<Secret, CliError> {
     Ok(secret)
 }
 
-/// Reads everything up to the bound, so that a command does not die of a closed pipe, and keeps the first line.
+/// Keeps the first line.
 fn first_line(source: impl std::io::Read, place: &str) -> Result<Secret, CliError> {
+    let text = whole(source, place)?;
+    let line = text.expose().split('\n').next().unwrap_or_default();
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+/// Reads everything up to the bound, so that a command does not die of a closed pipe.
+fn whole(source: impl std::io::Read, place: &str) -> Result<Secret, CliError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     let mut limited = source.take(SECRET_BYTES_MAX + 1);
     limited.read_to_end(&mut bytes).map_err(|error| {
@@ -140,9 +163,7 @@ fn first_line(source: impl std::io::Read, place: &str) -> Result<Secret, CliErro
             format!("the secret from {place} is longer than {SECRET_BYTES_MAX} bytes"),
         ));
     }
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match std::str::from_utf8(line) {
+    match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Secret::new(text.to_owned())),
         Err(_) => Err(CliError::new(Kind::Configuration, format!("the secret from {place} is not UTF-8 text"))),
     }

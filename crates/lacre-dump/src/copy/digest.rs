@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::row_hash::RowHasher;
 use crate::limits::SHORT_ROW_BYTES_MAX;
 
 /// A digest of a multiset of rows: four sums modulo 2^64 of the little-endian quarters of each row's BLAKE3.
@@ -49,6 +50,14 @@ impl RowDigest {
     pub fn subtract(&mut self, other: &RowDigest) {
         for (lane, less) in self.lanes.iter_mut().zip(other.lanes) {
             *lane = lane.wrapping_sub(less);
+        }
+    }
+
+    /// Adds one row by the words of its BLAKE3.
+    pub(super) fn add_words(&mut self, words: &[u32; 8]) {
+        let (pairs, _) = words.as_chunks::<2>();
+        for (lane, [low, high]) in self.lanes.iter_mut().zip(pairs) {
+            *lane = lane.wrapping_add(u64::from(*low) | u64::from(*high) << 32);
         }
     }
 
@@ -174,6 +183,7 @@ impl RowCounter {
     /// Takes all rows that end within `piece`; returns what is left.
     fn whole_rows<'p>(&mut self, piece: &'p [u8]) -> &'p [u8] {
         let mut start = 0;
+        let mut hasher = RowHasher::new();
         for end in memchr::memchr_iter(b'\n', piece) {
             let row = &piece[start..end];
             start = end + 1;
@@ -181,10 +191,11 @@ impl RowCounter {
                 self.place = Place::AfterMarker;
                 break;
             }
-            self.digest.add_row(row);
+            hasher.add(row);
             self.rows += 1;
             self.row_bytes = self.row_bytes.saturating_add(length(row).saturating_add(1));
         }
+        self.digest.merge(&hasher.finish());
         &piece[start..]
     }
 

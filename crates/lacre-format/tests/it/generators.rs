@@ -10,7 +10,7 @@ use lacre_format::{
         SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, RestoreRecord},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
@@ -289,6 +289,11 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     );
     let restore =
         (snapshot(), any::<bool>()).prop_map(|(snapshot, ended)| Event::Restore(RestoreRecord { snapshot, ended }));
+    let probe = (any::<[u8; 4]>(), any::<u32>(), any::<bool>(), any::<Option<i64>>()).prop_map(
+        |([conditional, versioning, object_lock, deletes], lock_days, consistent, skew_ms)| {
+            Event::Probe(ProbeRecord { conditional, versioning, object_lock, lock_days, consistent, deletes, skew_ms })
+        },
+    );
     prop_oneof![
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
@@ -297,6 +302,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         check,
         kit,
         restore,
+        probe,
     ]
 }
 

@@ -11,7 +11,7 @@ use lacre_format::{
         SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, RestoreRecord},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, RestoreRecord},
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
@@ -242,6 +242,18 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-check", Event::Check(check)),
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
+        (
+            "event-probe",
+            Event::Probe(ProbeRecord {
+                conditional: 1,
+                versioning: 2,
+                object_lock: 3,
+                lock_days: 30,
+                consistent: true,
+                deletes: 3,
+                skew_ms: Some(-1500),
+            }),
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ pub mod forget;
 pub mod init;
 pub mod keys;
 mod log;
+pub mod probe;
 pub mod read;
 pub mod rebuild;
 pub mod seal;

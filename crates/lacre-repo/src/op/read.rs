@@ -16,11 +16,12 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::Error,
-    frames::{Frames, Opener},
+    frames::{Frames, Opener, Reading},
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -47,11 +48,21 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSeal`] or [`Error::NoIdentity`] when a key is missing; [`Error::Damaged`] for a damaged key entry or root.
     pub fn open_snapshot(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
-        let view = self.view()?;
-        self.open_in(&view, snapshot, keys)
+        let (view, listing) = self.look()?;
+        self.open_listed(&view, snapshot, keys, &listing)
     }
 
     pub(crate) fn open_in(&self, view: &View, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
+        self.open_listed(view, snapshot, keys, &self.store().list_many(&["index", "packs"])?)
+    }
+
+    fn open_listed(
+        &self,
+        view: &View,
+        snapshot: SnapshotId,
+        keys: &ReadKeys,
+        listing: &Listing,
+    ) -> Result<Snapshot<'_>, Error> {
         let name = || snapshot.to_string();
         let known = view.snapshots.get(&snapshot).ok_or_else(|| view.damaged_or_none(&name()))?;
         if view.voided.contains(&snapshot) {
@@ -61,7 +72,7 @@ impl Repository {
         let key = self.snapshot_key(view, &seals, keys, &known.header)?;
         let root = self.root(known, &key)?;
         // A host without caches learns here where frames lie.
-        let findings = self.refresh(view)?;
+        let findings = self.refresh_from(view, listing)?;
         Ok(Snapshot { repository: self, root, frames: Frames::new(self), findings })
     }
 }
@@ -178,7 +189,7 @@ impl Snapshot<'_> {
     }
 
     fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
-        let sealed = self.frames.read(std::slice::from_ref(entry))?;
+        let sealed = self.frames.read(std::slice::from_ref(entry), Reading::Node)?;
         let mut plaintext = Zeroizing::new(Vec::new());
         let sealed = sealed.first().map(|bytes| &bytes[..]).unwrap_or_default();
         self.frames.open(opener, entry, level, sealed, &mut plaintext)?;
@@ -270,7 +281,7 @@ fn open_loop(
 fn open_group(frames: &Frames<'_>, opener: &mut Opener, group: &[Entry]) -> Result<Vec<u8>, Error> {
     let raw_bytes: usize = group.iter().map(|entry| usize::try_from(entry.raw_bytes).unwrap_or_default()).sum();
     let mut piece = Vec::with_capacity(raw_bytes);
-    let sealed = frames.read(group)?;
+    let sealed = frames.read(group, Reading::Chunks)?;
     for (entry, sealed) in group.iter().zip(&sealed) {
         frames.open(opener, entry, 0, sealed, &mut piece)?;
     }

@@ -4,7 +4,10 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::ForeignKind;
+use super::{
+    ForeignKind,
+    cause::{Cause, Remedy},
+};
 
 /// The step of a verb that failed, for messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,6 +139,16 @@ pub enum StoreError {
         /// What is known about it.
         reason: String,
     },
+    /// A remote store did not do what it was asked.
+    #[error("{cause}{}{}", about(name), because(detail))]
+    Remote {
+        /// The object, or empty where the store itself is meant.
+        name: String,
+        /// Why.
+        cause: Cause,
+        /// What is known about it, in the store's words where it said something.
+        detail: String,
+    },
     /// Any other failure of the device or the operating system.
     #[error("cannot {operation} {name:?}")]
     Io {
@@ -169,7 +182,11 @@ impl StoreError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Remote { cause, .. } => cause.remedy() == Remedy::Wait,
+            _ => false,
+        }
     }
 
     /// Whether the object is simply not there.
@@ -177,4 +194,12 @@ impl StoreError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
+}
+
+fn about(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(", asked for {name:?}") }
+}
+
+fn because(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }

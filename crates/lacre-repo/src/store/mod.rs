@@ -1,32 +1,40 @@
 //! The store: named, immutable objects behind five verbs.
 //!
 //! In come object names and whole objects; out go bytes, listings and typed errors. A store knows nothing of what the objects
-//! mean, holds no keys, and never overwrites: [`Store::put_new`] is the only way in. Two backends exist, a local directory
-//! ([`Store::create_local`], [`Store::open_local`]) and memory ([`Store::memory`], through `object_store`, whose remote backends
-//! fit the same verbs). Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
+//! mean, holds no keys of a repository, and never overwrites: [`Store::put_new`] is the only way in. Three backends exist: a local
+//! directory ([`Store::create_local`], [`Store::open_local`]), a bucket ([`Store::open_bucket`]) and memory ([`Store::memory`]).
+//! Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
 
+mod bucket;
+mod cause;
 mod counts;
 mod error;
 pub mod fault;
 mod handles;
 mod local;
+mod probe;
 mod remote;
 mod staging;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use lacre_format::name::ObjectName;
 
+pub use bucket::{BucketOptions, Conditional, Credentials, Lock, PARALLEL_DEFAULT, PlainHttp, Timeouts};
+pub use cause::{Cause, Remedy};
 pub use counts::{Counts, Verb};
 pub use error::{Operation, StoreError};
+pub use probe::{DeleteRight, Fact, LockMode, ObjectLock, Probe, SKEW_MAX, Versioning};
 pub use staging::Sweep;
 
+use bucket::BucketStore;
 use counts::Counter;
 use fault::{FaultPlan, Faults};
 use local::LocalStore;
@@ -38,6 +46,9 @@ pub const LIST_ENTRIES_MAX: usize = 16 * 1024 * 1024;
 /// Deepest directory a local listing descends into; anything deeper is reported as foreign.
 pub const LIST_DEPTH_MAX: usize = 8;
 
+/// Longest object of a probe that is read back.
+const PROBED_BYTES_MAX: u64 = 1024;
+
 /// What became of an object given to [`Store::put_new`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -46,6 +57,38 @@ pub enum PutOutcome {
     Created,
     /// The name was taken; what is stored there was left as it is and may hold other bytes.
     AlreadyExists,
+}
+
+/// What became of an object given to [`Store::delete`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deletion {
+    /// No version of it is left.
+    Gone,
+    /// A lock keeps a version of it; it can be deleted afterwards.
+    Pending {
+        /// When the lock ends; nothing for a hold that somebody has to lift.
+        until: Option<Timestamp>,
+    },
+    /// It is hidden, but these keys may not delete its older versions.
+    Hidden,
+}
+
+impl Deletion {
+    /// The worse of two outcomes; of two locks the longer one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Gone, other) | (other, Self::Gone) => other,
+            (Self::Pending { until: Some(one) }, Self::Pending { until: Some(two) }) => {
+                Self::Pending { until: Some(one.max(two)) }
+            }
+            (Self::Pending { .. }, Self::Pending { .. }) => Self::Pending { until: None },
+            (Self::Pending { until }, Self::Hidden) | (Self::Hidden, Self::Pending { until }) => {
+                Self::Pending { until }
+            }
+            (Self::Hidden, Self::Hidden) => Self::Hidden,
+        }
+    }
 }
 
 /// One object in a [`Listing`].
@@ -99,6 +142,15 @@ pub struct Listing {
     pub foreign: Vec<Foreign>,
 }
 
+impl Listing {
+    /// The objects of this listing that lie below a prefix such as `packs`.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ObjectMeta> + 'a {
+        let is_below =
+            move |object: &&ObjectMeta| object.name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        self.objects.iter().filter(is_below)
+    }
+}
+
 /// A file or directory of the store that others on this host may open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exposure {
@@ -121,6 +173,7 @@ pub struct Store {
 enum Backend {
     Local(LocalStore),
     Remote(RemoteStore),
+    Bucket(BucketStore),
 }
 
 impl Store {
@@ -146,6 +199,14 @@ impl Store {
     #[must_use]
     pub fn memory() -> Self {
         Self::over(Backend::Remote(RemoteStore::memory()))
+    }
+
+    /// Opens a prefix in a bucket; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Remote`] when the options cannot lead anywhere.
+    pub fn open_bucket(options: &BucketOptions) -> Result<Self, StoreError> {
+        Ok(Self::over(Backend::Bucket(BucketStore::open(options)?)))
     }
 
     /// The same objects seen through a fault plan, with counts of its own; for tests.
@@ -215,16 +276,99 @@ impl Store {
         }
     }
 
-    /// Deletes an object durably; an object that is not there is no error, as a repeated deletion must succeed.
+    /// Lists the objects below several prefixes, sorted by name; in a bucket one request often answers for all of them.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub fn list_many(&self, prefixes: &[&str]) -> Result<Listing, StoreError> {
+        let Backend::Bucket(bucket) = &*self.backend else {
+            let mut all = Listing::default();
+            for prefix in prefixes {
+                let Listing { mut objects, mut foreign } = self.list(prefix)?;
+                all.objects.append(&mut objects);
+                all.foreign.append(&mut foreign);
+            }
+            all.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+            return Ok(all);
+        };
+        self.counter.begin(Verb::List);
+        let list = || bucket.list_many(prefixes);
+        match &self.faults {
+            None => list(),
+            Some(faults) => faults.run(Verb::List, prefixes.first().copied().unwrap_or_default(), list),
+        }
+    }
+
+    /// Deletes an object durably, in a versioned bucket every version of it; one that is not there is no error, as a repeated
+    /// deletion must succeed.
+    ///
+    /// A lock is no error either: the outcome says until when it holds.
     ///
     /// # Errors
     /// [`StoreError::Foreign`] for what is no regular file, else what the store says; the object may then be gone or not.
-    pub fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+    pub fn delete(&self, name: &ObjectName) -> Result<Deletion, StoreError> {
         self.counter.begin(Verb::Delete);
         match &self.faults {
             None => self.backend.delete(name),
             Some(faults) => faults.run(Verb::Delete, name.as_str(), || self.backend.delete(name)),
         }
+    }
+
+    /// Locks a stored object until a time, if this store's options lock its class at all.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], else what the store says.
+    pub fn extend_lock(&self, name: &ObjectName, until: Timestamp) -> Result<(), StoreError> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => Ok(()),
+            Backend::Bucket(bucket) => bucket.extend_lock(name, until),
+        }
+    }
+
+    /// For how many days this store locks new packs, indexes, reach maps and snapshots.
+    #[must_use]
+    pub fn lock_days(&self) -> Option<u32> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => None,
+            Backend::Bucket(bucket) => bucket.lock_days(),
+        }
+    }
+
+    /// Finds out what the store can do, by writing and deleting a few small objects under `probe/`.
+    ///
+    /// # Errors
+    /// Whatever kept the store from being tried.
+    pub fn probe(&self) -> Result<Probe, StoreError> {
+        // Two hash keys that the standard library draws from the kernel: names of one probe are those of no other.
+        let drawn = || RandomState::new().hash_one("probe");
+        let mark = format!("{:016x}{:016x}", drawn(), drawn());
+        match &*self.backend {
+            Backend::Bucket(bucket) => bucket.probe(mark),
+            Backend::Local(_) | Backend::Remote(_) => self.probe_simple(&mark),
+        }
+    }
+
+    /// The probe of a store without versions, locks, connections or a clock of its own.
+    fn probe_simple(&self, mark: &str) -> Result<Probe, StoreError> {
+        let text = format!("probe/{mark}-twice");
+        let name = ObjectName::from_path(&text).map_err(|_| StoreError::BadName { name: text.clone() })?;
+        let body = Bytes::from(text.clone());
+        let (first, second) = (self.put_new(&name, body.clone())?, self.put_new(&name, Bytes::from_static(b"second"))?);
+        let refused = first == PutOutcome::Created && second == PutOutcome::AlreadyExists;
+        let reads_own_writes = self.get(&name, PROBED_BYTES_MAX)? == body;
+        let lists_own_writes = self.list("probe")?.objects.iter().any(|object| object.name == text);
+        let deletes = DeleteRight::of(self.delete(&name)?);
+        Ok(Probe {
+            place: self.place(),
+            conditional: if refused { Conditional::Supported } else { Conditional::Ignored },
+            versioning: Versioning::Off,
+            object_lock: ObjectLock::Absent,
+            reads_own_writes,
+            lists_own_writes,
+            deletes,
+            clock_skew: None,
+            left_over: Vec::new(),
+        })
     }
 
     /// How often each verb was called on this store and its clones, and how many bytes went either way.
@@ -238,7 +382,53 @@ impl Store {
     pub fn local_path(&self) -> Option<&Path> {
         match &*self.backend {
             Backend::Local(local) => Some(local.path()),
-            Backend::Remote(_) => None,
+            Backend::Remote(_) | Backend::Bucket(_) => None,
+        }
+    }
+
+    /// Where the store lies, as people write it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.backend {
+            Backend::Local(local) => local.path().display().to_string(),
+            Backend::Remote(_) => "memory:".to_owned(),
+            Backend::Bucket(bucket) => bucket.place().to_owned(),
+        }
+    }
+
+    /// How many packs it is worth storing at the same time.
+    #[must_use]
+    pub fn parallel(&self) -> usize {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => 1,
+            Backend::Bucket(bucket) => bucket.parallel(),
+        }
+    }
+
+    /// HTTP requests sent, with every try; nothing for a store that needs none.
+    #[must_use]
+    pub fn http_requests(&self) -> Option<u64> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => None,
+            Backend::Bucket(bucket) => Some(bucket.requests()),
+        }
+    }
+
+    /// How far the store's clock is ahead of this machine's, by its last answer; nothing for a store without a clock of its own.
+    #[must_use]
+    pub fn clock_skew(&self) -> Option<jiff::SignedDuration> {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => None,
+            Backend::Bucket(bucket) => bucket.clock_skew(),
+        }
+    }
+
+    /// What the store does with conditional PUTs, as far as this run has seen.
+    #[must_use]
+    pub fn conditional(&self) -> Conditional {
+        match &*self.backend {
+            Backend::Local(_) | Backend::Remote(_) => Conditional::Supported,
+            Backend::Bucket(bucket) => bucket.conditional(),
         }
     }
 
@@ -249,7 +439,7 @@ impl Store {
     pub fn exposure(&self, entries_max: usize) -> Result<Vec<Exposure>, StoreError> {
         match &*self.backend {
             Backend::Local(local) => local.exposure(entries_max),
-            Backend::Remote(_) => Ok(Vec::new()),
+            Backend::Remote(_) | Backend::Bucket(_) => Ok(Vec::new()),
         }
     }
 
@@ -260,7 +450,7 @@ impl Store {
     pub fn sweep_staging(&self) -> Result<Sweep, StoreError> {
         match &*self.backend {
             Backend::Local(local) => local.sweep_staging(),
-            Backend::Remote(_) => Ok(Sweep::default()),
+            Backend::Remote(_) | Backend::Bucket(_) => Ok(Sweep::default()),
         }
     }
 
@@ -271,8 +461,7 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = self.local_path().map_or_else(|| PathBuf::from("memory"), Path::to_path_buf);
-        out.debug_tuple("Store").field(&place).finish()
+        out.debug_tuple("Store").field(&self.place()).finish()
     }
 }
 
@@ -281,6 +470,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.put_new(name, &bytes),
             Self::Remote(remote) => remote.put_new(name, bytes),
+            Self::Bucket(bucket) => bucket.put_new(name, bytes),
         }
     }
 
@@ -288,6 +478,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.get(name, bytes_max),
             Self::Remote(remote) => remote.get(name, bytes_max),
+            Self::Bucket(bucket) => bucket.get(name, bytes_max),
         }
     }
 
@@ -298,6 +489,7 @@ impl Backend {
         match self {
             Self::Local(local) => local.get_range(name, range),
             Self::Remote(remote) => remote.get_range(name, range),
+            Self::Bucket(bucket) => bucket.get_range(name, range),
         }
     }
 
@@ -305,16 +497,18 @@ impl Backend {
         let mut listing = match self {
             Self::Local(local) => local.list(prefix),
             Self::Remote(remote) => remote.list(prefix),
+            Self::Bucket(bucket) => bucket.list(prefix),
         }?;
         listing.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         listing.foreign.sort_unstable();
         Ok(listing)
     }
 
-    fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+    fn delete(&self, name: &ObjectName) -> Result<Deletion, StoreError> {
         match self {
-            Self::Local(local) => local.delete(name),
-            Self::Remote(remote) => remote.delete(name),
+            Self::Local(local) => local.delete(name).map(|()| Deletion::Gone),
+            Self::Remote(remote) => remote.delete(name).map(|()| Deletion::Gone),
+            Self::Bucket(bucket) => bucket.delete(name),
         }
     }
 }

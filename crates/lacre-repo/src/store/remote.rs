@@ -1,4 +1,4 @@
-//! Stores reached through `object_store`: memory today, buckets with the same code later.
+//! The store in memory, through `object_store`, and the runtime that requests of all remote stores run on.
 //!
 //! All of tokio lives here. Requests are spawned on one runtime of this process, which is never dropped, and callers wait on a
 //! channel: that works on any thread, also inside another runtime, where blocking on a future would panic.
@@ -126,7 +126,10 @@ async fn next<T>(stream: &mut Pin<Box<dyn futures_core::Stream<Item = T> + Send>
 }
 
 /// Runs a request on the runtime of this process and waits for its answer.
-fn wait<T: Send + 'static>(name: &str, request: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
+pub(super) fn wait<T: Send + 'static>(
+    name: &str,
+    request: impl Future<Output = T> + Send + 'static,
+) -> Result<T, StoreError> {
     let unavailable =
         |reason: String| StoreError::Unavailable { name: name.to_owned(), operation: Operation::Request, reason };
     let runtime = runtime().map_err(|reason| unavailable(reason.clone()))?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
+use super::value::StoreUrl;
+
 /// Arguments of `lacre config`.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
@@ -44,7 +46,11 @@ pub struct FromEnvArgs {
 
 /// Arguments of `lacre doctor`.
 #[derive(Clone, Debug, Args)]
-pub struct DoctorArgs {}
+pub struct DoctorArgs {
+    /// Try what this store can do: a few small objects are written below probe/ and deleted again
+    #[arg(long, value_name = "URL")]
+    pub store: Option<StoreUrl>,
+}
 
 /// Arguments of `lacre completions`.
 #[derive(Clone, Debug, Args)]

@@ -52,7 +52,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Repository: a folder (/path or file:///path) or memory: for tests
+    /// Repository: a folder (/path or file:///path), s3://bucket/prefix, b2://bucket/prefix?region=R, or memory: for tests
     ///
     /// Also the key `repository` in lacre.toml.
     #[arg(long, global = true, env = "LACRE_REPO", value_name = "URL", hide_env_values = true)]
@@ -70,6 +70,9 @@ pub struct GlobalArgs {
     /// Identity file that opens snapshots (age or OpenPGP secret key); repeatable
     #[arg(long, global = true, env = "LACRE_IDENTITY", value_name = "FILE", action = ArgAction::Append)]
     pub identity: Vec<PathBuf>,
+    /// Reach a bucket over plain http, which shows object names and sizes (never keys or contents) to the network
+    #[arg(long, global = true)]
+    pub allow_http: bool,
     /// Print exactly one JSON document on stdout, also for errors
     #[arg(long, global = true)]
     pub json: bool,

@@ -3,19 +3,21 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use jiff::Timestamp;
-use lacre_repo::Severity;
+use lacre_repo::{Severity, store::Probe};
 use owo_colors::OwoColorize as _;
 
+use super::backup::environment;
 use crate::{
     cli::{DoctorArgs, value::StoreUrl},
-    config::{self, settle},
-    error::CliError,
+    config::{self, Settings, settle},
+    driver::postgres::tools::Toolset,
+    error::{CliError, Kind},
     exit::Exit,
     human,
     invocation::Invocation,
     output::{DoctorCheck, DoctorResult},
     process,
-    vault::Vault,
+    vault::{Vault, explain, open_store},
 };
 
 /// A clock before this day is wrong: the program did not exist yet.
@@ -31,7 +33,7 @@ const VERSION_LENGTH_MAX: usize = 100;
 ///
 /// # Errors
 /// Those of stdout and of an unreadable configuration.
-pub(super) fn run(invocation: &Invocation, _args: &DoctorArgs) -> Result<Exit, CliError> {
+pub(super) fn run(invocation: &Invocation, args: &DoctorArgs) -> Result<Exit, CliError> {
     let file = invocation.config_file()?;
     let mut checks = vec![
         clock(Timestamp::now()),
@@ -39,7 +41,7 @@ pub(super) fn run(invocation: &Invocation, _args: &DoctorArgs) -> Result<Exit, C
         umask(),
         swap(&fs::read_to_string("/proc/swaps").unwrap_or_default()),
     ];
-    checks.extend(["pg_dump", "pg_restore", "psql", "pg_dumpall"].map(client));
+    checks.extend(clients(&Toolset::installed(&environment())));
     checks.push(gpg());
     for problem in &file.file_problems {
         checks.push(trouble("configuration", &problem.what, &problem.fix));
@@ -52,8 +54,10 @@ pub(super) fn run(invocation: &Invocation, _args: &DoctorArgs) -> Result<Exit, C
                 checks.push(disk("disk of the repository", folder));
             }
             checks.push(disk("disk of the home", &settings.home));
-            if settings.repository.is_some() {
-                checks.extend(repository(invocation));
+            match &args.store {
+                Some(place) => checks.extend(store(invocation, place, &settings)),
+                None if settings.repository.is_some() => checks.extend(repository(invocation)),
+                None => {}
             }
         }
         Err(error) => {
@@ -131,15 +135,22 @@ fn swap(table: &str) -> DoctorCheck {
     )
 }
 
-fn client(program: &str) -> DoctorCheck {
-    let Some(path) = process::find_program(program) else {
-        return trouble(
-            program,
-            "not found",
-            "apt install postgresql-client (its version must not be older than the server's)",
-        );
+/// Every folder of PostgreSQL's programs that a backup or a restore may choose from; it takes the one closest to the server.
+fn clients(found: &[Toolset]) -> Vec<DoctorCheck> {
+    let install = "apt install postgresql-client (its version must not be older than the server's)";
+    if found.is_empty() {
+        return vec![trouble("PostgreSQL client", "pg_dump is not found", install)];
+    }
+    let client = |tools: &Toolset| {
+        let value = format!("{} in {}", tools.version(), tools.folder().display());
+        let lacks = |tool: &&str| tools.program(tool).is_err();
+        let missing: Vec<&str> = ["pg_restore", "psql", "pg_dumpall"].into_iter().filter(lacks).collect();
+        match missing.as_slice() {
+            [] => fine("PostgreSQL client", value),
+            missing => trouble("PostgreSQL client", format!("{value}, without {}", missing.join(", ")), install),
+        }
     };
-    version(program, &path)
+    found.iter().map(client).collect()
 }
 
 fn gpg() -> DoctorCheck {
@@ -198,6 +209,37 @@ fn repository(invocation: &Invocation) -> Vec<DoctorCheck> {
         Err(error) => checks.push(trouble("writer key", error.to_string(), "backups need it; other commands do not")),
     }
     checks
+}
+
+/// Tries a store by writing to it; in a repository's own store the result goes to its log too.
+fn store(invocation: &Invocation, place: &StoreUrl, settings: &Settings) -> Vec<DoctorCheck> {
+    let probed = if settings.repository.as_ref() == Some(place) {
+        match Vault::open(invocation) {
+            Ok(vault) => vault.repository.probe_store().map_err(|error| vault.explain(error)),
+            Err(error) if error.kind() == Kind::NotFound => probe_alone(place, settings),
+            Err(error) => Err(error),
+        }
+    } else {
+        probe_alone(place, settings)
+    };
+    let probe = match probed {
+        Ok(probe) => probe,
+        Err(error) => {
+            let advice = error.hints().first().cloned().unwrap_or_else(|| "docs/STORES.md".to_owned());
+            return vec![trouble("store", error.message(), advice)];
+        }
+    };
+    let facts = probe.facts().into_iter().map(|fact| DoctorCheck {
+        name: format!("store: {}", fact.name),
+        ok: fact.ok,
+        value: fact.value,
+        advice: fact.advice,
+    });
+    facts.chain([fine("store: protection", probe.protection())]).collect()
+}
+
+fn probe_alone(place: &StoreUrl, settings: &Settings) -> Result<Probe, CliError> {
+    open_store(place, settings)?.probe().map_err(|error| explain(error.into(), None))
 }
 
 fn disk(name: &str, path: &Path) -> DoctorCheck {

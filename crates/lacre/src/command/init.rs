@@ -22,7 +22,7 @@ use lacre_seal::{
 };
 
 use crate::{
-    cli::InitArgs,
+    cli::{InitArgs, value::StoreUrl},
     config::{JobSource, Settings},
     error::{CliError, Kind},
     exit::Exit,
@@ -58,16 +58,17 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         host: host_name(),
         sources: sources(&settings),
     };
-    let store = create_store(&place)?;
+    let store = create_store(&place, &settings)?;
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }
-    let report = create(store, &settings, options)?;
+    let (repository, report) = create(store, &settings, options)?;
     let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
         write_kit(file, kit)?;
         identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref())?;
     }
+    let protection = protection(invocation, &repository, &place);
     let document = InitResult {
         repository: report.repository.to_string(),
         identity_file: report.identity_file.as_ref().map(|path| path.display().to_string()),
@@ -85,16 +86,37 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
             }
         }
         writeln!(out)?;
-        advice(&report, &document, &settings, out)
+        advice(&report, &document, &settings, out)?;
+        protection.iter().try_for_each(|line| writeln!(out, "5. store: {line}."))
     })?;
     Ok(Exit::Done)
 }
 
-fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<CreateReport, CliError> {
+fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<(Repository, CreateReport), CliError> {
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
-    let (_, report) =
-        Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
-    Ok(report)
+    Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))
+}
+
+/// What a bucket does against a stolen writer's keys, in one line, and whatever else is wrong with it. The repository stands: a
+/// probe that fails is a warning.
+fn protection(invocation: &Invocation, repository: &Repository, place: &StoreUrl) -> Option<String> {
+    if !matches!(place, StoreUrl::Remote(_)) {
+        return None;
+    }
+    match repository.probe_store() {
+        Ok(probe) => {
+            for fact in probe.facts().into_iter().filter(|fact| !fact.ok) {
+                let advice = fact.advice.unwrap_or_default();
+                invocation.terminal.warn(&format!("{}: {}; {advice}", fact.name, fact.value));
+            }
+            Some(probe.protection())
+        }
+        Err(error) => {
+            let error = explain(error, None);
+            invocation.terminal.warn(&format!("the store could not be tried: {}", error.message()));
+            None
+        }
+    }
 }
 
 /// The four lines: what is where, and where it should go.

@@ -34,6 +34,9 @@ pub fn structure(document: &Document) -> Vec<Problem> {
         required(section, "name", &mut problems);
         required(section, "url", &mut problems);
     }
+    for section in document.of("object_lock") {
+        object_lock(section, &mut problems);
+    }
     for section in document.of("credential") {
         credential(section, &mut problems);
     }
@@ -168,6 +171,18 @@ fn credential(section: &Section, problems: &mut Vec<Problem>) {
     }
 }
 
+fn object_lock(section: &Section, problems: &mut Vec<Problem>) {
+    if !matches!(section.entries.get("days"), Some(Entry { value: Value::Count(1..), .. })) {
+        problems.push(Problem::error(Some(section.place), "object_lock locks for no days", "write days = 30"));
+    }
+    if let Some(Entry { value: Value::Text(mode), place, .. }) = section.entries.get("mode")
+        && !["governance", "compliance"].contains(&mode.as_str())
+    {
+        let what = format!("{mode:?} is no mode of object_lock");
+        problems.push(Problem::error(Some(*place), what, "write \"governance\" or \"compliance\""));
+    }
+}
+
 fn references(document: &Document, problems: &mut Vec<Problem>) {
     let known: Vec<&str> = document.of("credential").map(|section| section.label.as_str()).collect();
     for section in document.sections() {
@@ -235,10 +250,6 @@ fn repository(entry: &Entry, problems: &mut Vec<Problem>) {
         Value::Store(StoreUrl::Folder(folder)) if !folder.join("lacre.json").exists() => {
             let what = format!("there is no repository in {}", folder.display());
             problems.push(Problem::warning(Some(entry.place), what, format!("lacre --repo {} init", folder.display())));
-        }
-        Value::Store(StoreUrl::Remote(url)) => {
-            let what = format!("this version keeps repositories in folders; {url} cannot be used yet");
-            problems.push(Problem::error(Some(entry.place), what, "name a folder, for example /var/backups/lacre"));
         }
         _ => {}
     }

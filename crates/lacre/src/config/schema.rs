@@ -164,7 +164,7 @@ const ROOT: Table = Table {
 const CREDENTIAL: Table = Table {
     name: "credential",
     shape: Shape::Named,
-    effect: Effect::ReadOnly,
+    effect: Effect::Acts,
     help: "Keys of one object store. Each secret comes from a variable, a file or a command, never from this file.",
     keys: &[
         key(
@@ -179,7 +179,11 @@ const CREDENTIAL: Table = Table {
             "Variable that holds the secret access key (or, with _FILE appended, names its file).",
         ),
         key("secret_access_key_file", Form::Path, "File whose first line is the secret access key."),
-        key("command", Form::Argv, "Program that prints the access key id and the secret access key on two lines."),
+        key(
+            "command",
+            Form::Argv,
+            "Program that prints the access key id and the secret access key on two lines, and the session token of temporary keys on a third.",
+        ),
         key("profile", Form::Text, "Profile of the AWS configuration files."),
     ],
     example: "access_key_id_env = \"LACRE_S3_KEY\"\nsecret_access_key_env = \"LACRE_S3_SECRET\"",
@@ -330,17 +334,31 @@ const HOOKS: Table = Table {
 const LIMITS: Table = Table {
     name: "limits",
     shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Bounds on what a run takes from the machine.",
+    effect: Effect::Acts,
+    help: "Bounds on what a run takes from the machine and the network.",
     keys: &[
-        key("read", Form::Rate, "Fastest the source is read. Unset: no limit."),
-        key("upload", Form::Rate, "Fastest the store is written. Unset: no limit."),
+        key("read", Form::Rate, "Fastest a bucket is read. Unset: no limit."),
+        key("upload", Form::Rate, "Fastest a bucket is written. Unset: no limit."),
+        key("patience", Form::Duration, "How long a bucket that fails or does not answer is asked again. A bucket that never answered is given up after 15 seconds.").default("5m"),
     ],
     example: "read = \"200MiB/s\"\nupload = \"50MiB/s\"",
 };
 
+const OBJECT_LOCK: Table = Table {
+    name: "object_lock",
+    shape: Shape::Single,
+    effect: Effect::Acts,
+    help: "Locks new packs, indexes, reach maps and snapshots in a bucket with object lock. Keys, policies and logs are never locked.",
+    keys: &[
+        key("days", Form::Count, "For how many days; required."),
+        key("mode", Form::Text, "\"governance\" (whoever may bypass it can lift it) or \"compliance\" (nobody can).")
+            .default("governance"),
+    ],
+    example: "days = 30\nmode = \"governance\"",
+};
+
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 14] = [
+pub const TABLES: [Table; 15] = [
     ROOT,
     CREDENTIAL,
     JOB,
@@ -355,11 +373,12 @@ pub const TABLES: [Table; 14] = [
     METRICS,
     HOOKS,
     LIMITS,
+    OBJECT_LOCK,
 ];
 
 /// Finds a table by its dotted name.
 pub fn table(name: &str) -> Option<&'static Table> {
-    static KNOWN: [Table; 14] = TABLES;
+    static KNOWN: [Table; TABLES.len()] = TABLES;
     KNOWN.iter().find(|table| table.name == name)
 }
 

@@ -2,9 +2,10 @@
 //!
 //! In: a valid document, the global flags and where they came from. Out: [`Settings`]. It cannot fail: mistakes were found before.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, parser::ValueSource};
+use lacre_repo::store::{Lock, LockMode, PlainHttp};
 
 use super::{
     ConfigFile,
@@ -89,6 +90,12 @@ pub struct Settings {
     pub retention: Retention,
     /// Programs around a restore.
     pub hooks: Hooks,
+    /// Bounds on what a run takes from machine and network.
+    pub limits: Limits,
+    /// For how long new objects of a bucket are locked.
+    pub object_lock: Option<Lock>,
+    /// Where requests to a store may go unencrypted.
+    pub plain_http: PlainHttp,
     /// Everything as it is shown: dotted key, text, origin.
     pub shown: Vec<(String, String, Origin)>,
 }
@@ -216,6 +223,17 @@ pub struct Hooks {
     pub after_restore: Vec<Vec<String>>,
 }
 
+/// Bounds on what a run takes from machine and network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes read from the store a second.
+    pub read: Option<NonZeroU64>,
+    /// Bytes written to the store a second.
+    pub upload: Option<NonZeroU64>,
+    /// How long a store that does not answer is asked again.
+    pub patience: Option<Duration>,
+}
+
 /// Puts the layers over each other. The document must be valid.
 pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
     let document = &file.document;
@@ -242,8 +260,22 @@ pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) 
             before_restore: get(hooks, "before_restore", as_argvs).unwrap_or_default(),
             after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
         },
+        limits: limits(document.of("limits").next()),
+        object_lock: object_lock(document.of("object_lock").next()),
+        plain_http: if global.allow_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
         shown: shown(file, global, origins),
     }
+}
+
+fn object_lock(section: Option<&Section>) -> Option<Lock> {
+    let days = get(section, "days", as_count).filter(|days| *days > 0)?;
+    let is_compliance = get(section, "mode", as_text).is_some_and(|mode| mode == "compliance");
+    Some(Lock { mode: if is_compliance { LockMode::Compliance } else { LockMode::Governance }, days })
+}
+
+fn limits(section: Option<&Section>) -> Limits {
+    let rate = |name| get(section, name, as_bytes).and_then(NonZeroU64::new);
+    Limits { read: rate("read"), upload: rate("upload"), patience: get(section, "patience", as_duration) }
 }
 
 /// The home of this host when nothing names one.
@@ -366,6 +398,8 @@ reader!(as_paths, Paths, Vec<PathBuf>);
 reader!(as_texts, Texts, Vec<String>);
 reader!(as_argvs, Argvs, Vec<Vec<String>>);
 reader!(as_count, Count, u32);
+reader!(as_bytes, Bytes, u64);
+reader!(as_duration, Duration, Duration);
 reader!(as_switch, Switch, bool);
 reader!(as_span, Span, jiff::Span);
 reader!(as_job_name, JobName, JobName);

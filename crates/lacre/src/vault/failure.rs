@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use lacre_format::FormatError;
-use lacre_repo::{Error, Kind as VaultKind};
+use lacre_repo::{Error, Kind as VaultKind, store::StoreError};
 
 use crate::{
     driver::postgres::{
@@ -65,6 +65,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
     let file = |name: &str| home.map_or_else(|| name.to_owned(), |home| home.join(name).display().to_string());
     let one = |text: String| vec![text];
     match error {
+        Error::Store(StoreError::Remote { cause, .. }) => one(cause.advice()),
         Error::NoRepository { place } => vec![
             "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
             format!("lacre --repo {place} init    (creates one)"),

@@ -3,9 +3,11 @@
 //! In: an [`Invocation`]. Out: an open repository, the keys at hand, a monitor; and every error of the vault in the words and exit
 //! codes of the command line. It must not know what a command does with them.
 
+mod bucket;
 mod failure;
 mod folder;
 mod keys;
+mod profile;
 mod watch;
 
 use std::{path::PathBuf, sync::Arc};
@@ -22,7 +24,7 @@ pub use self::{
 use crate::{
     cli::value::{SnapshotName, StoreUrl},
     config::Settings,
-    error::{CliError, Kind},
+    error::CliError,
     invocation::Invocation,
 };
 
@@ -40,11 +42,11 @@ impl Vault {
     /// Opens the repository this run names, and warns about key files that others may read.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when there is none; otherwise what the store or the home say.
+    /// [`crate::error::Kind::NotFound`] when there is none; otherwise what the store or the home say.
     pub fn open(invocation: &Invocation) -> Result<Vault, CliError> {
         let settings = invocation.settings()?;
         let place = invocation.repository(&settings)?;
-        let store = open_store(&place)?;
+        let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
         let repository = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
         for finding in repository.home().exposed() {
@@ -61,7 +63,7 @@ impl Vault {
     /// Finds the snapshot a person named.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] for none, [`Kind::Usage`] for several.
+    /// [`crate::error::Kind::NotFound`] for none, [`crate::error::Kind::Usage`] for several.
     pub fn resolve(&self, name: &SnapshotName) -> Result<SnapshotId, CliError> {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
     }
@@ -69,7 +71,7 @@ impl Vault {
     /// Refuses a snapshot that is no longer kept: it may be brought back first, but is not handed out meanwhile.
     ///
     /// # Errors
-    /// [`Kind::Refused`] with the command that brings it back.
+    /// [`crate::error::Kind::Refused`] with the command that brings it back.
     pub fn refuse_forgotten(&self, snapshot: SnapshotId) -> Result<(), CliError> {
         let view = self.repository.view().map_err(|error| self.explain(error))?;
         if view.forgotten.contains(&snapshot) {
@@ -81,7 +83,7 @@ impl Vault {
     /// Gathers the identities, kits and cells at hand.
     ///
     /// # Errors
-    /// [`Kind::NoKey`] for a named identity that cannot be read or unlocked; [`Kind::Usage`] for a kit that cannot be read.
+    /// [`crate::error::Kind::NoKey`] for a named identity that cannot be read or unlocked; [`crate::error::Kind::Usage`] for a kit that cannot be read.
     pub fn read_keys(&self, invocation: &Invocation, sheets: &[PathBuf]) -> Result<ReadKeys, CliError> {
         keys::gather(self, invocation, sheets)
     }
@@ -90,33 +92,24 @@ impl Vault {
 /// Opens the store of an existing repository.
 ///
 /// # Errors
-/// [`Kind::NotFound`] when the folder is not there; [`Kind::Usage`] for stores of a later version.
-fn open_store(place: &StoreUrl) -> Result<Store, CliError> {
+/// [`crate::error::Kind::NotFound`] when the folder is not there; [`crate::error::Kind::Usage`] for a bucket that cannot be reached with what is given.
+pub fn open_store(place: &StoreUrl, settings: &Settings) -> Result<Store, CliError> {
     match place {
         StoreUrl::Folder(path) => folder::open(path),
-        other => unsupported(other),
+        StoreUrl::Remote(url) => bucket::open(url, settings.credentials.as_deref(), settings),
+        StoreUrl::Memory => Ok(Store::memory()),
     }
 }
 
 /// Opens or makes the store of a repository that is about to be created.
 ///
 /// # Errors
-/// [`Kind::Usage`] for a folder that holds something else, and for stores of a later version.
-pub fn create_store(place: &StoreUrl) -> Result<Store, CliError> {
+/// [`crate::error::Kind::Usage`] for a folder that holds something else, and for a bucket that cannot be reached with what is given.
+pub fn create_store(place: &StoreUrl, settings: &Settings) -> Result<Store, CliError> {
     match place {
         // A folder that holds a repository is opened, so that the vault itself says so.
-        StoreUrl::Folder(path) if path.join("lacre.json").exists() => open_store(place),
+        StoreUrl::Folder(path) if path.join("lacre.json").exists() => open_store(place, settings),
         StoreUrl::Folder(path) => folder::create(path),
-        other => unsupported(other),
-    }
-}
-
-fn unsupported(place: &StoreUrl) -> Result<Store, CliError> {
-    match place {
-        StoreUrl::Memory => Ok(Store::memory()),
-        other => {
-            Err(CliError::new(Kind::Usage, format!("{other} is not a folder, and this version stores in folders only"))
-                .hint("give --repo /path; s3:// and b2:// come with a later version"))
-        }
+        StoreUrl::Remote(_) | StoreUrl::Memory => open_store(place, settings),
     }
 }

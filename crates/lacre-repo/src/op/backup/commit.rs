@@ -28,9 +28,9 @@ use crate::{
     catalog::KnownPack,
     error::Error,
     files::LockFile,
-    limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, SHRINK_DIVISOR},
+    limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, REACH_KEPT_BYTES_MAX, SHRINK_DIVISOR},
     monitor::{Finding, Progress, Severity},
-    op::backup::{Backup, pipeline::Produced, put_end, stream::StreamSummary},
+    op::backup::{Backup, kept_reach, pipeline::Produced, put_end, stream::StreamSummary},
     pack::salted_object,
     view::View,
 };
@@ -182,7 +182,7 @@ impl Backup<'_> {
             let object = signed.encode(Kind::Segment);
             let digest = Digest::new(*blake3::hash(&object).as_bytes());
             bytes += object.len() as u64;
-            self.repository.put(&ObjectName::of(&Named::Segment(digest)), object)?;
+            self.repository.put_plain(&ObjectName::of(&Named::Segment(digest)), object)?;
             self.repository.catalog()?.add_packs(Some(&digest), some)?;
             digests.push(digest);
         }
@@ -194,7 +194,11 @@ impl Backup<'_> {
         let sealed = structure.seal(Structure::Reach(self.snapshot), self.repository.id(), &reach.encode())?;
         let object = salted_object(Kind::Reach, &sealed);
         let (digest, bytes) = (Digest::new(*blake3::hash(&object).as_bytes()), object.len() as u64);
-        self.repository.put(&ObjectName::of(&Named::Reach(self.snapshot)), object)?;
+        if object.len() <= REACH_KEPT_BYTES_MAX {
+            // Only a cache: the next run of this host need not read it again.
+            drop(self.repository.catalog()?.keep_object(&kept_reach(&self.job), &object));
+        }
+        self.repository.put_plain(&ObjectName::of(&Named::Reach(self.snapshot)), object)?;
         Ok((digest, bytes))
     }
 
@@ -348,16 +352,16 @@ impl Backup<'_> {
         // Once the request is out the snapshot may stand, whatever answer comes back: the session is not denied any more.
         self.stands = true;
         self.repository.put(&name, object.clone())?;
+        // Only a cache: a run that has committed does not fail for it.
+        if let Err(error) = self.repository.catalog().and_then(|catalog| catalog.keep_object(name.as_str(), &object)) {
+            tracing::warn!(%error, "the snapshot is not cached");
+        }
         let tip: View = self.repository.view()?;
         if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
             return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
         }
         if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
-        }
-        // Only a cache: a run that has committed does not fail for it.
-        if let Err(error) = self.repository.catalog().and_then(|catalog| catalog.keep_object(name.as_str(), &object)) {
-            tracing::warn!(%error, "the snapshot is not cached");
         }
         Ok(())
     }

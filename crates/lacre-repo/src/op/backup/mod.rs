@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use lacre_format::{
     codec,
-    header::{ChainHead, Label, StreamCut},
+    header::{ChainHead, Label, SnapshotObject, StreamCut},
     ids::{Digest, JobName, Millis, PackId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
@@ -44,6 +44,7 @@ use crate::{
         stream::Connections,
     },
     repository::Repository,
+    store::Listing,
     view::{Known, View},
 };
 
@@ -119,19 +120,18 @@ impl Repository {
         let started = self.clock().now();
         let sent_before = self.store().counts().bytes_sent;
         // The flag is written before anything is read: whoever deletes reads it, whoever erases waits for it.
-        let intended = self.view()?;
-        let wish = newest_of(self, &intended, job, Some(&keys))?.map(|(known, _)| known.header.snapshot);
+        let wish = self.wish(job, &keys)?;
         let session = put_session(self, &keys, job, snapshot, wish)?;
-        let view = self.view()?;
+        let (view, listing) = self.look()?;
         if view.home(keys.signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Refused { why: "this host is not enrolled as a writer of the repository".to_owned() });
         }
         let mut findings = view.findings.clone();
-        findings.extend(self.refresh(&view)?);
+        findings.extend(self.refresh_from(&view, &listing)?);
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
         let (base, own_label) = match own {
-            Some((known, label)) => (self.base(job, &known, &mut findings)?, Some(label)),
+            Some((known, label)) => (self.base(job, &known, &listing, &mut findings)?, Some(label)),
             None => (None, None),
         };
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
@@ -193,19 +193,41 @@ impl Repository {
         Ok((index, key))
     }
 
+    /// The snapshot this run would like as its base: only one whose index is on this host can be, and what this host has stored
+    /// itself it finds in its own cache. Whether it is still live is read from the store later.
+    fn wish(&self, job: &JobName, keys: &WriterKeys) -> Result<Option<SnapshotId>, Error> {
+        let indexed = self.home().indexes(job)?;
+        if indexed.is_empty() {
+            return Ok(None);
+        }
+        let mut newest = None;
+        for snapshot in indexed {
+            let name = ObjectName::of(&Named::Snapshot(snapshot));
+            let Some(bytes) = self.catalog()?.object(name.as_str())? else { continue };
+            let Ok(header) = SnapshotObject::decode(&bytes).and_then(|object| object.header()) else { continue };
+            newest = newest.max(Some((header.taken, header.seq, snapshot)));
+        }
+        match newest {
+            Some((_, _, snapshot)) => Ok(Some(snapshot)),
+            // The caches were deleted: what is live says the store.
+            None => Ok(newest_of(self, &self.view()?, job, Some(keys))?.map(|(known, _)| known.header.snapshot)),
+        }
+    }
+
     /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
     fn base(
         &self,
         job: &JobName,
         known: &Known,
+        listing: &Listing,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<(SnapshotId, Base)>, Error> {
         let snapshot = known.header.snapshot;
         let database = self.home().index_database(job, snapshot);
         let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
         let Ok(table) = IndexTable::load(&database) else { return Ok(None) };
-        match self.reach(known) {
-            Ok(reach) => match self.missing_pack(&reach)? {
+        match self.reach_of_base(job, known, listing) {
+            Ok(reach) => match self.missing_pack_of(&reach, listing)? {
                 None => Ok(Some((snapshot, Base { key, database, table, reach }))),
                 Some(pack) => {
                     let what = format!("pack {pack} of snapshot {} is missing", snapshot.short());
@@ -225,11 +247,14 @@ impl Repository {
 
     /// A pack of a reach map that is not in the store now, whatever a cache believes.
     pub(crate) fn missing_pack(&self, reach: &Reach) -> Result<Option<PackId>, Error> {
-        let listed = self.store().list("packs")?.objects.into_iter();
-        let present: BTreeSet<(String, u64)> = listed.map(|object| (object.name, object.bytes)).collect();
-        let is_there = |known: &KnownPack| {
-            present.contains(&(ObjectName::of(&Named::Pack(known.name)).as_str().to_owned(), known.bytes))
-        };
+        self.missing_pack_of(reach, &self.store().list("packs")?)
+    }
+
+    fn missing_pack_of(&self, reach: &Reach, listing: &Listing) -> Result<Option<PackId>, Error> {
+        let present: BTreeSet<(&str, u64)> =
+            listing.below("packs").map(|object| (object.name.as_str(), object.bytes)).collect();
+        let is_there =
+            |known: &KnownPack| present.contains(&(ObjectName::of(&Named::Pack(known.name)).as_str(), known.bytes));
         let catalog = self.catalog()?;
         for pack in reach.packs() {
             if !catalog.packs_by_id(pack)?.iter().any(is_there) {
@@ -237,6 +262,17 @@ impl Repository {
             }
         }
         Ok(None)
+    }
+
+    /// The reach map of a base, which this host keeps since it made it; that it is still in the store says the listing.
+    fn reach_of_base(&self, job: &JobName, known: &Known, listing: &Listing) -> Result<Reach, Error> {
+        let name = ObjectName::of(&Named::Reach(known.header.snapshot));
+        let kept = self.catalog()?.object(&kept_reach(job))?;
+        let is_listed = listing.below("reach").any(|object| object.name == name.as_str());
+        match kept.filter(|bytes| *blake3::hash(bytes).as_bytes() == *known.header.reach.as_bytes()) {
+            Some(bytes) if is_listed => self.open_reach(known, &name, &bytes),
+            _ => self.reach(known),
+        }
     }
 
     /// The reach map of a snapshot, checked against its signed header.
@@ -253,15 +289,23 @@ impl Repository {
         if *blake3::hash(&bytes).as_bytes() != *known.header.reach.as_bytes() {
             return Err(Error::damaged(&name, "it is not the reach map its writer signed for"));
         }
-        let body =
-            lacre_format::object::strip_start(Kind::Reach, &bytes).map_err(|error| Error::format(&name, error))?;
-        let salted: Salted = codec::from_cbor("reach map", body).map_err(|error| Error::format(&name, error))?;
+        self.open_reach(known, &name, &bytes)
+    }
+
+    fn open_reach(&self, known: &Known, name: &ObjectName, bytes: &[u8]) -> Result<Reach, Error> {
+        let body = lacre_format::object::strip_start(Kind::Reach, bytes).map_err(|error| Error::format(name, error))?;
+        let salted: Salted = codec::from_cbor("reach map", body).map_err(|error| Error::format(name, error))?;
         let plaintext = self
             .structure()?
             .open(Structure::Reach(known.header.snapshot), self.id(), salted.salt, &salted.ciphertext)
-            .map_err(|error| Error::damaged(&name, error.to_string()))?;
-        Reach::decode(&plaintext).map_err(|error| Error::format(&name, error))
+            .map_err(|error| Error::damaged(name, error.to_string()))?;
+        Reach::decode(&plaintext).map_err(|error| Error::format(name, error))
     }
+}
+
+/// Where the catalog keeps the reach map of a job's newest snapshot; no object has such a name.
+fn kept_reach(job: &JobName) -> String {
+    format!("base of {job}")
 }
 
 /// The newest live snapshot of a job, of this host only if its keys are given.

@@ -231,9 +231,9 @@ impl Storage {
         Ok(birth)
     }
 
-    /// Hands a pack to the uploader and gives its buffer back.
+    /// Hands a pack to an uploader, once one of them has given a buffer back, and returns the pack's own buffer.
     fn close(&self, pack: OpenPack) -> Result<Vec<u8>, Error> {
-        let object = self.spare.try_recv().unwrap_or_default();
+        let object = self.spare.recv().map_err(|_| Error::Bug { why: "the uploaders are gone".to_owned() })?;
         let (closed, buffer) = pack.close(&self.shared.structure, self.shared.repository, object)?;
         self.full.send(closed).map_err(|_| Error::Bug { why: "the uploader is gone".to_owned() })?;
         Ok(buffer)

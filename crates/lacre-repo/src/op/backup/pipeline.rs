@@ -259,7 +259,7 @@ pub(crate) struct Pipeline {
     results: Option<Sender<Message>>,
     workers: Vec<JoinHandle<()>>,
     packer: Option<JoinHandle<Result<Produced, Error>>>,
-    uploader: Option<JoinHandle<Vec<KnownPack>>>,
+    uploaders: Vec<JoinHandle<Vec<KnownPack>>>,
 }
 
 /// What a pipeline needs to start.
@@ -305,18 +305,17 @@ impl Pipeline {
             spawn("worker", move || work_loop(&shared, &queue, &out))
         };
         let workers = (0..count).map(spawn_worker).collect::<Result<Vec<_>, Error>>()?;
-        let uploads = Arc::clone(&shared);
-        let uploader = spawn("uploader", move || upload_loop(&uploads, &full_queue, &used))?;
+        // The buffers are the permits: a pack is closed into one of them and gives it back when it is stored.
+        (0..PACK_BUFFERS).for_each(|_| drop(used.try_send(Vec::new())));
+        let spawn_uploader = |_| {
+            let (shared, queue, used) = (Arc::clone(&shared), full_queue.clone(), used.clone());
+            spawn("uploader", move || upload_loop(&shared, &queue, &used))
+        };
+        let parallel = shared.store.parallel().clamp(1, PACK_BUFFERS);
+        let uploaders = (0..parallel).map(spawn_uploader).collect::<Result<Vec<_>, Error>>()?;
         let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full, spare)?;
         let packer = spawn("packer", move || packs.run(&result_queue))?;
-        Ok(Self {
-            shared,
-            work: Some(work),
-            results: Some(results),
-            workers,
-            packer: Some(packer),
-            uploader: Some(uploader),
-        })
+        Ok(Self { shared, work: Some(work), results: Some(results), workers, packer: Some(packer), uploaders })
     }
 
     /// The ends a stream writer feeds.
@@ -334,8 +333,10 @@ impl Pipeline {
         }
         let packer = self.packer.take().ok_or_else(|| ended("packer"))?;
         let produced = packer.join().map_err(|_| ended("packer"))?;
-        let uploader = self.uploader.take().ok_or_else(|| ended("uploader"))?;
-        let packs = uploader.join().map_err(|_| ended("uploader"))?;
+        let mut packs = Vec::new();
+        for uploader in std::mem::take(&mut self.uploaders) {
+            packs.append(&mut uploader.join().map_err(|_| ended("uploader"))?);
+        }
         if let Some(error) = self.shared.take_error() {
             return Err(error);
         }
@@ -352,7 +353,7 @@ impl Drop for Pipeline {
         let threads = std::mem::take(&mut self.workers).into_iter();
         threads.for_each(|worker| drop(worker.join()));
         drop(self.packer.take().map(JoinHandle::join));
-        drop(self.uploader.take().map(JoinHandle::join));
+        std::mem::take(&mut self.uploaders).into_iter().for_each(|uploader| drop(uploader.join()));
     }
 }
 
@@ -429,13 +430,11 @@ impl Worker {
 fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>, used: &Sender<Vec<u8>>) -> Vec<KnownPack> {
     let mut stored = Vec::new();
     for ClosedPack { known, object } in queue {
-        if shared.has_failed() {
-            continue;
-        }
         let name = ObjectName::of(&Named::Pack(known.name));
-        let outcome = shared.store.put_new(&name, object.clone());
-        // A buffer that finds no room among the spare ones is simply freed.
+        let outcome = (!shared.has_failed()).then(|| shared.store.put_new(&name, object.clone()));
+        // There is always room for a buffer that came from here; the packer may have ended meanwhile.
         drop(used.try_send(Vec::from(object)));
+        let Some(outcome) = outcome else { continue };
         match outcome {
             Ok(_) => {
                 shared.monitor.progress(Progress::Stored(known.bytes));

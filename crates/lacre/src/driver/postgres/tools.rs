@@ -105,6 +105,14 @@ impl Toolset {
         })
     }
 
+    /// All there are, whatever they understand, in the order they are looked for; links to the same folder are listed once.
+    pub fn installed(environment: &Environment) -> Vec<Self> {
+        let mut seen = BTreeSet::new();
+        let new = |folder: &PathBuf| seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        let folders: Vec<PathBuf> = folders(environment).into_iter().take(FOLDERS_MAX).filter(new).collect();
+        folders.iter().filter_map(|folder| probe("pg_dump", folder, environment)).collect()
+    }
+
     /// Finds programs that understand a server, and an archive written by the client `archive`.
     ///
     /// # Errors
