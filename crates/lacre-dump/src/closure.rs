@@ -30,7 +30,7 @@ use crate::copy::Identifier;
 use crate::rules::JsonPath;
 use crate::schema::{Canon, TableId, TableName};
 
-pub use keys::{KeyBook, Mark, Marks, Scope, SetId, SetName};
+pub use keys::{KeyBook, Mark, Marks, Scope, SetId, SetName, ShapeId};
 pub use walk::{Tally, Walk};
 
 /// Where in a row a part of a reference stands.
@@ -148,6 +148,8 @@ pub struct TablePlan {
     pub dump_id: i32,
     /// What is looked for in its rows.
     pub shape: Arc<Shape>,
+    /// The shape's number, for remembering what was found under it.
+    pub shape_id: ShapeId,
     /// Reasons of the rules that keep rows of it.
     pub bases: Vec<String>,
 }
@@ -178,7 +180,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many keys of each set the tables of this plan look for; for sizing only.
+    /// How many stages the tables are searched in.
     #[must_use]
     pub fn stages(&self) -> usize {
         self.stages.len()

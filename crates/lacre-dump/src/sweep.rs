@@ -8,12 +8,12 @@
 //!
 //! [`IDENTIFIER_BYTES_MAX`]: crate::limits::IDENTIFIER_BYTES_MAX
 
+mod finder;
 mod forms;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use zeroize::Zeroize;
 
 use crate::copy::Identifier;
@@ -21,7 +21,7 @@ use crate::limits::{IDENTIFIER_BYTES_MAX, IDENTIFIER_BYTES_MIN, IDENTIFIERS_MAX}
 use crate::personal::Personal;
 use crate::rules::Form;
 
-use forms::Case;
+use finder::Finder;
 
 /// Why an identifier is not searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +34,15 @@ pub enum Unsearched {
     TooMany,
 }
 
-/// Identifiers in all forms, ready to be searched for.
-///
-/// The automata inside hold the identifiers; they cannot be overwritten when dropped, so keep one only as long as it is needed.
+/// Identifiers in all forms, ready to be searched for; overwritten when dropped.
 pub struct Needles {
-    /// Matches letters exactly, and the other in either case.
-    automata: [Automaton; 2],
+    finder: Finder,
+    /// For each needle, the identifier's place in `names` and the form.
+    kinds: Vec<(usize, Form)>,
     names: Vec<Identifier>,
     unsearched: Vec<(Identifier, Unsearched)>,
     /// The longest needle, in bytes.
     longest: usize,
-}
-
-struct Automaton {
-    search: Option<AhoCorasick>,
-    /// For each pattern, the identifier's place in `names` and the form.
-    patterns: Vec<(usize, Form)>,
 }
 
 impl fmt::Debug for Needles {
@@ -58,17 +51,14 @@ impl fmt::Debug for Needles {
     }
 }
 
-/// More bytes of needles than this make an automaton too large for the fastest kind.
-const DFA_BYTES_MAX: usize = 16 << 10;
-
 impl Needles {
     /// Makes identifiers ready, each with the column it belongs to. Empty ones, and those twice, are left out.
     #[must_use]
     pub fn new(identifiers: &[(Identifier, Personal)], wanted: &[Form]) -> Needles {
         let mut names: Vec<Identifier> = Vec::new();
         let mut unsearched = Vec::new();
-        let mut either: Vec<(Vec<u8>, usize, Form)> = Vec::new();
-        let mut exact: Vec<(Vec<u8>, usize, Form)> = Vec::new();
+        let mut needles: Vec<forms::Needle> = Vec::new();
+        let mut kinds = Vec::new();
         for (at, (name, value)) in identifiers.iter().enumerate().filter(|(_, (_, value))| !value.is_empty()) {
             let why = match value.len() {
                 0..IDENTIFIER_BYTES_MIN => Some(Unsearched::TooShort),
@@ -84,24 +74,20 @@ impl Needles {
                 names.len() - 1
             });
             for needle in forms::of(value.expose(), wanted) {
-                let list = match needle.case {
-                    Case::Either => &mut either,
-                    Case::Exact => &mut exact,
-                };
-                if !list.iter().any(|(known, _, _)| *known == needle.bytes) {
-                    list.push((needle.bytes, place, needle.form));
+                if !needles.iter().any(|known| known.is_same(&needle)) {
+                    kinds.push((place, needle.form));
+                    needles.push(needle);
                 }
             }
         }
-        let longest = exact.iter().chain(&either).map(|(bytes, _, _)| bytes.len()).max().unwrap_or(0);
-        let automata = [automaton(exact, Case::Exact), automaton(either, Case::Either)];
-        Needles { automata, names, unsearched, longest }
+        let longest = needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or(0);
+        Needles { finder: Finder::new(needles), kinds, names, unsearched, longest }
     }
 
     /// How many patterns are searched for.
     #[must_use]
     pub fn patterns(&self) -> usize {
-        self.automata.iter().map(|automaton| automaton.patterns.len()).sum()
+        self.kinds.len()
     }
 
     /// The identifiers that are not searched for, by their columns.
@@ -128,24 +114,6 @@ impl Needles {
     pub fn bytes(&self) -> Sweeper<'_> {
         Sweeper { layout: Layout::Bytes, ..self.rows() }
     }
-}
-
-fn automaton(mut list: Vec<(Vec<u8>, usize, Form)>, case: Case) -> Automaton {
-    let total: usize = list.iter().map(|(bytes, _, _)| bytes.len()).sum();
-    let kind = (total <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
-    let search = (!list.is_empty())
-        .then(|| {
-            AhoCorasick::builder()
-                .ascii_case_insensitive(case == Case::Either)
-                .match_kind(MatchKind::LeftmostFirst)
-                .kind(kind)
-                .build(list.iter().map(|(bytes, _, _)| bytes))
-                .ok()
-        })
-        .flatten();
-    let patterns = list.iter().map(|(_, place, form)| (*place, *form)).collect();
-    list.iter_mut().for_each(|(bytes, _, _)| bytes.zeroize());
-    Automaton { search, patterns }
 }
 
 /// What was found: how often, by identifier, form and field.
@@ -209,11 +177,18 @@ impl Sweeper<'_> {
             let mut window = std::mem::take(&mut self.tail);
             window.extend_from_slice(head);
             self.search(&window, self.tail_field, |start, end| start < seen && end > seen);
+            window[seen..].zeroize();
             window.truncate(seen);
             self.tail = window;
         }
         self.search(piece, self.field, |_, _| true);
-        self.remember(piece, reach);
+        if self.layout == Layout::Rows && piece.ends_with(b"\n") {
+            // Nothing lies across the end of a row.
+            self.tail.zeroize();
+            self.field = 0;
+        } else {
+            self.remember(piece, reach);
+        }
     }
 
     /// Keeps the last bytes for the next piece.
@@ -233,18 +208,15 @@ impl Sweeper<'_> {
     }
 
     fn search(&mut self, text: &[u8], first_field: usize, counts: impl Fn(usize, usize) -> bool) {
-        for automaton in &self.needles.automata {
-            let Some(search) = &automaton.search else { continue };
-            let Ok(matches) = search.try_find_iter(Input::new(text)) else { continue };
-            for found in matches.filter(|found| counts(found.start(), found.end())) {
-                let Some((place, form)) = automaton.patterns.get(found.pattern().as_usize()) else { continue };
-                let field = match self.layout {
-                    Layout::Rows => Some(self.field_at(text, found.start(), first_field)),
-                    Layout::Bytes => None,
-                };
-                *self.traces.counts.entry((self.needles.names[*place].clone(), *form, field)).or_default() += 1;
-            }
-        }
+        let needles = self.needles;
+        needles.finder.find(text, |start, end, number| {
+            let Some((place, form)) = needles.kinds.get(number).filter(|_| counts(start, end)) else { return };
+            let field = match self.layout {
+                Layout::Rows => Some(self.field_at(text, start, first_field)),
+                Layout::Bytes => None,
+            };
+            *self.traces.counts.entry((needles.names[*place].clone(), *form, field)).or_default() += 1;
+        });
     }
 
     /// The field that the byte at `at` belongs to, if the first byte belongs to `first`.

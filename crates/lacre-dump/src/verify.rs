@@ -43,7 +43,7 @@ impl Leftover {
 #[must_use]
 pub fn check(shape: &Shape, survivors: &Findings, marks: &Marks) -> Leftover {
     let (_, tally) = decide(shape, survivors, marks);
-    let mut leftover = Leftover { undeleted: tally.deleted, ..Leftover::default() };
+    let mut leftover = Leftover { undeleted: tally.deleted + tally.contradicted, ..Leftover::default() };
     for row in survivors.found() {
         for (at, key) in &row.hits {
             let Some(matcher) = shape.matchers.get(*at) else { continue };

@@ -3,8 +3,9 @@
 //! Comes in: canonical bytes of keys. Goes out: small numbers for them. Must not know: rows or rules.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::ClosureError;
+use super::{ClosureError, Shape};
 use crate::copy::Identifier;
 use crate::limits::{KEY_BYTES_TOTAL_MAX, KEYS_MAX};
 use crate::personal::Personal;
@@ -34,6 +35,11 @@ pub struct SetName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SetId(pub(super) usize);
 
+/// The number of a shape within its [`KeyBook`]: equal shapes, of whatever table or snapshot, have one number. Together with what the bytes of a run
+/// are, it says which findings are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShapeId(usize);
+
 /// What a snapshot says of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Mark {
@@ -53,6 +59,7 @@ pub struct KeyBook {
     sets: Vec<KeySet>,
     bytes: usize,
     keys: usize,
+    shapes: HashMap<Arc<Shape>, ShapeId>,
 }
 
 #[derive(Debug)]
@@ -67,10 +74,12 @@ const BLOOM_WORDS: usize = 512;
 
 /// Which bit a value has: its length, its first and its last eight bytes, multiplied and folded.
 fn bloom_bit(value: &[u8]) -> (usize, u64) {
-    let head = |bytes: &[u8]| bytes.iter().take(8).fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-    let last = &value[value.len().saturating_sub(8)..];
+    let (head, last) = match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        (Some(head), Some(last)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*last)),
+        _ => (value.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
     let length = u64::try_from(value.len()).unwrap_or(0);
-    let mixed = (head(value) ^ head(last).rotate_left(29) ^ length).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (head ^ last.rotate_left(29) ^ length).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let word = usize::try_from(mixed >> 55).unwrap_or(0) % BLOOM_WORDS;
     (word, 1 << ((mixed >> 49) & 63))
 }
@@ -91,6 +100,16 @@ impl KeyBook {
         self.names.insert(name.clone(), id);
         self.sets.push(KeySet { name: name.clone(), ids: HashMap::new(), bloom: Box::new([0; BLOOM_WORDS]) });
         id
+    }
+
+    /// The number of a shape, which is added if it is new, and the shape as it is kept.
+    pub(super) fn shape(&mut self, shape: Shape) -> (ShapeId, Arc<Shape>) {
+        if let Some((known, id)) = self.shapes.get_key_value(&shape) {
+            return (*id, Arc::clone(known));
+        }
+        let (id, shape) = (ShapeId(self.shapes.len()), Arc::new(shape));
+        self.shapes.insert(Arc::clone(&shape), id);
+        (id, shape)
     }
 
     /// What a set is of.

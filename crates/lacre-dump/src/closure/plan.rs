@@ -4,7 +4,6 @@
 //! Must not know: rows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::check::{self, columns_fit};
 use super::keys::{KeyBook, Mark, Scope, SetId, SetName};
@@ -493,19 +492,23 @@ impl<'a> Builder<'a, '_> {
         let sets: BTreeSet<SetId> = needs.keys().copied().collect();
         let identifiers = sets.iter().filter_map(|set| Some((of_root(self.book.name(*set))?, *set)));
         let mark = if rules.action == Action::Mask { Mark::Belongs } else { Mark::Deleted };
+        let identifiers = identifiers.collect();
+        let tables = drafts.into_iter().map(|draft| {
+            let (shape_id, shape) = self.book.shape(draft.shape);
+            TablePlan {
+                id: draft.id,
+                name: draft.table.name.clone(),
+                dump_id: draft.dump_id,
+                shape,
+                shape_id,
+                bases: draft.bases,
+            }
+        });
+        let tables = tables.collect();
         Plan {
-            identifiers: identifiers.collect(),
+            identifiers,
             stages: stages(&next),
-            tables: drafts
-                .into_iter()
-                .map(|draft| TablePlan {
-                    id: draft.id,
-                    name: draft.table.name.clone(),
-                    dump_id: draft.dump_id,
-                    shape: Arc::new(draft.shape),
-                    bases: draft.bases,
-                })
-                .collect(),
+            tables,
             cautions: self.cautions,
             root: (root, mark),
             key_canon: key.iter().map(|(_, canon)| *canon).collect(),

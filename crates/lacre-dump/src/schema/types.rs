@@ -109,6 +109,9 @@ fn fold_case(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// A decimal number without a plus sign, leading zeros, or zeros at the end of its fraction.
 fn number(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if matches!(value.first(), Some(b'1'..=b'9')) && value.iter().all(u8::is_ascii_digit) {
+        return Some(Cow::Borrowed(value));
+    }
     let trimmed = value.trim_ascii();
     let (negative, digits) = match trimmed.split_first()? {
         (b'-', rest) => (true, rest),

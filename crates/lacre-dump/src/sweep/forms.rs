@@ -21,6 +21,16 @@ pub(super) struct Needle {
     pub(super) case: Case,
 }
 
+impl Needle {
+    /// Whether what one finds, the other finds.
+    pub(super) fn is_same(&self, other: &Needle) -> bool {
+        match self.case {
+            Case::Either => self.bytes.eq_ignore_ascii_case(&other.bytes),
+            Case::Exact => other.case == Case::Exact && self.bytes == other.bytes,
+        }
+    }
+}
+
 /// An identifier of digits and punctuation with at least so many digits is also searched for without the punctuation.
 const BARE_DIGITS_MIN: usize = 8;
 
@@ -28,8 +38,9 @@ const BARE_DIGITS_MIN: usize = 8;
 pub(super) fn of(value: &[u8], wanted: &[Form]) -> Vec<Needle> {
     let mut needles: Vec<Needle> = Vec::new();
     let mut add = |bytes: Vec<u8>, form: Form, case: Case| {
-        if !bytes.is_empty() && !needles.iter().any(|needle| needle.bytes == bytes) {
-            needles.push(Needle { bytes, form, case });
+        let needle = Needle { bytes, form, case };
+        if needle.bytes.len() > 1 && !needles.iter().any(|known| known.is_same(&needle)) {
+            needles.push(needle);
         }
     };
     // Lower case is searched for in either case, which finds the identifier as it is, too; the form named is the first that fits.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::Arc;
 
-use lacre_dump::closure::{KeyBook, Plan, Shape, Tally, Walk};
+use lacre_dump::closure::{KeyBook, Plan, ShapeId, TablePlan, Tally, Walk};
 use lacre_dump::copy::{Identifier, rows};
 use lacre_dump::personal::{Personal, Subject};
 use lacre_dump::rules::{Form, Rules};
@@ -87,7 +87,7 @@ struct Erased {
 /// What a vault would do, with a cache of findings shared by all snapshots.
 struct Vault {
     book: KeyBook,
-    cache: HashMap<(Vec<u8>, Arc<Shape>), Arc<Findings>>,
+    cache: HashMap<(Vec<u8>, ShapeId), Arc<Findings>>,
     run_bytes: usize,
     searched: usize,
 }
@@ -98,13 +98,13 @@ impl Vault {
     }
 
     /// The findings of a run, from the cache if they know all that this walk knows.
-    fn search(&mut self, shape: &Arc<Shape>, run: &[u8], walk: &Walk<'_>) -> Arc<Findings> {
-        let key = (run.to_vec(), Arc::clone(shape));
+    fn search(&mut self, table: &TablePlan, run: &[u8], walk: &Walk<'_>) -> Arc<Findings> {
+        let key = (run.to_vec(), table.shape_id);
         if let Some(known) = self.cache.get(&key).filter(|known| known.cover(walk.marks())) {
             return Arc::clone(known);
         }
         self.searched += 1;
-        let search = Search::new(shape, &self.book);
+        let search = Search::new(&table.shape, &self.book);
         let mut scanner = search.scan();
         run.chunks(self.run_bytes / 3 + 1).for_each(|piece| scanner.push(piece).unwrap());
         let findings = Arc::new(scanner.finish().unwrap());
@@ -122,7 +122,7 @@ impl Vault {
             for at in tables {
                 let table = &plan.tables[at];
                 for run in runs(&parts.content[&table.dump_id], self.run_bytes) {
-                    let findings = self.search(&table.shape, run, &walk);
+                    let findings = self.search(table, run, &walk);
                     walk.absorb(at, &findings, &mut self.book).unwrap();
                 }
             }
@@ -146,7 +146,7 @@ impl Vault {
                     left.extend_from_slice(run);
                     continue;
                 };
-                let findings = self.search(&planned.shape, run, &walk);
+                let findings = self.search(planned, run, &walk);
                 let (verdict, counts) = decide(&planned.shape, &findings, walk.marks());
                 tally.add(&counts);
                 let mut rewriter = Rewriter::new(&verdict);

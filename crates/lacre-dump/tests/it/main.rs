@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may end it")]
 
 mod build;
+mod closure;
 mod erasure;
 mod malformed;
 mod parts;
