@@ -12,6 +12,7 @@ mod place;
 pub mod policy;
 pub mod proxy;
 mod rclone;
+mod spawn;
 mod tools;
 mod weed;
 

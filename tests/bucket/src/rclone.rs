@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::place::{free_port, test_dir};
+use crate::spawn::spawn;
 use crate::tools;
-use crate::weed::Key;
+use crate::weed::{Key, MEMORY};
 
 /// How many ports are tried before giving up.
 const PORT_TRIES_MAX: u32 = 5;
@@ -45,9 +46,9 @@ impl Rclone {
             command.arg(dir.path().join("data")).arg("--addr").arg(format!("127.0.0.1:{port}"));
             command.arg("--auth-key").arg(format!("{},{}", Key::Root.id(), Key::Root.secret()));
             command.args(["--config", "/dev/null", "--vfs-cache-mode", "off"]);
-            command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", dir.path()).env("GOMEMLIMIT", "256MiB");
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", dir.path()).env("GOMEMLIMIT", MEMORY);
             command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-            let server = command.spawn().expect("setpriv and rclone can be started");
+            let server = spawn(command).expect("setpriv and rclone can be started");
             let mut rclone = Self { dir, port, server };
             if rclone.is_ready() {
                 return Some(rclone);

@@ -1,6 +1,6 @@
 //! SeaweedFS: one process that speaks S3 on loopback, with three buckets and a key for every role.
 //!
-//! The server is killed when its value is dropped, and by the kernel when the thread that started it is gone.
+//! The server is killed when its value is dropped, and by the kernel when the test's process is gone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::place::{is_free, test_dir};
+use crate::spawn::spawn;
 use crate::{policy, tools};
 
 /// A bucket without versions.
@@ -34,6 +35,8 @@ const PORT_TRIES_MAX: u32 = 8;
 /// How long a server may take to store its first object. A guard against hanging, not a measurement.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+/// Enough for the server not to spend its time on collecting garbage: with a third of it, a request costs three times the work.
+pub(crate) const MEMORY: &str = "768MiB";
 
 /// Whose key a client shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,9 +240,9 @@ impl Weed {
             command.arg(format!("-s3.cert.file={}", certificate.display()));
             command.arg(format!("-s3.key.file={}", key.display()));
         }
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("GOMEMLIMIT", "256MiB");
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("GOMEMLIMIT", MEMORY);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        command.spawn().expect("setpriv and weed can be started")
+        spawn(command).expect("setpriv and weed can be started")
     }
 }
 

@@ -43,31 +43,37 @@ fn seaweed_keeps_objects_versions_and_locks_over_a_kill() {
 #[test]
 fn seaweed_gives_each_key_exactly_what_its_policy_says() {
     let Some(weed) = Weed::start() else { return };
-    weed.client(Key::Root).put(BUCKET_PLAIN, "lacre/a", b"one").expect(200);
-    // Key, then the statuses of: put, get, list, delete, put beside the prefix.
+    let (old, new) = ("lacre/snap/a", "lacre/snap/b");
+    // Key, then the statuses of: put, get, list below the prefix, list of all, delete, put of a policy, put beside the prefix.
     for (key, wanted) in [
-        (Key::Backup, [200, 200, 200, 403, 403]),
-        (Key::Restore, [403, 200, 200, 403, 403]),
-        (Key::NoList, [200, 200, 403, 403, 200]),
-        (Key::Stranger, [403, 403, 403, 403, 403]),
-        (Key::Maintenance, [200, 200, 200, 204, 403]),
-        (Key::Admin, [200, 404, 200, 204, 403]),
+        (Key::Backup, [200, 200, 200, 403, 403, 403, 403]),
+        (Key::Restore, [403, 200, 200, 403, 403, 403, 403]),
+        (Key::NoList, [200, 200, 403, 403, 403, 200, 200]),
+        (Key::Stranger, [403, 403, 403, 403, 403, 403, 403]),
+        (Key::Maintenance, [200, 200, 200, 403, 204, 403, 403]),
+        (Key::Admin, [200, 200, 200, 403, 204, 200, 403]),
+        (Key::Root, [200, 200, 200, 200, 204, 200, 200]),
     ] {
+        weed.client(Key::Root).put(BUCKET_PLAIN, old, b"one").expect(200);
         let client = weed.client(key);
-        let list =
-            client.call("GET", &format!("/{BUCKET_PLAIN}"), &[("list-type", "2"), ("prefix", "lacre/")], &[], b"");
+        let list = |prefix| {
+            let query = [("list-type", "2"), ("prefix", prefix)];
+            client.call("GET", &format!("/{BUCKET_PLAIN}"), &query, &[], b"").status
+        };
         let got = [
-            client.put(BUCKET_PLAIN, if key == Key::Admin { "lacre/c" } else { "lacre/b" }, b"two").status,
-            client.get(BUCKET_PLAIN, "lacre/a").status,
-            list.status,
-            client.delete(BUCKET_PLAIN, "lacre/a").status,
+            client.put(BUCKET_PLAIN, new, b"two").status,
+            client.get(BUCKET_PLAIN, old).status,
+            list("lacre/"),
+            list(""),
+            client.delete(BUCKET_PLAIN, old).status,
+            client.put(BUCKET_PLAIN, "lacre/policy/1", b"two").status,
             client.put(BUCKET_PLAIN, "other", b"two").status,
         ];
         assert_eq!(got, wanted, "{key:?}");
     }
-    let wrong = Client::new(weed.port(), Key::Root.id(), "wrong").get(BUCKET_PLAIN, "lacre/b");
+    let wrong = Client::new(weed.port(), Key::Root.id(), "wrong").get(BUCKET_PLAIN, "lacre/snap/b");
     assert!(wrong.expect(403).contains("SignatureDoesNotMatch"));
-    let unknown = Client::new(weed.port(), "NOBODY", "wrong").get(BUCKET_PLAIN, "lacre/b");
+    let unknown = Client::new(weed.port(), "NOBODY", "wrong").get(BUCKET_PLAIN, "lacre/snap/b");
     assert!(unknown.expect(403).contains("InvalidAccessKeyId"));
     assert!(weed.client(Key::Root).get("nowhere", "a").expect(404).contains("NoSuchBucket"));
     assert_eq!(weed.client(Key::Root).put("nowhere", "a", b"x").status, 404);

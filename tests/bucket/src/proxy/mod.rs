@@ -248,7 +248,7 @@ impl Shared {
                 continue;
             }
             *seen += 1;
-            if struck.is_none() && *seen >= rule.nth && *seen - rule.nth < rule.times {
+            if struck.is_none() && rule.is_due(*seen) {
                 struck = Some(rule.effect.clone());
             }
         }

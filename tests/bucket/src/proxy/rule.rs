@@ -96,6 +96,7 @@ pub struct Rule {
     pub(crate) path: String,
     pub(crate) nth: u64,
     pub(crate) times: u64,
+    pub(crate) stride: u64,
     pub(crate) effect: Effect,
 }
 
@@ -103,7 +104,7 @@ impl Rule {
     /// Strikes the first request, whatever it is.
     #[must_use]
     pub fn new(effect: Effect) -> Self {
-        Self { kind: None, path: String::new(), nth: 1, times: 1, effect }
+        Self { kind: None, path: String::new(), nth: 1, times: 1, stride: 1, effect }
     }
 
     /// Only requests of this kind.
@@ -134,10 +135,23 @@ impl Rule {
         self
     }
 
+    /// After a request that was struck, the next to strike is so many further on.
+    #[must_use]
+    pub fn every(mut self, stride: u64) -> Self {
+        self.stride = stride.max(1);
+        self
+    }
+
     /// That request and every later one.
     #[must_use]
     pub fn forever(mut self) -> Self {
         self.times = u64::MAX;
         self
+    }
+
+    /// Whether the `seen`th matching request, from 1, is struck.
+    pub(crate) fn is_due(&self, seen: u64) -> bool {
+        let Some(after) = seen.checked_sub(self.nth) else { return false };
+        after % self.stride == 0 && after / self.stride < self.times
     }
 }
