@@ -168,7 +168,7 @@ fn main() {
             if findings.found().is_empty() {
                 return 0;
             }
-            let (verdict, tally) = decide(&planned.shape, &findings, &marks);
+            let (verdict, tally) = decide(&planned.shape, &findings, &marks).unwrap();
             out.clear();
             let mut rewriter = Rewriter::new(&verdict);
             rewriter.push(run, out).unwrap();

@@ -14,7 +14,7 @@
 //!         findings = scan(plan.shape(table), book, rows)   or those of the same rows and shape, while they cover walk's keys
 //!         walk.absorb(table, findings, book)
 //!     walk.end_pass()
-//! marks = walk.finish();  for each run of rows with findings: verdict = decide(shape, findings, marks); rewrite(verdict, rows)
+//! marks = walk.finish();  for each run of rows with findings: verdict = decide(shape, findings, marks)?; rewrite(verdict, rows)
 //! ```
 
 mod check;
@@ -172,8 +172,10 @@ pub struct Plan {
     pub cautions: Vec<Caution>,
     /// Numbers into `tables`: each stage needs only keys of the stages before it and, where it is a circle, its own.
     stages: Vec<Vec<usize>>,
-    /// The set of the root's key, and what its keys are marked as.
-    root: (SetId, Mark),
+    /// The sets that the root's key belongs to, each with the order of its columns there.
+    root_sets: Vec<(SetId, Vec<usize>)>,
+    /// What the subject's keys are marked as.
+    root_mark: Mark,
     /// Sets of single columns of the root that other tables refer to.
     identifiers: Vec<(Identifier, SetId)>,
     key_canon: Vec<Canon>,

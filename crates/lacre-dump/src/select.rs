@@ -59,6 +59,9 @@ pub enum SelectError {
         /// The row, from 0.
         row: u64,
     },
+    /// The snapshot knows keys that were not known when the rows were searched.
+    #[error("the rows were searched before all keys of this snapshot were known; search them again")]
+    Stale,
     /// The rows that were rewritten are not the rows that were searched.
     #[error("the run has {found} rows, and {wanted} were searched")]
     OtherRows {

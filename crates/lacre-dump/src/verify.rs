@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::closure::{Mark, Marks, Outcome, Shape, Tally};
 use crate::copy::Identifier;
-use crate::select::{Findings, decide};
+use crate::select::{Findings, SelectError, decide};
 
 /// What should not be there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,9 +40,11 @@ impl Leftover {
 }
 
 /// Checks surviving rows: `survivors` is what a search with the same shape found in them.
-#[must_use]
-pub fn check(shape: &Shape, survivors: &Findings, marks: &Marks) -> Leftover {
-    let (_, tally) = decide(shape, survivors, marks);
+///
+/// # Errors
+/// Findings that do not cover what the snapshot knows.
+pub fn check(shape: &Shape, survivors: &Findings, marks: &Marks) -> Result<Leftover, SelectError> {
+    let (_, tally) = decide(shape, survivors, marks)?;
     let mut leftover = Leftover { undeleted: tally.deleted + tally.contradicted, ..Leftover::default() };
     for row in survivors.found() {
         for (at, key) in &row.hits {
@@ -57,7 +59,7 @@ pub fn check(shape: &Shape, survivors: &Findings, marks: &Marks) -> Leftover {
             }
         }
     }
-    leftover
+    Ok(leftover)
 }
 
 /// Whether the rows that were written are the rows that were read less those that were deleted.

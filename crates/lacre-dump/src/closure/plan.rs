@@ -70,6 +70,7 @@ impl Plan {
         for leaf in resolved.leaves() {
             drafts.extend(builder.draft(leaf, root, &key));
         }
+        builder.warn_of_missing_rows();
         builder.harvest(&mut drafts);
         check::drafts(&resolved, &drafts, &mut builder.problems, &mut builder.cautions);
         if !builder.problems.is_empty() {
@@ -103,6 +104,13 @@ fn columns_of(
         }
     }
     (found.len() == names.len()).then_some(found)
+}
+
+/// The columns a foreign key refers to, in the order in which a rule names its own.
+fn target_columns(via: &[Lookup], key: Option<&ForeignKey>) -> Vec<Identifier> {
+    let pairs = key.map(|key| key.from_columns.iter().zip(&key.to_columns).collect::<Vec<_>>()).unwrap_or_default();
+    let of = |lookup: &Lookup| pairs.iter().find(|(from, _)| **from == lookup.column).map(|(_, to)| (*to).clone());
+    via.iter().filter_map(of).collect()
 }
 
 impl<'a> Builder<'a, '_> {
@@ -372,15 +380,25 @@ impl<'a> Builder<'a, '_> {
     /// A reference that only the rules know of.
     fn virtual_reference(&mut self, draft: &mut Draft<'a>, rule: &TableRule) {
         let schema = self.resolved.schema;
-        let target = rule.to.as_ref().and_then(|to| schema.find(to)).unwrap_or(self.resolved.root);
+        let own = self.resolved.foreign_keys_of(draft.id);
+        let key = own.into_iter().find(|key| rule.to.is_none() && is_over(&rule.via, &key.from_columns));
+        let target = match key {
+            Some(key) => key.to,
+            None => rule.to.as_ref().and_then(|to| schema.find(to)).unwrap_or(self.resolved.root),
+        };
         let names = match rule.to_columns.as_slice() {
+            [] if key.is_some() => target_columns(&rule.via, key),
             [] if target == self.resolved.root => self.resolved.rules.key.clone(),
             [] => schema.table(target).primary_key().unwrap_or_default().to_vec(),
             named => named.to_vec(),
         };
         if !self.resolved.is_covered(target) {
             let what = format!("{} refers to {}, which has no rule", rule.table, schema.table(target).name);
-            self.problems.push(problem(rule.place, what, "give that table a rule, too"));
+            self.problems.push(problem(
+                rule.place,
+                what,
+                "give that table a rule, too, or say what 'via' refers to with 'to'",
+            ));
             return;
         }
         let Some(columns) = columns_of(schema, target, &names, rule.place, &mut self.problems) else { return };
@@ -438,6 +456,23 @@ impl<'a> Builder<'a, '_> {
         Some(Part::Json { field, path: path.clone(), is_normal: family == Family::Jsonb })
     }
 
+    /// Warns where keys cannot be taken because rows were left out of the dump.
+    fn warn_of_missing_rows(&mut self) {
+        let schema = self.resolved.schema;
+        for wanted in self.wanted.values() {
+            for leaf in schema.leaves(wanted.table).into_iter().map(|leaf| schema.table(leaf)) {
+                let caution = Caution {
+                    table: leaf.name.clone(),
+                    what: "its rows are not in the dump; what refers to the person only through them is not found"
+                        .to_owned(),
+                };
+                if leaf.stream.is_none() && !self.cautions.contains(&caution) {
+                    self.cautions.push(caution);
+                }
+            }
+        }
+    }
+
     /// Says of which tables' rows keys are taken.
     fn harvest(&mut self, drafts: &mut [Draft<'a>]) {
         for (set, wanted) in std::mem::take(&mut self.wanted) {
@@ -493,6 +528,13 @@ impl<'a> Builder<'a, '_> {
         let identifiers = sets.iter().filter_map(|set| Some((of_root(self.book.name(*set))?, *set)));
         let mark = if rules.action == Action::Mask { Mark::Belongs } else { Mark::Deleted };
         let identifiers = identifiers.collect();
+        let root_sets = sets.iter().copied().chain([root]).filter_map(|set| {
+            let name = self.book.name(set);
+            let place = |column: &Identifier| key.iter().position(|(known, _)| known == column);
+            let order: Option<Vec<usize>> = name.columns.iter().map(|(column, _)| place(column)).collect();
+            order.filter(|order| name.table == *root_name && order.len() == key.len()).map(|order| (set, order))
+        });
+        let root_sets = root_sets.collect();
         let tables = drafts.into_iter().map(|draft| {
             let (shape_id, shape) = self.book.shape(draft.shape);
             TablePlan {
@@ -510,7 +552,8 @@ impl<'a> Builder<'a, '_> {
             stages: stages(&next),
             tables,
             cautions: self.cautions,
-            root: (root, mark),
+            root_sets,
+            root_mark: mark,
             key_canon: key.iter().map(|(_, canon)| *canon).collect(),
         }
     }

@@ -73,17 +73,21 @@ impl<'p> Walk<'p> {
             searched: vec![None; plan.tables.len()],
             identifiers: subject.identifiers.iter().cloned().collect(),
         };
-        let (root, mark) = plan.root;
+        let mark = plan.root_mark;
         for key in &subject.keys {
             if key.len() != plan.key_canon.len() {
                 return Err(ClosureError::KeyWidth { given: key.len(), wanted: plan.key_canon.len() });
             }
             let parts: Vec<_> =
                 key.iter().zip(&plan.key_canon).map(|(part, canon)| canon.apply(part.expose())).collect();
-            let mut bytes = Vec::new();
-            tuple(parts.iter().map(AsRef::as_ref), &mut bytes);
-            let id = book.insert(root, &Personal::new(bytes))?;
-            walk.marks.raise(root, id, mark);
+            // The row of the root may be missing where its data was left out of the dump; what refers to it is found all the same.
+            for (set, order) in &plan.root_sets {
+                let mut bytes = Vec::new();
+                let ordered: Vec<&[u8]> = order.iter().filter_map(|at| parts.get(*at)).map(AsRef::as_ref).collect();
+                tuple(ordered.into_iter(), &mut bytes);
+                let id = book.insert(*set, &Personal::new(bytes))?;
+                walk.marks.raise(*set, id, mark);
+            }
         }
         let mut is_known = !subject.keys.is_empty();
         for (column, set) in &plan.identifiers {
@@ -136,7 +140,8 @@ impl<'p> Walk<'p> {
         table.shape.matchers.iter().map(|matcher| self.marks.version(matcher.set)).sum()
     }
 
-    /// Takes what was found in some rows of a table. Findings may come in any order and more than once.
+    /// Takes what was found in some rows of a table. Findings may come in any order and more than once; remembered ones only if they
+    /// [`Findings::cover`] what is known when the pass begins.
     ///
     /// # Errors
     /// Too many keys.

@@ -231,8 +231,8 @@ fn hint(matcher: &Matcher, book: &KeyBook) -> Option<AhoCorasick> {
     let keys: Option<Vec<&[u8]>> =
         book.keys(matcher.set).map(|key| (!key.is_empty() && key.iter().all(is_plain)).then_some(key)).collect();
     let keys = keys.filter(|keys| keys.len() <= HINT_KEYS_MAX)?;
-    // A UUID may be written without hyphens, and then does not contain its own canonical form.
-    if *canon == Canon::Uuid {
+    // A UUID may be written without hyphens, and a letter's small form may be another letter's: neither contains its canonical form.
+    if matches!(canon, Canon::Uuid | Canon::FoldCase) {
         return None;
     }
     AhoCorasick::builder().ascii_case_insensitive(true).build(keys).ok()

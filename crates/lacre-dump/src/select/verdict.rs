@@ -2,6 +2,7 @@
 //!
 //! Comes in: findings and the snapshot's marks. Goes out: the fate of each row that changes, and counts. Must not know: bytes of rows.
 
+use super::SelectError;
 use super::scan::{Findings, FoundRow};
 use crate::closure::{Change, Edit, Marks, Outcome, Shape, Tally};
 
@@ -35,8 +36,13 @@ impl Verdict {
 ///
 /// Rows that rules contradict each other about, or that would be left dangling, are counted in the tally and left alone; a caller must not
 /// commit what has any.
-#[must_use]
-pub fn decide(shape: &Shape, findings: &Findings, marks: &Marks) -> (Verdict, Tally) {
+///
+/// # Errors
+/// [`SelectError::Stale`] if the findings do not cover what the snapshot knows.
+pub fn decide(shape: &Shape, findings: &Findings, marks: &Marks) -> Result<(Verdict, Tally), SelectError> {
+    if !findings.cover(marks) {
+        return Err(SelectError::Stale);
+    }
     let mut tally = Tally { rows: findings.rows(), ..Tally::default() };
     let mut verdict = Verdict { fates: Vec::new(), rows: findings.rows() };
     for row in findings.found() {
@@ -44,7 +50,7 @@ pub fn decide(shape: &Shape, findings: &Findings, marks: &Marks) -> (Verdict, Ta
             verdict.fates.push((row.row, fate));
         }
     }
-    (verdict, tally)
+    Ok((verdict, tally))
 }
 
 fn fate_of(shape: &Shape, row: &FoundRow, marks: &Marks, tally: &mut Tally) -> Option<Fate> {

@@ -147,7 +147,7 @@ impl Vault {
                     continue;
                 };
                 let findings = self.search(planned, run, &walk);
-                let (verdict, counts) = decide(&planned.shape, &findings, walk.marks());
+                let (verdict, counts) = decide(&planned.shape, &findings, walk.marks()).unwrap();
                 tally.add(&counts);
                 let mut rewriter = Rewriter::new(&verdict);
                 run.chunks(self.run_bytes / 2 + 1).for_each(|piece| rewriter.push(piece, &mut left).unwrap());
@@ -157,7 +157,7 @@ impl Vault {
             }
             if let Some(planned) = planned {
                 let survivors = Search::new(&planned.shape, &self.book).run(&left).unwrap();
-                erased.leftover.add(&verify::check(&planned.shape, &survivors, walk.marks()));
+                erased.leftover.add(&verify::check(&planned.shape, &survivors, walk.marks()).unwrap());
                 assert!(verify::counts_add_up(&tally, survivors.rows()), "{name}");
                 erased.tallies.insert(name.clone(), tally);
             }
