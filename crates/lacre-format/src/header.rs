@@ -102,6 +102,9 @@ pub struct Header {
     /// The erased snapshot this one replaces.
     #[n(20)]
     pub derived_from: Option<SnapshotId>,
+    /// The admin chains as read when the run opened, whatever its source: what the writer's index has outlived.
+    #[cbor(n(21), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
+    pub opened: Vec<ChainHead>,
 }
 
 /// What may be known of a snapshot without its key, by those who hold the structure key. Counts and padded sizes only (L5).

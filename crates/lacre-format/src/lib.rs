@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests fail loudly"))]
 
 pub mod codec;
+pub mod erasure;
 mod error;
 pub mod exercise;
 pub mod frame;

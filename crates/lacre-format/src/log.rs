@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
     codec,
+    erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, RepositoryId, SnapshotId},
     policy::KitState,
@@ -153,6 +154,22 @@ pub enum Event {
     Restore(RestoreRecord),
     /// A store was tried.
     Probe(ProbeRecord),
+    /// A home is about to change the seal.
+    Claim(Claim),
+    /// It has ended, or gives up.
+    ClaimEnd(ClaimEnd),
+    /// Snapshots are to be erased.
+    EraseIntent(EraseIntent),
+    /// A new seal generation is published.
+    Rotated(Rotated),
+    /// A cell forgot a generation.
+    Destroyed(Destroyed),
+    /// An admin vouches for something.
+    Attestation(Attestation),
+    /// An erasure's receipt.
+    Receipt(Box<Receipt>),
+    /// An erasure is given up.
+    IntentEnd(IntentEnd),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -170,6 +187,14 @@ impl Event {
             Self::Kit(record) => (6, codec::to_cbor(record)),
             Self::Restore(record) => (7, codec::to_cbor(record)),
             Self::Probe(record) => (22, codec::to_cbor(record)),
+            Self::Claim(record) => (10, codec::to_cbor(record)),
+            Self::ClaimEnd(record) => (11, codec::to_cbor(record)),
+            Self::EraseIntent(record) => (12, codec::to_cbor(record)),
+            Self::Rotated(record) => (13, codec::to_cbor(record)),
+            Self::Destroyed(record) => (14, codec::to_cbor(record)),
+            Self::Attestation(record) => (15, codec::to_cbor(record)),
+            Self::Receipt(record) => (16, codec::to_cbor(&**record)),
+            Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -191,6 +216,14 @@ impl LogEntry {
             6 => Event::Kit(codec::from_cbor("kit record", body)?),
             7 => Event::Restore(codec::from_cbor("restore record", body)?),
             22 => Event::Probe(codec::from_cbor("probe record", body)?),
+            10 => Event::Claim(codec::from_cbor("claim", body)?),
+            11 => Event::ClaimEnd(codec::from_cbor("claim end", body)?),
+            12 => Event::EraseIntent(codec::from_cbor("erase intent", body)?),
+            13 => Event::Rotated(codec::from_cbor("rotation", body)?),
+            14 => Event::Destroyed(codec::from_cbor("destruction", body)?),
+            15 => Event::Attestation(codec::from_cbor("attestation", body)?),
+            16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
+            17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

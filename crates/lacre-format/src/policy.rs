@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::{
     codec,
     header::{CHAIN_HEADS_MAX, ChainHead},
-    ids::{Digest, GenerationId, HomeId, Millis, PublicKey, RepositoryId},
+    ids::{Digest, GenerationId, HomeId, Millis, PublicKey, RepositoryId, Token},
 };
 
 /// Largest policy object.
@@ -152,4 +152,7 @@ pub struct Policy {
     /// A snapshot counts as verified, and these many newest verified ones of a job are never forgotten.
     #[n(11)]
     pub min_verified: u32,
+    /// The claim under which the generation was published; none for the first.
+    #[n(14)]
+    pub claim: Option<Token>,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use lacre_format::ids::{GenerationId, RepositoryId};
 use lacre_seal::{
-    cell::{SLOTS, SealedSlot, Slot, decode_slot, encode_slot},
+    cell::{SLOT_BYTES, SLOTS, SealedSlot, Slot, decode_slot, encode_slot},
     outer::SealSeed,
 };
 use zeroize::Zeroize;
@@ -122,5 +122,31 @@ impl Cell {
         let slot =
             bytes.as_slice().try_into().map_err(|_| Error::Bug { why: "a slot of another length".to_owned() })?;
         Ok(self.file.write_slot(free, slot)?)
+    }
+
+    /// Forgets a generation: every slot that holds it is overwritten with zeros, synced and read back. Says what was seen.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Damaged`] when a slot still holds it afterwards.
+    pub fn destroy(&self, repository: RepositoryId, generation: GenerationId) -> Result<String, Error> {
+        let _lock = LockFile::acquire_within(self.file.path(), LOCK_PATIENCE)?;
+        let holds = |slot: &Slot| match slot {
+            Slot::Full(full) => full.repository == repository && full.generation == generation,
+            _ => false,
+        };
+        let mut overwritten = 0usize;
+        for (number, slot) in self.slots()?.iter().enumerate() {
+            if holds(slot) {
+                self.file.write_slot(number, &[0; SLOT_BYTES])?;
+                overwritten += 1;
+            }
+        }
+        if self.slots()?.iter().any(holds) {
+            return Err(Error::damaged(self.file.path().display(), format!("it still holds {generation} after it was overwritten")));
+        }
+        let filesystem = crate::files::filesystem_of(self.file.path()).unwrap_or_else(|_| "unknown".to_owned());
+        Ok(format!(
+            "{overwritten} slot(s) overwritten with zeros, synced, read back as empty; file system {filesystem}; what the device keeps of old blocks is beyond any program"
+        ))
     }
 }

@@ -192,6 +192,12 @@ pub enum Error {
         /// The snapshot.
         snapshot: SnapshotId,
     },
+    /// The snapshot was erased.
+    #[error("snapshot {snapshot} was erased: no key that opens it exists any more")]
+    Erased {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
     /// Another backup of the same job is running on this host.
     #[error("another backup of job {job} is running on this host")]
     Busy {
@@ -262,7 +268,7 @@ impl Error {
             Self::Recipient(_) | Self::Wrap(_) => Kind::Refused,
             Self::KeyMissing { .. } | Self::NoSeal { .. } | Self::NoIdentity { .. } => Kind::NoKey,
             Self::NoSnapshot { .. } | Self::NoStream { .. } => Kind::NotFound,
-            Self::Forgotten { .. } | Self::Refused { .. } => Kind::Refused,
+            Self::Forgotten { .. } | Self::Erased { .. } | Self::Refused { .. } => Kind::Refused,
             Self::Busy { .. } | Self::Overtaken { .. } => Kind::Conflict,
             Self::Interrupted => Kind::Interrupted,
             Self::Seal(_) | Self::Squeeze(_) | Self::SelfCheck | Self::Bug { .. } => Kind::Bug,

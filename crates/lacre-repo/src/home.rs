@@ -7,6 +7,7 @@
 //!                           seal.cell     the default seal cell               an admin's machine only
 //!                           jobs/<job>    the job's stream secret
 //!                           index/<job>/  this run's index and its key
+//!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
 //!                           catalog.db    cache
 //! ```
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 use lacre_format::{
     codec,
-    ids::{Digest, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
+    keyring::BUNDLE_BYTES_MAX,
 };
 use lacre_seal::{index_row::IndexKey, secret::StreamSecret, sign::SigningKey, structure::StructureKey};
 use minicbor::{Decode, Encode};
@@ -343,6 +345,26 @@ impl RepositoryHome {
             remove_database(&self.index(job, stem, "db"));
         }
         Ok(files::sync_directory(&directory)?)
+    }
+
+    fn keyring(&self, generation: GenerationId, what: &str) -> PathBuf {
+        self.directory.join("keyring").join(format!("{generation}.{what}"))
+    }
+
+    /// Keeps a generation's bundle or list beside the store: without it, losing the store's one would lose every key.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn keep_keyring(&self, generation: GenerationId, what: &str, object: &[u8]) -> Result<(), Error> {
+        files::create_private_directory(&self.directory.join("keyring"))?;
+        Ok(files::write_secret_file(&self.keyring(generation, what), object, Replace::Whole)?)
+    }
+
+    /// Whether this home holds a generation's object with this BLAKE3.
+    #[must_use]
+    pub fn has_keyring(&self, generation: GenerationId, what: &str, digest: Digest) -> bool {
+        files::read_file(&self.keyring(generation, what), BUNDLE_BYTES_MAX)
+            .is_ok_and(|file| Digest::new(*blake3::hash(&file.bytes).as_bytes()) == digest)
     }
 
     /// Files of this home that others on the host may read.

@@ -11,6 +11,7 @@ mod error;
 pub mod files;
 mod frames;
 pub mod home;
+pub mod ledger;
 mod limits;
 pub mod monitor;
 pub mod op;

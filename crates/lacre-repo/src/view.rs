@@ -23,6 +23,7 @@ use crate::{
     catalog::Catalog,
     error::Error,
     home::Pin,
+    ledger::Ledger,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
     store::{Listing, Store, StoreError},
@@ -60,6 +61,8 @@ pub struct View {
     pub damaged: BTreeMap<SnapshotId, String>,
     /// Forgotten snapshots.
     pub forgotten: BTreeSet<SnapshotId>,
+    /// Snapshots that are erased, or about to be.
+    pub erased: BTreeSet<SnapshotId>,
     /// Held snapshots and why.
     pub held: BTreeMap<SnapshotId, String>,
     /// Voided snapshots.
@@ -74,6 +77,8 @@ pub struct View {
     pub kits: BTreeMap<u32, (Millis, KitRecord)>,
     /// What became of every identity sheet, by the number of the kit it was printed with.
     pub identity_sheets: BTreeMap<u32, (Millis, KitRecord)>,
+    /// Seal changes and erasures.
+    pub ledger: Ledger,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
@@ -136,6 +141,7 @@ struct Believed {
     home: HomeId,
     role: Role,
     seq: u32,
+    digest: Digest,
     at: Millis,
     event: Event,
 }
@@ -171,6 +177,7 @@ impl View {
             snapshots: BTreeMap::new(),
             damaged: BTreeMap::new(),
             forgotten: BTreeSet::new(),
+            erased: BTreeSet::new(),
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
             void_intents: BTreeSet::new(),
@@ -178,6 +185,7 @@ impl View {
             checks: Vec::new(),
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
+            ledger: Ledger::default(),
             findings,
         };
         view.read_voids(store, catalog, listing)?;
@@ -208,6 +216,7 @@ impl View {
         self.snapshots.contains_key(&snapshot)
             && !self.voided.contains(&snapshot)
             && !self.forgotten.contains(&snapshot)
+            && !self.erased.contains(&snapshot)
     }
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
@@ -402,7 +411,7 @@ impl View {
                 Ok((entry, role, event)) => {
                     self.chain(&name, previous, head, &entry);
                     previous = Some(head);
-                    believed.push(Believed { home, role, seq, at: entry.at, event });
+                    believed.push(Believed { home, role, seq, digest: name_digest, at: entry.at, event });
                 }
                 Err(error) if of_the_object(&error) => {
                     let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
@@ -473,6 +482,7 @@ impl View {
         entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
         for entry in entries {
             let rules = matches!(entry.role, Role::Admin | Role::Maintenance);
+            let place = ChainHead { home: entry.home, seq: entry.seq, digest: entry.digest };
             match entry.event {
                 Event::Forget(named) if rules => self.forgotten.extend(named.snapshots),
                 Event::Unforget(named) if entry.role == Role::Admin => {
@@ -496,7 +506,10 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
-                Event::Restore(_) | Event::Probe(_) | Event::Unknown(_) => {}
+                Event::Probe(_) => {}
+                Event::Restore(record) => self.ledger.restore(&record),
+                Event::Unknown(_) => {}
+                event if entry.role == Role::Admin && self.ledger.apply(place, entry.at, &event) => {}
                 _ => {
                     let what = "an event that its signer's role does not allow";
                     let object = format!("log/{}/{:08}", entry.home, entry.seq);
@@ -511,6 +524,9 @@ impl View {
         }
         // A hold outranks a forget, whichever came first.
         self.forgotten.retain(|snapshot| !self.held.contains_key(snapshot));
+        self.erased = self.ledger.to_erase();
+        self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
+        self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
     }
 }
 

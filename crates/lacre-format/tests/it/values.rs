@@ -117,6 +117,7 @@ pub(crate) fn header() -> Header {
         label_salt: SALT,
         label: vec![0x1a; 24],
         derived_from: None,
+        opened: vec![],
     }
 }
 
@@ -225,6 +226,7 @@ pub(crate) fn policy() -> Policy {
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
+        claim: None,
     }
 }
 

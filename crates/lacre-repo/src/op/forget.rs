@@ -105,7 +105,7 @@ impl Repository {
     /// # Errors
     /// [`Error::KeyMissing`] without the admin key; [`Error::NoSnapshot`].
     pub fn unforget(&self, snapshot: SnapshotId) -> Result<(), Error> {
-        self.known(snapshot)?;
+        self.refuse_erased(snapshot)?;
         self.record(&[snapshot], "undo", &Event::Unforget)
     }
 
@@ -114,8 +114,10 @@ impl Repository {
     /// # Errors
     /// [`Error::KeyMissing`] without the admin key; [`Error::NoSnapshot`].
     pub fn hold(&self, snapshot: SnapshotId, reason: &str) -> Result<(), Error> {
-        self.known(snapshot)?;
-        self.record(&[snapshot], reason, &Event::Hold)
+        self.refuse_erased(snapshot)?;
+        self.record(&[snapshot], reason, &Event::Hold)?;
+        // Only now, with the hold written, is it certain that no rotation left the entry behind meanwhile (rule 8).
+        self.refuse_erased(snapshot)
     }
 
     /// Ends a hold.
@@ -129,8 +131,14 @@ impl Repository {
         self.record(&[snapshot], "released", &Event::Release)
     }
 
-    fn known(&self, snapshot: SnapshotId) -> Result<(), Error> {
+    /// The snapshot is there, and no rotation has left its key behind.
+    fn refuse_erased(&self, snapshot: SnapshotId) -> Result<(), Error> {
         let view = self.view()?;
+        if let Some((_, rotated)) = view.ledger.rotation_of(snapshot)
+            && !self.has_entry(&view, rotated.to, snapshot)?
+        {
+            return Err(Error::Erased { snapshot });
+        }
         if view.snapshots.contains_key(&snapshot) {
             Ok(())
         } else {

@@ -253,5 +253,6 @@ fn first_policy(
         holders,
         heads: Vec::new(),
         min_verified: 3,
+        claim: None,
     }
 }

@@ -98,7 +98,9 @@ impl Repository {
                 return Ok(entry);
             }
         }
-        if sealed_to_known {
+        if view.ledger.dropped().contains(&header.snapshot) {
+            Err(Error::Erased { snapshot: header.snapshot })
+        } else if sealed_to_known {
             Err(Error::EntryMissing { snapshot: header.snapshot })
         } else {
             Err(Error::NoSeal { generation: view.policy.generation })

@@ -3,6 +3,7 @@
 mod audit;
 pub mod backup;
 pub mod check;
+pub mod erase;
 pub mod forget;
 pub mod init;
 pub mod keys;
@@ -10,6 +11,7 @@ mod log;
 pub mod probe;
 pub mod read;
 pub mod rebuild;
+pub mod rotate;
 pub mod seal;
 pub mod snapshots;
 pub mod stats;

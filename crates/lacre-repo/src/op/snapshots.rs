@@ -23,6 +23,10 @@ pub enum SnapshotState {
     Forgotten,
     /// Its session was voided.
     Void,
+    /// It is about to be erased: a rotation of the seal is under way or due.
+    Pending,
+    /// Its key entry was left behind by a rotation.
+    Erased,
 }
 
 impl SnapshotState {
@@ -32,7 +36,8 @@ impl SnapshotState {
         match self {
             Self::Live => "live",
             Self::Forgotten => "forgotten",
-            Self::Void => "erased",
+            Self::Pending => "pending",
+            Self::Void | Self::Erased => "erased",
         }
     }
 }
@@ -78,10 +83,13 @@ impl Repository {
 
     pub(crate) fn rows(&self, view: &View) -> Vec<SnapshotRow> {
         let structure = self.structure().ok();
+        let dropped = view.ledger.dropped();
         let row = |known: &Known| {
             let snapshot = known.header.snapshot;
             let state = if view.voided.contains(&snapshot) {
                 SnapshotState::Void
+            } else if view.erased.contains(&snapshot) {
+                if dropped.contains(&snapshot) { SnapshotState::Erased } else { SnapshotState::Pending }
             } else if view.forgotten.contains(&snapshot) {
                 SnapshotState::Forgotten
             } else {

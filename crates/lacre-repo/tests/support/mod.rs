@@ -67,10 +67,14 @@ impl Bench {
     }
 
     pub(crate) fn over(directory: TempDir, store: Store) -> Self {
+        Self::with_options(directory, store, Self::options())
+    }
+
+    pub(crate) fn with_options(directory: TempDir, store: Store, options: CreateOptions) -> Self {
         let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(start.as_millisecond())));
         let home = Home::open(&directory.path().join("home")).unwrap();
-        let (repository, report) = Repository::create(store.clone(), &home, Self::options(), clock.clone()).unwrap();
+        let (repository, report) = Repository::create(store.clone(), &home, options, clock.clone()).unwrap();
         Self { directory, clock, store, report, repository }
     }
 

@@ -340,6 +340,7 @@ impl Backup<'_> {
             label_salt: sealed_label.salt,
             label: sealed_label.ciphertext,
             derived_from: None,
+            opened: self.opened.clone(),
         })
     }
 

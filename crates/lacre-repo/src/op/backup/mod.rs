@@ -82,6 +82,8 @@ pub struct Backup<'r> {
     options: BackupOptions,
     view: View,
     seen: Vec<ChainHead>,
+    /// The same, for the index: it stands for a file or pipe as well.
+    opened: Vec<ChainHead>,
     base: Option<SnapshotId>,
     previous: Option<Label>,
     cuts: BTreeMap<lacre_format::ids::StreamTag, StreamCut>,
@@ -161,6 +163,7 @@ impl Repository {
             secret,
             options,
             seen: view.admin_heads(),
+            opened: view.admin_heads(),
             view,
             base: base_id,
             previous: newest.map(|(_, label)| label),

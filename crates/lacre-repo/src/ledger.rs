@@ -1,0 +1,137 @@
+//! The ledger: what the admins' logs say of seal changes and erasures.
+//!
+//! In: believed events of admins, in order. Out: open claims, what is to be erased, what is erased, what was destroyed and what
+//! was vouched for. It reads no store and judges no signature; the view does that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lacre_format::{
+    erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
+    header::ChainHead,
+    ids::{HomeId, Millis, SnapshotId, Token},
+    log::{Event, RestoreRecord},
+};
+
+/// A claim and what became of it.
+#[derive(Clone, Debug)]
+pub struct ClaimState {
+    /// The claim.
+    pub claim: Claim,
+    /// Who made it.
+    pub home: HomeId,
+    /// When.
+    pub at: Millis,
+    /// How it ended; none while it is open.
+    pub outcome: Option<ClaimOutcome>,
+}
+
+/// An erasure and what became of it.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// The intent.
+    pub record: EraseIntent,
+    /// Its place in the chain of the admin who signed it.
+    pub place: ChainHead,
+    /// When it was signed.
+    pub at: Millis,
+    /// Whether it was given up.
+    pub cancelled: bool,
+}
+
+/// What the logs of admins say.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Claims, oldest first.
+    pub claims: Vec<ClaimState>,
+    /// Erasures, oldest first.
+    pub intents: Vec<Intent>,
+    /// Published generations, oldest first.
+    pub rotations: Vec<(Millis, Rotated)>,
+    /// Cells that forgot a generation, oldest first.
+    pub destroyed: Vec<(Millis, Destroyed)>,
+    /// What was vouched for, by item.
+    pub attested: BTreeMap<String, (Millis, Declared)>,
+    /// Receipts, oldest first, and where they stand.
+    pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Restores that began and have not ended, counted by snapshot.
+    pub restoring: BTreeMap<SnapshotId, u32>,
+}
+
+impl Ledger {
+    /// Takes an event that its signer's role allows; `false` for one that is not the ledger's.
+    pub(crate) fn apply(&mut self, place: ChainHead, at: Millis, event: &Event) -> bool {
+        match event {
+            Event::Claim(claim) => {
+                self.claims.push(ClaimState { claim: claim.clone(), home: place.home, at, outcome: None });
+            }
+            Event::ClaimEnd(end) => {
+                for state in self.claims.iter_mut().filter(|state| state.claim.id == end.id) {
+                    // What is voided stays void: the sleeper who ends its claim later does not bring it back.
+                    state.outcome = state.outcome.filter(|known| *known == ClaimOutcome::Voided).or(Some(end.outcome));
+                }
+            }
+            Event::EraseIntent(record) => {
+                self.intents.push(Intent { record: record.clone(), place, at, cancelled: false });
+            }
+            Event::IntentEnd(end) => {
+                for intent in self.intents.iter_mut().filter(|intent| intent.record.id == end.id) {
+                    intent.cancelled = true;
+                }
+            }
+            Event::Rotated(rotated) => self.rotations.push((at, rotated.clone())),
+            Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
+            Event::Attestation(Attestation { item, state }) => {
+                self.attested.insert(item.clone(), (at, *state));
+            }
+            Event::Receipt(receipt) => self.receipts.push((place, (**receipt).clone())),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes the begin or end of a restore, which any home may record.
+    pub(crate) fn restore(&mut self, record: &RestoreRecord) {
+        let open = self.restoring.entry(record.snapshot).or_default();
+        *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
+        self.restoring.retain(|_, open| *open > 0);
+    }
+
+    /// The claims that are open.
+    pub fn open_claims(&self) -> impl Iterator<Item = &ClaimState> {
+        self.claims.iter().filter(|state| state.outcome.is_none())
+    }
+
+    /// Whether a claim was voided, so that nothing published under it counts.
+    #[must_use]
+    pub fn is_void(&self, claim: Token) -> bool {
+        self.claims.iter().any(|state| state.claim.id == claim && state.outcome == Some(ClaimOutcome::Voided))
+    }
+
+    /// Rotations that count.
+    pub fn valid_rotations(&self) -> impl Iterator<Item = &(Millis, Rotated)> {
+        self.rotations.iter().filter(|(_, rotated)| !self.is_void(rotated.claim))
+    }
+
+    /// Snapshots whose key entries were left behind by a published rotation.
+    #[must_use]
+    pub fn dropped(&self) -> BTreeSet<SnapshotId> {
+        self.valid_rotations().flat_map(|(_, rotated)| rotated.dropped.iter().copied()).collect()
+    }
+
+    /// Erasures that were not given up.
+    pub fn standing_intents(&self) -> impl Iterator<Item = &Intent> {
+        self.intents.iter().filter(|intent| !intent.cancelled)
+    }
+
+    /// Snapshots named by an erasure that stands, whether or not a rotation has left them behind yet.
+    #[must_use]
+    pub fn to_erase(&self) -> BTreeSet<SnapshotId> {
+        self.standing_intents().flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
+    }
+
+    /// The rotation that left a snapshot behind.
+    #[must_use]
+    pub fn rotation_of(&self, snapshot: SnapshotId) -> Option<&(Millis, Rotated)> {
+        self.valid_rotations().find(|(_, rotated)| rotated.dropped.contains(&snapshot))
+    }
+}

@@ -1,0 +1,249 @@
+//! Erasing whole snapshots: the plan that `--dry-run` prints, the signed intent, and giving it up.
+//!
+//! The intent only says what must die. Dying is a rotation of the seal (`op/rotate`); what is still missing then, and the receipt,
+//! are in `status.rs`.
+
+mod account;
+mod prove;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lacre_format::{
+    erasure::{EraseIntent, IntentEnd},
+    ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
+    log::{EVENT_SNAPSHOTS_MAX, Event},
+    name::{Named, ObjectName},
+    object::Kind,
+    session::{SESSION_BYTES_MAX, Session},
+    signed::Signed,
+};
+use lacre_seal::{entropy, structure::Structure};
+
+pub use self::{
+    account::Account,
+    prove::Proof,
+    status::{ErasureState, ErasureStatus, SignedReceipt, verify_receipt},
+};
+use crate::{
+    error::Error,
+    op::snapshots::{SnapshotRow, SnapshotState},
+    repository::Repository,
+    view::View,
+};
+
+/// Longest reason code in bytes.
+pub const REASON_BYTES_MAX: usize = 64;
+
+/// Whether the last verified snapshot of a job may be erased.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastVerified {
+    /// It stays: refuse.
+    Keep,
+    /// It may go.
+    Allow,
+}
+
+/// What an erasure would do.
+#[derive(Clone, Debug)]
+pub struct ErasePlan {
+    /// What dies.
+    pub snapshots: Vec<SnapshotRow>,
+    /// Stored bytes that die with them, and those that survivors keep readable.
+    pub account: Account,
+    /// Open sessions of the same jobs: they are not included.
+    pub in_flight: Vec<SnapshotId>,
+    /// Writers whose next backup of a touched job the erasure waits for.
+    pub writers: BTreeSet<HomeId>,
+    /// Forgotten snapshots that die with the same rotation.
+    pub forgotten: Vec<SnapshotId>,
+}
+
+/// Why an erasure happens.
+#[derive(Clone, Debug, Default)]
+pub struct EraseReason {
+    /// A code without personal data.
+    pub code: String,
+    /// BLAKE3 of a salt and the request's reference.
+    pub request: Option<Digest>,
+    /// Nothing is destroyed before this time.
+    pub not_before: Option<Millis>,
+}
+
+impl Repository {
+    /// Decides what an erasure of these snapshots means; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; [`Error::Refused`] for a held snapshot, or the last verified one of a job unless allowed;
+    /// [`Error::Erased`] for one that is gone already.
+    pub fn plan_erase(&self, snapshots: &[SnapshotId], last: LastVerified) -> Result<ErasePlan, Error> {
+        let view = self.view()?;
+        let rows: BTreeMap<SnapshotId, SnapshotRow> =
+            self.rows(&view).into_iter().map(|row| (row.snapshot, row)).collect();
+        let chosen: BTreeSet<SnapshotId> = snapshots.iter().copied().collect();
+        if chosen.is_empty() {
+            return Err(Error::Usage { why: "no snapshot was named".to_owned() });
+        }
+        let mut dying = Vec::new();
+        for snapshot in &chosen {
+            let row = rows.get(snapshot).ok_or_else(|| Error::NoSnapshot { name: snapshot.to_string() })?;
+            if let Some(reason) = &row.held {
+                let why = format!("snapshot {} is held ({reason}); `lacre release` it first", snapshot.short());
+                return Err(Error::Refused { why });
+            }
+            if row.state == SnapshotState::Erased {
+                return Err(Error::Erased { snapshot: *snapshot });
+            }
+            dying.push(row.clone());
+        }
+        dying.sort_by_key(|row| (row.taken, row.snapshot));
+        if last == LastVerified::Keep {
+            refuse_last(&rows, &chosen)?;
+        }
+        let jobs: BTreeSet<JobName> =
+            dying.iter().filter_map(|row| row.label.as_ref().map(|label| label.job.clone())).collect();
+        Ok(ErasePlan {
+            account: self.account(&view, &chosen)?,
+            in_flight: self.in_flight(&view, &jobs)?,
+            writers: writers_of(rows.values(), &jobs),
+            forgotten: view.forgotten.difference(&chosen).copied().collect(),
+            snapshots: dying,
+        })
+    }
+
+    /// The snapshots of a job taken before a moment.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] on a host that cannot read labels; errors of the store.
+    pub fn taken_before(&self, job: &JobName, before: Millis) -> Result<Vec<SnapshotId>, Error> {
+        drop(self.structure()?);
+        let view = self.view()?;
+        let fits = |row: &SnapshotRow| {
+            let of_job = row.label.as_ref().is_some_and(|label| label.job == *job);
+            of_job && row.taken < before && !matches!(row.state, SnapshotState::Erased | SnapshotState::Void)
+        };
+        Ok(self.rows(&view).into_iter().filter(fits).map(|row| row.snapshot).collect())
+    }
+
+    /// Signs the intent: from here on the snapshots are refused. Gives the erasure's id.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without the admin key; [`Error::Usage`] for a reason that is too long.
+    pub fn intend_erase(&self, plan: &ErasePlan, reason: &EraseReason) -> Result<Token, Error> {
+        let admin = self.home().admin_key()?;
+        if reason.code.len() > REASON_BYTES_MAX || reason.code.chars().any(char::is_control) {
+            let why = format!("a reason is a code of at most {REASON_BYTES_MAX} bytes, without personal data");
+            return Err(Error::Usage { why });
+        }
+        if plan.snapshots.len() > EVENT_SNAPSHOTS_MAX {
+            return Err(Error::Usage { why: format!("at most {EVENT_SNAPSHOTS_MAX} snapshots at once") });
+        }
+        let record = EraseIntent {
+            id: entropy::token()?,
+            snapshots: plan.snapshots.iter().map(|row| row.snapshot).collect(),
+            reason: reason.code.clone(),
+            request: reason.request,
+            not_before: reason.not_before,
+        };
+        self.append(&admin, &Event::EraseIntent(record.clone()))?;
+        Ok(record.id)
+    }
+
+    /// Gives an erasure up, as long as no rotation has left its snapshots behind.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a rotation has published already; [`Error::Usage`] for an unknown erasure.
+    pub fn cancel_erase(&self, erasure: Token) -> Result<(), Error> {
+        let admin = self.home().admin_key()?;
+        let view = self.view()?;
+        let Some(intent) = view.ledger.standing_intents().find(|intent| intent.record.id == erasure) else {
+            return Err(Error::Usage { why: format!("no erasure {erasure} is under way") });
+        };
+        if intent.record.snapshots.iter().any(|snapshot| view.ledger.rotation_of(*snapshot).is_some()) {
+            let why = "its new seal is published already: what is erased stays erased".to_owned();
+            return Err(Error::Refused { why });
+        }
+        self.append(&admin, &Event::IntentEnd(IntentEnd { id: erasure }))
+    }
+
+    /// Open sessions of these jobs; of all jobs where this host cannot read a session's job.
+    fn in_flight(&self, view: &View, jobs: &BTreeSet<JobName>) -> Result<Vec<SnapshotId>, Error> {
+        let open = self.open_sessions(view)?;
+        let of_jobs = |session: &&Session| self.session_job(session).is_none_or(|job| jobs.contains(&job));
+        Ok(open.iter().filter(of_jobs).map(|session| session.snapshot).collect())
+    }
+
+    /// Believed sessions that have neither ended, nor committed, nor been voided.
+    pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
+        let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
+        let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
+        for object in self.store().list("session")?.objects {
+            match ObjectName::parse(&object.name) {
+                Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, name)),
+                Some((_, Named::SessionEnd(snapshot))) => drop(ended.insert(snapshot)),
+                _ => {}
+            }
+        }
+        let mut sessions = Vec::new();
+        for (snapshot, name) in opened {
+            let over =
+                ended.contains(&snapshot) || view.voided.contains(&snapshot) || view.snapshots.contains_key(&snapshot);
+            if over {
+                continue;
+            }
+            let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let believed =
+                Signed::decode(Kind::Session, &bytes).ok().filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
+            let session =
+                believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
+            sessions.extend(session.filter(|session| session.snapshot == snapshot));
+        }
+        Ok(sessions)
+    }
+
+    fn session_job(&self, session: &Session) -> Option<JobName> {
+        let structure = self.structure().ok()?;
+        let plaintext =
+            structure.open(Structure::SessionJob(session.snapshot), self.id(), session.job_salt, &session.job).ok()?;
+        core::str::from_utf8(&plaintext).ok().and_then(|text| JobName::parse(text).ok())
+    }
+}
+
+/// The homes that have ever made a snapshot of these jobs.
+fn writers_of<'a>(rows: impl Iterator<Item = &'a SnapshotRow>, jobs: &BTreeSet<JobName>) -> BTreeSet<HomeId> {
+    let of_jobs = |row: &&SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
+    rows.filter(of_jobs).map(|row| row.known.header.home).collect()
+}
+
+/// The newest verified live snapshot of a job stays, unless allowed.
+fn refuse_last(rows: &BTreeMap<SnapshotId, SnapshotRow>, chosen: &BTreeSet<SnapshotId>) -> Result<(), Error> {
+    let mut verified: BTreeMap<&JobName, (usize, usize)> = BTreeMap::new();
+    for row in rows.values().filter(|row| row.state == SnapshotState::Live && row.verified) {
+        let Some(label) = &row.label else { continue };
+        let (all, dying) = verified.entry(&label.job).or_default();
+        *all += 1;
+        *dying += usize::from(chosen.contains(&row.snapshot));
+    }
+    // Where nothing was ever verified, the newest live snapshot of the job takes its place.
+    let mut live: BTreeMap<&JobName, (usize, usize)> = BTreeMap::new();
+    for row in rows.values().filter(|row| row.state == SnapshotState::Live) {
+        let Some(label) = &row.label else { continue };
+        let (all, dying) = live.entry(&label.job).or_default();
+        *all += 1;
+        *dying += usize::from(chosen.contains(&row.snapshot));
+    }
+    for (job, (all, dying)) in live {
+        let (verified, verified_dying) = verified.get(job).copied().unwrap_or_default();
+        let none_left = all == dying || (verified > 0 && verified == verified_dying);
+        if dying > 0 && none_left {
+            let kind = if all == dying { "the last" } else { "the last verified" };
+            let why = format!("this would erase {kind} snapshot of job {job}; --allow-last accepts that");
+            return Err(Error::Refused { why });
+        }
+    }
+    Ok(())
+}

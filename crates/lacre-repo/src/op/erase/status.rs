@@ -1,0 +1,367 @@
+//! Whether an erasure is complete (protocol rule 10), what it waits for, and its receipt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lacre_format::{
+    codec,
+    erasure::{Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Receipt, Rotated},
+    header::ChainHead,
+    ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
+    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
+    name::{Named, ObjectName},
+    object::Kind,
+    policy::KitState,
+    signed::Signed,
+};
+
+use crate::{
+    cell::{Cell, CellPlace},
+    error::Error,
+    ledger::Intent,
+    op::{
+        erase::Account,
+        rotate::Pending,
+        snapshots::SnapshotRow,
+    },
+    repository::Repository,
+    view::View,
+};
+
+/// How far an erasure has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErasureState {
+    /// Its snapshots are refused, their keys still live.
+    Pending,
+    /// The keys are left behind; something that could bring them back is not settled yet.
+    Interim,
+    /// Nothing is pending.
+    Complete,
+    /// Given up.
+    Cancelled,
+}
+
+impl ErasureState {
+    /// The state as JSON spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Interim => "interim",
+            Self::Complete => "complete",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// An erasure as it stands.
+#[derive(Clone, Debug)]
+pub struct ErasureStatus {
+    /// The erasure.
+    pub erasure: Token,
+    /// When it was signed.
+    pub intended: Millis,
+    /// What it names.
+    pub snapshots: Vec<SnapshotId>,
+    /// How far it has come.
+    pub state: ErasureState,
+    /// What it waits for.
+    pub pending: Vec<Pending>,
+    /// What an admin declared instead.
+    pub declared: Vec<Attestation>,
+}
+
+impl Repository {
+    /// All erasures, oldest first.
+    ///
+    /// # Errors
+    /// Errors of the store or of a cell's file.
+    pub fn erasures(&self) -> Result<Vec<ErasureStatus>, Error> {
+        let view = self.view()?;
+        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent)).collect()
+    }
+
+    fn erasure(&self, view: &View, intent: &Intent) -> Result<ErasureStatus, Error> {
+        let mut declared = Vec::new();
+        let mut pending = Vec::new();
+        let state = if intent.cancelled {
+            ErasureState::Cancelled
+        } else if let Some(rotated) = rotation_of(view, intent) {
+            pending = self.unsettled(view, intent, rotated)?;
+            pending.retain(|item| match view.ledger.attested.get(&item.item) {
+                None => true,
+                Some((_, state)) => {
+                    declared.push(Attestation { item: item.item.clone(), state: *state });
+                    false
+                }
+            });
+            if pending.is_empty() { ErasureState::Complete } else { ErasureState::Interim }
+        } else {
+            pending.push(self.waiting_rotation(view, intent));
+            ErasureState::Pending
+        };
+        Ok(ErasureStatus {
+            erasure: intent.record.id,
+            intended: intent.at,
+            snapshots: intent.record.snapshots.clone(),
+            state,
+            pending,
+            declared,
+        })
+    }
+
+    fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+        let now = self.clock().now().as_millisecond();
+        let what = match intent.record.not_before {
+            Some(before) if before.0 > now => "its cool-down has not ended".to_owned(),
+            _ if view.ledger.open_claims().next().is_some() => "a change of the seal is under way".to_owned(),
+            _ => "the seal has not been changed since".to_owned(),
+        };
+        Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() }
+    }
+
+    /// Rule 10, line by line.
+    fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+        let mut pending = Vec::new();
+        if view.ledger.open_claims().any(|state| state.claim.id == rotated.claim || state.claim.adopts == Some(rotated.claim)) {
+            let what = format!("generation {} is not destroyed yet", rotated.from);
+            pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
+        }
+        self.unsettled_cells(view, rotated, &mut pending)?;
+        for (number, (_, kit)) in &view.kits {
+            if kit.generation.number <= rotated.from.number && kit.state != KitState::Destroyed {
+                pending.push(Pending {
+                    item: format!("kit:{number}"),
+                    what: format!("kit {number} holds generation {}, which opens old copies", kit.generation),
+                    command: format!("burn the sheet, then: lacre kit ack {number} --destroyed"),
+                });
+            }
+        }
+        for snapshot in &intent.record.snapshots {
+            if view.ledger.restoring.contains_key(snapshot) {
+                pending.push(Pending {
+                    item: format!("restore:{snapshot}"),
+                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
+                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
+                });
+            }
+        }
+        self.unsettled_writers(view, intent, &mut pending)?;
+        Ok(pending)
+    }
+
+    fn unsettled_cells(&self, view: &View, rotated: &Rotated, pending: &mut Vec<Pending>) -> Result<(), Error> {
+        for entry in &view.policy.cells {
+            let command = format!("on {}: lacre erase resume", entry.host);
+            let item = format!("cell:{}", entry.name);
+            match Cell::open(&CellPlace::parse(&entry.name)?)? {
+                Some(cell) => {
+                    let strays: BTreeSet<String> = cell
+                        .generations(self.id())?
+                        .iter()
+                        .filter(|slot| slot.generation != view.policy.generation)
+                        .map(|slot| slot.generation.to_string())
+                        .collect();
+                    if !strays.is_empty() {
+                        let strays: Vec<String> = strays.into_iter().collect();
+                        let what = format!("the cell still holds generation {}", strays.join(", "));
+                        pending.push(Pending { item, what, command });
+                    }
+                }
+                None => {
+                    let gone = view
+                        .ledger
+                        .destroyed
+                        .iter()
+                        .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
+                    if !gone {
+                        let what = format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
+                        pending.push(Pending { item, what, command });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A writer of a touched job is pending until it commits a snapshot that opened after the intent: only then has its index, which
+    /// can confirm guesses about the erased data, been destroyed.
+    fn unsettled_writers(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+        let rows = self.rows(view);
+        let named: BTreeSet<SnapshotId> = intent.record.snapshots.iter().copied().collect();
+        let jobs: BTreeSet<JobName> = rows.iter().filter(|row| named.contains(&row.snapshot)).filter_map(job_of).collect();
+        let mut settled: BTreeMap<(HomeId, JobName), bool> = BTreeMap::new();
+        for row in &rows {
+            let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
+            let header = &row.known.header;
+            let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
+            *settled.entry((header.home, job)).or_default() |= after && !view.voided.contains(&row.snapshot);
+        }
+        for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
+            let entry = view.home(home);
+            if entry.is_some_and(|entry| entry.revoked_at.is_some()) {
+                continue;
+            }
+            let host = entry.map_or_else(|| home.short(), |entry| entry.label.clone());
+            pending.push(Pending {
+                item: format!("writer:{home}"),
+                what: format!("{host} has not backed up {job} since: its index can still confirm guesses about what was erased"),
+                command: format!("on {host}: lacre backup {job}"),
+            });
+        }
+        for session in self.open_sessions(view)? {
+            if session.opened < intent.at && self.session_job(&session).is_none_or(|job| jobs.contains(&job)) {
+                let id = session.snapshot;
+                pending.push(Pending {
+                    item: format!("session:{id}"),
+                    what: format!("a backup that began before the erasure is still open ({})", id.short()),
+                    command: "wait for it, or void it: lacre repo prune".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs the receipt of an erasure as it stands now, interim or complete. Gives the signed log entry, which is what a receipt
+    /// file carries.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without the admin key; [`Error::Refused`] before the seal was changed.
+    pub fn sign_receipt(&self, erasure: Token, account: &Account) -> Result<SignedReceipt, Error> {
+        let admin = self.home().admin_key()?;
+        let view = self.view()?;
+        let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
+        let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
+        let status = self.erasure(&view, intent)?;
+        let Some(rotated) = rotation_of(&view, intent).filter(|_| !intent.cancelled) else {
+            let why = "nothing is erased yet: the seal has not been changed since; `lacre erase resume`".to_owned();
+            return Err(Error::Refused { why });
+        };
+        let receipt = self.receipt(&view, intent, rotated, &status, account);
+        self.append(&admin, &Event::Receipt(Box::new(receipt)))?;
+        self.newest_receipt(erasure)
+    }
+
+    fn receipt(
+        &self,
+        view: &View,
+        intent: &Intent,
+        rotated: &Rotated,
+        status: &ErasureStatus,
+        account: &Account,
+    ) -> Receipt {
+        let commitment = |snapshot: &SnapshotId| {
+            let known = view.snapshots.get(snapshot)?;
+            Some(ErasedSnapshot { snapshot: *snapshot, commitment: known.header.key_commitment })
+        };
+        let of_old = |destroyed: &&(Millis, Destroyed)| destroyed.1.generation.number <= rotated.from.number;
+        let kits = view.kits.values().filter(|(_, kit)| kit.generation.number <= rotated.from.number);
+        Receipt {
+            erasure: intent.record.id,
+            kind: ErasureKind::Snapshots,
+            complete: status.state == ErasureState::Complete,
+            snapshots: intent.record.snapshots.iter().filter_map(commitment).collect(),
+            from: rotated.from,
+            to: rotated.to,
+            bundle: rotated.bundle,
+            cells: view.ledger.destroyed.iter().filter(of_old).map(|(_, destroyed)| destroyed.clone()).collect(),
+            kits: kits
+                .map(|(_, kit)| KitEvidence {
+                    number: kit.number,
+                    generation: kit.generation,
+                    destroyed: kit.state == KitState::Destroyed,
+                })
+                .collect(),
+            pending: status.pending.iter().map(|item| format!("{}: {}", item.item, item.what)).collect(),
+            declared: status.declared.clone(),
+            bytes_dead: account.bytes_dead,
+            bytes_shared: account.bytes_shared,
+            reason: intent.record.reason.clone(),
+            request: intent.record.request,
+            intended: intent.at,
+            signed: Millis(self.clock().now().as_millisecond()),
+        }
+    }
+
+    /// The newest receipt of an erasure, as it stands in the chain.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is none.
+    pub fn newest_receipt(&self, erasure: Token) -> Result<SignedReceipt, Error> {
+        let view = self.view()?;
+        let newest = view.ledger.receipts.iter().rfind(|(_, receipt)| receipt.erasure == erasure);
+        let (place, receipt) =
+            newest.ok_or_else(|| Error::Usage { why: format!("erasure {erasure} has no receipt yet") })?;
+        let name = ObjectName::of(&Named::Log(place.home, place.seq, place.digest));
+        let object = self.store().get(&name, LOG_ENTRY_BYTES_MAX)?.to_vec();
+        Ok(SignedReceipt { receipt: receipt.clone(), place: *place, object })
+    }
+
+    /// Records what a person vouches for.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without the admin key; [`Error::Usage`] for an item that nothing waits for.
+    pub fn attest(&self, item: &str, state: lacre_format::erasure::Declared) -> Result<(), Error> {
+        let admin = self.home().admin_key()?;
+        let waiting: BTreeSet<String> =
+            self.erasures()?.into_iter().flat_map(|status| status.pending).map(|pending| pending.item).collect();
+        let attestable = ["kit:", "cell:", "writer:", "session:", "restore:"].iter().any(|start| item.starts_with(start));
+        if !attestable || !waiting.contains(item) {
+            let list: Vec<String> = waiting.into_iter().collect();
+            let why = format!("nothing waits for {item:?}; pending: {}", list.join(", "));
+            return Err(Error::Usage { why });
+        }
+        self.append(&admin, &Event::Attestation(Attestation { item: item.to_owned(), state }))
+    }
+}
+
+/// A receipt with the signed object that carries it.
+#[derive(Clone, Debug)]
+pub struct SignedReceipt {
+    /// What it says.
+    pub receipt: Receipt,
+    /// Where it stands in the admin's chain.
+    pub place: ChainHead,
+    /// The signed log entry, byte for byte.
+    pub object: Vec<u8>,
+}
+
+/// Reads a receipt from its signed object and verifies it with an admin's public key alone: no store, no other key.
+///
+/// # Errors
+/// [`Error::Format`] or [`Error::Damaged`] when it is not what that admin of that repository signed.
+pub fn verify_receipt(
+    object: &[u8],
+    repository: lacre_format::ids::RepositoryId,
+    admin: &lacre_format::ids::PublicKey,
+) -> Result<SignedReceipt, Error> {
+    let what = "receipt";
+    let signed = Signed::decode(Kind::LogEntry, object).map_err(|error| Error::format(what, error))?;
+    lacre_seal::sign::verify(admin, Kind::LogEntry, repository, &signed)
+        .map_err(|error| Error::damaged(what, error.to_string()))?;
+    let entry: LogEntry = codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(what, error))?;
+    if entry.repository != repository || entry.home != signed.home {
+        return Err(Error::damaged(what, "it belongs to another repository or home"));
+    }
+    let Event::Receipt(receipt) = entry.event().map_err(|error| Error::format(what, error))? else {
+        return Err(Error::damaged(what, "the signed entry is no receipt"));
+    };
+    let digest = Digest::new(*blake3::hash(object).as_bytes());
+    let place = ChainHead { home: entry.home, seq: entry.seq, digest };
+    Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
+}
+
+/// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.
+fn rotation_of<'v>(view: &'v View, intent: &Intent) -> Option<&'v Rotated> {
+    let mut last: Option<&(Millis, Rotated)> = None;
+    for snapshot in &intent.record.snapshots {
+        let rotation = view.ledger.rotation_of(*snapshot)?;
+        if last.is_none_or(|(_, known)| known.to.number < rotation.1.to.number) {
+            last = Some(rotation);
+        }
+    }
+    last.map(|(_, rotated)| rotated)
+}
+
+fn job_of(row: &SnapshotRow) -> Option<JobName> {
+    row.label.as_ref().map(|label| label.job.clone())
+}

@@ -1,0 +1,220 @@
+//! Which key entries a new generation carries: all that are valid, less what signed records drop. Absence never drops anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lacre_format::{
+    codec,
+    ids::{Digest, GenerationId, SnapshotId},
+    keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEntry, KeyEnvelope, decode_bundle_object},
+    name::{Named, ObjectName},
+    object::Kind,
+    policy::Role,
+    session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
+    signed::Signed,
+};
+use lacre_seal::{bundle, outer::SealSeed};
+
+use crate::{
+    error::Error,
+    monitor::{Finding, Severity},
+    repository::Repository,
+    view::View,
+};
+
+/// Signed entries by snapshot; a writer that made its entry again before it committed has several until its header says which.
+#[derive(Default)]
+pub(super) struct Carried {
+    entries: BTreeMap<SnapshotId, Vec<Vec<u8>>>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Carried {
+    pub(super) fn has(&self, snapshot: SnapshotId) -> bool {
+        self.entries.contains_key(&snapshot)
+    }
+
+    pub(super) fn of(&self, snapshot: SnapshotId) -> &[Vec<u8>] {
+        self.entries.get(&snapshot).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SnapshotId, &Vec<u8>)> {
+        self.entries.iter().flat_map(|(snapshot, entries)| entries.iter().map(move |entry| (*snapshot, entry)))
+    }
+
+    /// Leaves out what signed records drop, and says what went.
+    pub(super) fn drop_all(&mut self, dropped: &BTreeSet<SnapshotId>) -> Vec<SnapshotId> {
+        let gone = self.entries.keys().filter(|snapshot| dropped.contains(snapshot)).copied().collect();
+        self.entries.retain(|snapshot, _| !dropped.contains(snapshot));
+        gone
+    }
+
+    fn add(&mut self, snapshot: SnapshotId, entry: Vec<u8>) {
+        let known = self.entries.entry(snapshot).or_default();
+        if !known.contains(&entry) {
+            known.push(entry);
+        }
+    }
+
+    fn reject(&mut self, name: impl ToString, error: &Error) {
+        let advice = "it is not carried into the new generation; if you did not expect it, somebody else can write to the store";
+        self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
+    }
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(bytes).as_bytes())
+}
+
+impl Repository {
+    /// Every valid entry of a generation's bundle and inbox.
+    pub(super) fn gather(&self, view: &View, seed: &SealSeed, generation: GenerationId) -> Result<Carried, Error> {
+        let mut carried = Carried::default();
+        let listed = self.bundle_list(view, generation)?;
+        for entry in self.bundle_entries(seed, generation)? {
+            let entry: Vec<u8> = entry.into();
+            let name = ObjectName::of(&Named::Bundle(generation));
+            let admitted = |found: &SnapshotId| listed.contains(&(*found, digest(&entry)));
+            match self.judge(view, &name, &entry, &admitted) {
+                Ok(snapshot) => carried.add(snapshot, entry),
+                Err(error) => carried.reject(&name, &error),
+            }
+        }
+        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
+            let Some((name, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) else { continue };
+            match self.open_inbox(view, seed, &name, snapshot) {
+                Ok(entry) => carried.add(snapshot, entry),
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(error) => carried.reject(&name, &error),
+            }
+        }
+        Ok(carried)
+    }
+
+    /// What a generation's list says is in its bundle, signed by an admin.
+    pub(super) fn bundle_list(
+        &self,
+        view: &View,
+        generation: GenerationId,
+    ) -> Result<BTreeSet<(SnapshotId, Digest)>, Error> {
+        let name = ObjectName::of(&Named::BundleList(generation));
+        let bytes = self.store().get(&name, BUNDLE_BYTES_MAX)?;
+        let signed = Signed::decode(Kind::BundleList, &bytes).map_err(|error| Error::format(&name, error))?;
+        view.verify(Kind::BundleList, &name, &signed)?;
+        if view.home(signed.home).is_none_or(|home| home.role != Role::Admin) {
+            return Err(Error::damaged(&name, "its signer is no admin"));
+        }
+        let list: BundleList =
+            codec::from_cbor("bundle list", &signed.payload).map_err(|error| Error::format(&name, error))?;
+        if list.generation != generation {
+            return Err(Error::damaged(&name, "it is of another generation than its name says"));
+        }
+        Ok(list.entries.into_iter().collect())
+    }
+
+    fn bundle_entries(
+        &self,
+        seed: &SealSeed,
+        generation: GenerationId,
+    ) -> Result<Vec<minicbor::bytes::ByteVec>, Error> {
+        let name = ObjectName::of(&Named::Bundle(generation));
+        let bytes = self.store().get(&name, BUNDLE_BYTES_MAX)?;
+        let (_, ciphertext) = decode_bundle_object(&bytes).map_err(|error| Error::format(&name, error))?;
+        Ok(bundle::open_bundle(seed, self.id(), generation, ciphertext)?.entries)
+    }
+
+    /// The signed entry inside an object of the inbox, if it is believed.
+    fn open_inbox(
+        &self,
+        view: &View,
+        seed: &SealSeed,
+        name: &ObjectName,
+        snapshot: SnapshotId,
+    ) -> Result<Vec<u8>, Error> {
+        let bytes = self.store().get(name, KEY_ENTRY_BYTES_MAX)?;
+        let signed = Signed::decode(Kind::KeyEntry, &bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEntry, name, &signed)?;
+        let envelope: KeyEnvelope =
+            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
+        let entry = seed.open(&envelope.sealed, limit).map_err(|error| Error::damaged(name, error.to_string()))?;
+        // What an admin carried into the inbox of a new generation was judged when it was carried.
+        let carried_by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
+        let found = self.judge(view, name, &entry, &|_| carried_by_admin)?;
+        if found == snapshot { Ok(entry.to_vec()) } else { Err(Error::damaged(name, "its entry is another snapshot's")) }
+    }
+
+    /// Whether an entry is believed: its writer signed for it in the snapshot's header; or an admin's list admits it; or there is
+    /// no header yet, and whoever signed the entry signed the session that names the snapshot.
+    fn judge(
+        &self,
+        view: &View,
+        name: &ObjectName,
+        bytes: &[u8],
+        admitted: &dyn Fn(&SnapshotId) -> bool,
+    ) -> Result<SnapshotId, Error> {
+        let signed = Signed::decode(Kind::KeyEntry, bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEntry, name, &signed)?;
+        let entry: KeyEntry =
+            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let snapshot = entry.snapshot;
+        if entry.repository != self.id() {
+            return Err(Error::damaged(name, "it belongs to another repository"));
+        }
+        let believed = match view.snapshots.get(&snapshot) {
+            Some(known) => {
+                known.header.key_entry == digest(bytes)
+                    || (admitted(&snapshot) && known.header.key_commitment == entry.key_commitment)
+            }
+            None => admitted(&snapshot) || self.session_home(view, snapshot)? == Some(signed.home),
+        };
+        if believed { Ok(snapshot) } else { Err(Error::damaged(name, "nobody signed for the key entry it holds")) }
+    }
+
+    fn session_home(
+        &self,
+        view: &View,
+        snapshot: SnapshotId,
+    ) -> Result<Option<lacre_format::ids::HomeId>, Error> {
+        let name = ObjectName::of(&Named::Session(snapshot));
+        let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let believed = Signed::decode(Kind::Session, &bytes).ok().filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
+        let session = believed.and_then(|signed| codec::from_cbor::<Session>("session", &signed.payload).ok());
+        Ok(session.filter(|session| session.snapshot == snapshot).map(|session| session.home))
+    }
+
+    /// Snapshots that signed records drop: forgotten, to be erased and due, void; and sessions that ended without a snapshot.
+    /// A hold outranks all of them.
+    pub(super) fn drops(&self, view: &View, carried: &Carried) -> Result<BTreeSet<SnapshotId>, Error> {
+        let now = self.clock().now().as_millisecond();
+        let due = |intent: &&crate::ledger::Intent| intent.record.not_before.is_none_or(|before| before.0 <= now);
+        let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
+        drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
+        drops.extend(&view.voided);
+        for (snapshot, _) in carried.iter().filter(|(snapshot, _)| !view.snapshots.contains_key(snapshot)) {
+            if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned) {
+                drops.insert(snapshot);
+            }
+        }
+        drops.retain(|snapshot| !view.held.contains_key(snapshot));
+        Ok(drops)
+    }
+
+    pub(super) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
+        let name = ObjectName::of(&Named::SessionEnd(snapshot));
+        let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let owner = self.session_home(view, snapshot)?;
+        let believed = Signed::decode(Kind::SessionEnd, &bytes)
+            .ok()
+            .filter(|signed| view.verify(Kind::SessionEnd, &name, signed).is_ok() && Some(signed.home) == owner);
+        let end = believed.and_then(|signed| codec::from_cbor::<SessionEnd>("session end", &signed.payload).ok());
+        Ok(end.filter(|end| end.snapshot == snapshot).map(|end| end.outcome))
+    }
+}

@@ -1,0 +1,228 @@
+//! Rotating the seal (protocol rules 6, 8 and 9): a new generation carries every key entry that no signed record drops; then the
+//! old generation is destroyed in every cell, and with it every dropped snapshot in every copy ever made.
+//!
+//! What has happened is read from the store, the cells and the logs alone, so that a rotation that died anywhere is finished by
+//! running it again: an unpublished candidate is discarded, a published one is carried on.
+//!
+//! ```text
+//! claim -> list claims -> open seal g -> seal g' into every cell -> bundle g' -> policy g'   publish.rs, carry.rs
+//!       -> list inbox g again, holds -> two holders of g'? every survivor has an entry? -> destroy g -> close     destroy.rs
+//! ```
+
+mod carry;
+mod destroy;
+mod publish;
+
+use lacre_format::{
+    erasure::{Claim, ClaimEnd, ClaimOutcome, Purpose},
+    ids::{GenerationId, SnapshotId, Token},
+    log::Event,
+};
+use lacre_seal::entropy;
+
+use crate::{
+    error::Error,
+    home::Signer,
+    monitor::Finding,
+    op::keys::ReadKeys,
+    repository::Repository,
+    view::View,
+};
+
+/// How to rotate.
+#[derive(Clone, Debug)]
+pub struct RotateOptions {
+    /// Why.
+    pub purpose: Purpose,
+    /// Whether a dead claim of another admin is taken over: a person vouches that its process is dead.
+    pub adoption: Adoption,
+    /// Snapshots whose key entry is missing and whose loss a person accepts.
+    pub accept_loss: Vec<SnapshotId>,
+}
+
+impl Default for RotateOptions {
+    fn default() -> Self {
+        Self { purpose: Purpose::Rotate, adoption: Adoption::Never, accept_loss: Vec::new() }
+    }
+}
+
+/// What to do about a claim that another admin left open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Adoption {
+    /// Stop: it may be at work.
+    Never,
+    /// Take it over.
+    TakeOver,
+}
+
+/// How far a rotation came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RotationState {
+    /// The old generation is destroyed in every cell.
+    Closed,
+    /// The new generation is published, the old one still lives: something must be done first.
+    Pending(Vec<Pending>),
+}
+
+/// Something that must be done before a rotation closes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Pending {
+    /// What: `holders`, `cell:file:/path`, `kit:3`, `writer:<home>`, `session:<snapshot>`, `restore:<snapshot>`, `rotation`.
+    pub item: String,
+    /// What is the matter.
+    pub what: String,
+    /// The command that settles it.
+    pub command: String,
+}
+
+/// What a rotation did.
+#[derive(Clone, Debug)]
+pub struct RotationReport {
+    /// The claim it ran under.
+    pub claim: Token,
+    /// The generation before.
+    pub from: GenerationId,
+    /// The generation now.
+    pub to: GenerationId,
+    /// Key entries that were carried.
+    pub carried: u32,
+    /// Snapshots that were left behind.
+    pub dropped: Vec<SnapshotId>,
+    /// How far it came.
+    pub state: RotationState,
+    /// What was found on the way: entries that are not believed.
+    pub findings: Vec<Finding>,
+}
+
+/// The claim a run works under, and those it took over.
+struct Mandate {
+    id: Token,
+    from: GenerationId,
+    adopted: Vec<Token>,
+}
+
+impl Mandate {
+    /// Whether a policy was published by this claim or one it took over.
+    fn published(&self, view: &View) -> bool {
+        view.policy.claim.is_some_and(|claim| claim == self.id || self.adopted.contains(&claim))
+    }
+}
+
+impl Repository {
+    /// Rotates the seal, or carries on with a rotation that was begun.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without the admin key; [`Error::Overtaken`] while another admin's claim is open; [`Error::NoSeal`]
+    /// when neither a cell nor a kit at hand holds the current generation; [`Error::Refused`] for a cell that cannot be reached;
+    /// [`Error::EntryMissing`] when a survivor has no key entry.
+    pub fn rotate(&self, options: &RotateOptions, keys: &ReadKeys) -> Result<RotationReport, Error> {
+        let admin = self.home().admin_key()?;
+        let mandate = self.claim(&admin, options)?;
+        let (rotated, mut findings) = self.publish(&admin, &mandate, options, keys)?;
+        for finding in self.carry_late(&admin, &mandate, &rotated, keys)? {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        let state = self.destroy_old(&admin, &mandate, &rotated, options)?;
+        Ok(RotationReport {
+            claim: mandate.id,
+            from: rotated.from,
+            to: rotated.to,
+            carried: rotated.carried,
+            dropped: rotated.dropped,
+            state,
+            findings,
+        })
+    }
+
+    /// Gives up an open claim of this host under which nothing was published. `false` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the new generation is published already: then it can only be finished.
+    pub fn withdraw_claim(&self) -> Result<bool, Error> {
+        let admin = self.home().admin_key()?;
+        let view = self.view()?;
+        let Some(mine) = view.ledger.open_claims().find(|state| state.home == admin.home) else { return Ok(false) };
+        let id = mine.claim.id;
+        if view.policy.claim == Some(id) {
+            let why = "its generation is published already; `lacre erase resume` finishes it".to_owned();
+            return Err(Error::Refused { why });
+        }
+        self.discard_candidates(&view)?;
+        self.end_claim(&admin, id, ClaimOutcome::Withdrawn)?;
+        Ok(true)
+    }
+
+    /// Rule 6: the claim is written first, then everybody's claims are read; another open one ends this attempt.
+    fn claim(&self, admin: &Signer, options: &RotateOptions) -> Result<Mandate, Error> {
+        let view = self.view()?;
+        let mine = view.ledger.open_claims().find(|state| state.home == admin.home).map(|state| state.claim.clone());
+        let others: Vec<Claim> =
+            view.ledger.open_claims().filter(|state| state.home != admin.home).map(|state| state.claim.clone()).collect();
+        let claim = match (mine, others.first(), options.adoption) {
+            (Some(mine), _, _) => mine,
+            (None, Some(_), Adoption::Never) => return Err(taken(&view, admin)),
+            (None, other, _) => {
+                let adopts = other.map(|claim| claim.id);
+                let from = other.map_or(view.policy.generation, |claim| claim.from);
+                let claim = Claim { id: entropy::token()?, from, purpose: options.purpose, adopts };
+                self.append(admin, &Event::Claim(claim.clone()))?;
+                claim
+            }
+        };
+        let view = self.view()?;
+        let adopted: Vec<Token> = claim.adopts.into_iter().collect();
+        let rival = view
+            .ledger
+            .open_claims()
+            .any(|state| state.home != admin.home && !adopted.contains(&state.claim.id));
+        if rival {
+            // A published generation is not withdrawn: it is finished, or adopted.
+            if view.policy.claim != Some(claim.id) {
+                self.end_claim(admin, claim.id, ClaimOutcome::Withdrawn)?;
+            }
+            return Err(taken(&view, admin));
+        }
+        for dead in &adopted {
+            let open = view.ledger.open_claims().any(|state| state.claim.id == *dead);
+            if open && view.policy.claim != Some(*dead) {
+                self.end_claim(admin, *dead, ClaimOutcome::Voided)?;
+            }
+        }
+        Ok(Mandate { id: claim.id, from: claim.from, adopted })
+    }
+
+    fn end_claim(&self, admin: &Signer, id: Token, outcome: ClaimOutcome) -> Result<(), Error> {
+        self.append(admin, &Event::ClaimEnd(ClaimEnd { id, outcome }))
+    }
+
+    /// The claim is read again before each step that cannot be taken back.
+    fn still_mine(&self, mandate: &Mandate) -> Result<View, Error> {
+        let view = self.view()?;
+        let open = view.ledger.open_claims().any(|state| state.claim.id == mandate.id);
+        let taken_over = view.ledger.claims.iter().any(|state| state.claim.adopts == Some(mandate.id));
+        let rival = view
+            .ledger
+            .open_claims()
+            .any(|state| state.claim.id != mandate.id && !mandate.adopted.contains(&state.claim.id));
+        if open && !taken_over && !rival {
+            Ok(view)
+        } else {
+            let why = "this host's claim to change the seal was taken over or ended by another admin".to_owned();
+            Err(Error::Overtaken { why })
+        }
+    }
+}
+
+fn taken(view: &View, admin: &Signer) -> Error {
+    let other = view.ledger.open_claims().find(|state| state.home != admin.home);
+    let who = other.map_or_else(String::new, |state| {
+        let label = view.home(state.home).map_or_else(|| state.home.short(), |home| home.label.clone());
+        format!(" ({label})")
+    });
+    let why = format!(
+        "another admin{who} is changing the seal; try again later, or, if that machine is dead for ever, take over with `lacre erase resume --adopt`"
+    );
+    Error::Overtaken { why }
+}

@@ -1,0 +1,227 @@
+//! The new generation: into every cell, its bundle and list into the store and this home, then the policy that names it.
+
+use std::collections::BTreeSet;
+
+use lacre_format::{
+    codec,
+    erasure::Rotated,
+    ids::{Digest, GenerationId, Millis, SnapshotId},
+    keyring::{Bundle, BundleList, KeyEnvelope, encode_bundle_object},
+    log::Event,
+    name::{Named, ObjectName},
+    object::Kind,
+};
+use lacre_seal::{bundle, entropy, outer::SealSeed};
+use minicbor::bytes::ByteVec;
+
+use super::{Mandate, RotateOptions, carry::Carried};
+use crate::{
+    cell::{Cell, CellPlace},
+    error::Error,
+    home::Signer,
+    monitor::Finding,
+    op::keys::ReadKeys,
+    repository::Repository,
+    view::View,
+};
+
+impl Repository {
+    /// Publishes a new generation, or finds the one this claim has published already.
+    pub(super) fn publish(
+        &self,
+        admin: &Signer,
+        mandate: &Mandate,
+        options: &RotateOptions,
+        keys: &ReadKeys,
+    ) -> Result<(Rotated, Vec<Finding>), Error> {
+        let view = self.still_mine(mandate)?;
+        if mandate.published(&view) {
+            return Ok((self.published(admin, mandate, &view)?, Vec::new()));
+        }
+        self.discard_candidates(&view)?;
+        let from = view.policy.generation;
+        let seals = self.seals(&view, keys)?;
+        let old = seals.seed(from).ok_or(Error::NoSeal { generation: from })?;
+        let mut carried = self.gather(&view, old, from)?;
+        let dropped = carried.drop_all(&self.drops(&view, &carried)?);
+        refuse_loss(&view, &carried, options)?;
+        let seed = SealSeed::generate().map_err(|error| Error::Bug { why: format!("no random bytes: {error}") })?;
+        let to = bundle::generation_id(from.number.saturating_add(1), &seed);
+        for entry in &view.policy.cells {
+            drop(self.still_mine(mandate)?);
+            self.reach_cell(&entry.name)?.add(self.id(), to, &seed)?;
+        }
+        let digest = self.put_generation(admin, &seed, to, &carried)?;
+        let view = self.still_mine(mandate)?;
+        let mut policy = view.policy.clone();
+        policy.number = policy.number.saturating_add(1);
+        policy.previous = Some(view.policy_digest);
+        policy.signed_at = Millis(self.clock().now().as_millisecond());
+        policy.generation = to;
+        policy.seal_public = seed.public().as_bytes().to_vec();
+        policy.heads.clone_from(&view.heads);
+        policy.claim = Some(mandate.id);
+        self.put_policy(admin, &policy)?;
+        let rotated = Rotated {
+            claim: mandate.id,
+            from,
+            to,
+            policy: policy.number,
+            bundle: digest,
+            carried: u32::try_from(carried.iter().count()).unwrap_or(u32::MAX),
+            dropped,
+        };
+        self.append(admin, &Event::Rotated(rotated.clone()))?;
+        Ok((rotated, carried.findings))
+    }
+
+    /// The record of what this claim published; written now if the run died in between.
+    fn published(&self, admin: &Signer, mandate: &Mandate, view: &View) -> Result<Rotated, Error> {
+        let to = view.policy.generation;
+        if let Some((_, rotated)) = view.ledger.valid_rotations().find(|(_, rotated)| rotated.to == to) {
+            return Ok(rotated.clone());
+        }
+        let before: BTreeSet<SnapshotId> = self.named_in(view, mandate.from)?;
+        let after: BTreeSet<SnapshotId> = self.named_in(view, to)?;
+        let list = self.bundle_list(view, to)?;
+        let rotated = Rotated {
+            claim: view.policy.claim.unwrap_or(mandate.id),
+            from: mandate.from,
+            to,
+            policy: view.policy.number,
+            bundle: self.bundle_digest(to)?,
+            carried: u32::try_from(list.len()).unwrap_or(u32::MAX),
+            dropped: before.difference(&after).filter(|snapshot| !view.is_live(**snapshot)).copied().collect(),
+        };
+        self.append(admin, &Event::Rotated(rotated.clone()))?;
+        Ok(rotated)
+    }
+
+    /// Snapshots with an entry in a generation, as names and signed lists say.
+    pub(super) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
+        let mut named: BTreeSet<SnapshotId> =
+            self.bundle_list(view, generation)?.into_iter().map(|(snapshot, _)| snapshot).collect();
+        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
+            if let Some((_, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) {
+                named.insert(snapshot);
+            }
+        }
+        Ok(named)
+    }
+
+    /// Whether a generation names an entry of a snapshot.
+    pub(crate) fn has_entry(
+        &self,
+        view: &View,
+        generation: GenerationId,
+        snapshot: SnapshotId,
+    ) -> Result<bool, Error> {
+        Ok(self.named_in(view, generation)?.contains(&snapshot))
+    }
+
+    fn bundle_digest(&self, generation: GenerationId) -> Result<Digest, Error> {
+        let name = ObjectName::of(&Named::Bundle(generation));
+        let bytes = self.store().get(&name, lacre_format::keyring::BUNDLE_BYTES_MAX)?;
+        Ok(Digest::new(*blake3::hash(&bytes).as_bytes()))
+    }
+
+    /// Bundle and list of a generation: read back from the store, and kept in this home beside it.
+    fn put_generation(
+        &self,
+        admin: &Signer,
+        seed: &SealSeed,
+        generation: GenerationId,
+        carried: &Carried,
+    ) -> Result<Digest, Error> {
+        let entries: Vec<ByteVec> = carried.iter().map(|(_, entry)| ByteVec::from(entry.clone())).collect();
+        let hash = |entry: &Vec<u8>| Digest::new(*blake3::hash(entry).as_bytes());
+        let named: Vec<(SnapshotId, Digest)> =
+            carried.iter().map(|(snapshot, entry)| (snapshot, hash(entry))).collect();
+        let content = Bundle { repository: self.id(), generation, entries };
+        let object = encode_bundle_object(generation, &bundle::seal_bundle(seed, &content)?);
+        let digest = Digest::new(*blake3::hash(&object).as_bytes());
+        self.home().keep_keyring(generation, "bundle", &object)?;
+        self.put(&ObjectName::of(&Named::Bundle(generation)), object)?;
+        let list = BundleList { generation, bundle: digest, entries: named };
+        let signed = admin.key.sign(Kind::BundleList, self.id(), admin.home, codec::to_cbor(&list));
+        let object = signed.encode(Kind::BundleList);
+        self.home().keep_keyring(generation, "list", &object)?;
+        self.put(&ObjectName::of(&Named::BundleList(generation)), object)?;
+        Ok(digest)
+    }
+
+    /// Rule 8, after the publication: what reached the old inbox late, and what a hold saved meanwhile, goes into the new inbox.
+    pub(super) fn carry_late(
+        &self,
+        admin: &Signer,
+        mandate: &Mandate,
+        rotated: &Rotated,
+        keys: &ReadKeys,
+    ) -> Result<Vec<Finding>, Error> {
+        let view = self.still_mine(mandate)?;
+        let seals = self.seals(&view, keys)?;
+        // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
+        let Some(old) = seals.seed(rotated.from) else { return Ok(Vec::new()) };
+        let mut late = self.gather(&view, old, rotated.from)?;
+        let drops = self.drops(&view, &late)?;
+        late.drop_all(&drops);
+        let known = self.named_in(&view, rotated.to)?;
+        let missing: Vec<SnapshotId> =
+            late.iter().map(|(snapshot, _)| snapshot).filter(|snapshot| !known.contains(snapshot)).collect();
+        for snapshot in missing {
+            for entry in late.of(snapshot) {
+                self.put_late(admin, &view, rotated.to, snapshot, entry)?;
+            }
+        }
+        Ok(late.findings)
+    }
+
+    fn put_late(
+        &self,
+        admin: &Signer,
+        view: &View,
+        generation: GenerationId,
+        snapshot: SnapshotId,
+        entry: &[u8],
+    ) -> Result<(), Error> {
+        let public = lacre_seal::outer::SealPublic::from_bytes(&view.policy.seal_public)
+            .map_err(|error| Error::damaged("policy", error.to_string()))?;
+        if view.policy.generation != generation || public.hash8() != generation.hash {
+            return Err(Error::damaged("policy", "its seal key is not of the generation it names"));
+        }
+        let sealed = public.seal(entry).map_err(|error| Error::Bug { why: error.to_string() })?;
+        let digest = Digest::new(*blake3::hash(entry).as_bytes());
+        let envelope = KeyEnvelope { snapshot, generation, entry: digest, sealed };
+        let signed = admin.key.sign(Kind::KeyEntry, self.id(), admin.home, codec::to_cbor(&envelope));
+        let name = ObjectName::of(&Named::KeyEntry(generation, snapshot, entropy::token()?));
+        self.put(&name, signed.encode(Kind::KeyEntry))
+    }
+
+    /// Removes candidates of attempts that died before they published: no policy names them, nothing is sealed to them alone.
+    pub(super) fn discard_candidates(&self, view: &View) -> Result<(), Error> {
+        for entry in &view.policy.cells {
+            let Some(cell) = Cell::open(&CellPlace::parse(&entry.name)?)? else { continue };
+            for stray in cell.generations(self.id())? {
+                if stray.generation.number > view.policy.generation.number {
+                    cell.destroy(self.id(), stray.generation)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reach_cell(&self, name: &str) -> Result<Cell, Error> {
+        Cell::open(&CellPlace::parse(name)?)?.ok_or_else(|| Error::Refused {
+            why: format!("the seal cell {name} cannot be reached from this host: run this where it is, so that it learns the new seal"),
+        })
+    }
+}
+
+/// Rule 9 begins here: a survivor without an entry would be lost for ever.
+fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions) -> Result<(), Error> {
+    let lost = view
+        .snapshots
+        .keys()
+        .find(|snapshot| view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot));
+    lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
+}
