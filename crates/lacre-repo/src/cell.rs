@@ -142,7 +142,10 @@ impl Cell {
             }
         }
         if self.slots()?.iter().any(holds) {
-            return Err(Error::damaged(self.file.path().display(), format!("it still holds {generation} after it was overwritten")));
+            return Err(Error::damaged(
+                self.file.path().display(),
+                format!("it still holds {generation} after it was overwritten"),
+            ));
         }
         let filesystem = crate::files::filesystem_of(self.file.path()).unwrap_or_else(|_| "unknown".to_owned());
         Ok(format!(

@@ -85,7 +85,8 @@ fn a_rotation_keeps_every_snapshot_and_leaves_one_generation() {
     assert_eq!((report.from.number, report.to.number, report.carried), (0, 1, 3));
     assert_eq!((report.dropped.len(), report.state), (0, RotationState::Closed));
     assert_reads(&bench, &made);
-    let held: Vec<_> = bench.cell().generations(bench.repository.id()).unwrap().iter().map(|slot| slot.generation).collect();
+    let held: Vec<_> =
+        bench.cell().generations(bench.repository.id()).unwrap().iter().map(|slot| slot.generation).collect();
     assert_eq!(held, [report.to]);
     // A run after it, and another rotation.
     let later = nights(&bench, 1);
@@ -156,8 +157,7 @@ fn an_erased_snapshot_is_dead_in_every_copy_ever_made() {
     let old = Store::open_local(&copy.path().join("repository")).unwrap();
     let keys = ReadKeys { identities: bench.identities(), kits: Vec::new(), cells: vec![place(&bench)] };
     let elsewhere = tempfile::tempdir().unwrap();
-    let reopened =
-        Repository::open(old.clone(), &Home::open(elsewhere.path()).unwrap(), bench.clock.clone()).unwrap();
+    let reopened = Repository::open(old.clone(), &Home::open(elsewhere.path()).unwrap(), bench.clock.clone()).unwrap();
     let proof = reopened.prove_erased(&[made[1].0], &keys).unwrap();
     assert_eq!((proof.succeeded, proof.seals), (0, 1));
     assert!(proof.tried >= 2, "{proof:?}");
@@ -207,7 +207,9 @@ fn guards_refuse_held_last_and_erased_snapshots_and_an_intent_can_be_given_up() 
     assert!(matches!(bench.repository.plan_erase(&all, LastVerified::Keep), Err(Error::Refused { .. })));
     assert!(bench.repository.plan_erase(&all, LastVerified::Allow).is_ok());
     let erasure = erase(&bench.repository, &all[..1]);
-    let row = |repository: &Repository| repository.snapshots().unwrap().rows.into_iter().find(|row| row.snapshot == all[0]).unwrap();
+    let row = |repository: &Repository| {
+        repository.snapshots().unwrap().rows.into_iter().find(|row| row.snapshot == all[0]).unwrap()
+    };
     assert_eq!(row(&bench.repository).state, SnapshotState::Pending);
     bench.repository.cancel_erase(erasure).unwrap();
     assert_eq!(row(&bench.repository).state, SnapshotState::Live);
@@ -250,14 +252,29 @@ fn an_old_kit_keeps_an_erasure_interim_until_it_is_accounted_for() {
     // What is destroyed outright needs no declaration.
     bench.repository.attest_kit_destroyed(1).unwrap();
     assert!(bench.repository.erasures().unwrap().pop().unwrap().declared.is_empty());
-    assert!(bench.repository.view().unwrap().kits.values().any(|(_, kit)| *kit == KitRecord { number: 1, generation: kit.generation, state: KitState::Destroyed }));
+    assert!(
+        bench
+            .repository
+            .view()
+            .unwrap()
+            .kits
+            .values()
+            .any(|(_, kit)| *kit == KitRecord { number: 1, generation: kit.generation, state: KitState::Destroyed })
+    );
 }
 
 #[test]
 fn a_survivor_without_a_key_entry_stops_the_rotation() {
     let bench = alone();
     let made = nights(&bench, 2);
-    let entry = bench.store.list("keyring/in").unwrap().objects.into_iter().find(|object| object.name.contains(&made[0].0.to_string())).unwrap();
+    let entry = bench
+        .store
+        .list("keyring/in")
+        .unwrap()
+        .objects
+        .into_iter()
+        .find(|object| object.name.contains(&made[0].0.to_string()))
+        .unwrap();
     bench.store.delete(&lacre_format::name::ObjectName::from_path(&entry.name).unwrap()).unwrap();
     let refused = bench.repository.rotate(&RotateOptions::default(), &ReadKeys::default());
     assert!(matches!(refused, Err(Error::EntryMissing { snapshot }) if snapshot == made[0].0));
@@ -274,7 +291,9 @@ fn a_forged_key_entry_replaces_none() {
     let made = nights(&bench, 2);
     // Garbage, and the other snapshot's entry, under the victim's name: anybody with the right to PUT can do that.
     let objects = bench.store.list("keyring/in").unwrap().objects;
-    let of = |snapshot: SnapshotId| objects.iter().find(|object| object.name.contains(&snapshot.to_string())).unwrap().name.clone();
+    let of = |snapshot: SnapshotId| {
+        objects.iter().find(|object| object.name.contains(&snapshot.to_string())).unwrap().name.clone()
+    };
     let other = bench.store.get(&lacre_format::name::ObjectName::from_path(&of(made[1].0)).unwrap(), 1 << 20).unwrap();
     let victim = of(made[0].0);
     for (number, bytes) in [bytes::Bytes::from_static(b"garbage"), other].into_iter().enumerate() {
@@ -305,11 +324,15 @@ fn dies_at_every_request(plan: fn(u64) -> FaultPlan) {
         published_before_death |= died.is_err() && view.policy.generation.number == 1;
         let status = bench.reopen().erasures().unwrap().pop().unwrap();
         if died.is_err() && status.state != ErasureState::Pending {
-            assert!(status.pending.iter().any(|item| item.item == "rotation" || item.item.starts_with("writer:")), "{nth}: {status:?}");
+            assert!(
+                status.pending.iter().any(|item| item.item == "rotation" || item.item.starts_with("writer:")),
+                "{nth}: {status:?}"
+            );
         }
         let again = bench.reopen().rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
         assert_eq!(again.state, RotationState::Closed, "{nth}");
-        let held: BTreeSet<_> = bench.cell().generations(bench.repository.id()).unwrap().iter().map(|slot| slot.generation).collect();
+        let held: BTreeSet<_> =
+            bench.cell().generations(bench.repository.id()).unwrap().iter().map(|slot| slot.generation).collect();
         assert_eq!(held, BTreeSet::from([bench.reopen().view().unwrap().policy.generation]), "{nth}");
         assert_reads(&bench, &[made[0].clone(), made[2].clone()]);
         assert!(matches!(read(&bench.reopen(), made[1].0, &bench.keys(), "t"), Err(Error::Erased { .. })), "{nth}");

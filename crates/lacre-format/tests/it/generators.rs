@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::values;
 use lacre_format::{
     frame::{LEVEL_MAX, RAW_BYTES_MAX},
     header::{ChainHead, Header, Label, SnapshotObject, StreamCut},
@@ -111,11 +112,12 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
         digest(),
         digest(),
     );
-    let what = (digest(), digest(), vec(digest(), 0..4), salt(), bytes(), option::of(snapshot()));
+    let what =
+        (digest(), digest(), vec(digest(), 0..4), salt(), bytes(), (option::of(snapshot()), vec(chain_head(), 0..4)));
     (who, under, what).prop_map(|(who, under, what)| {
         let (repository, snapshot, home, seq, previous, taken, committed) = who;
         let (session, base, seen, policy, generation, token, key_entry, key_commitment) = under;
-        let (root, reach, segments, label_salt, label, derived_from) = what;
+        let (root, reach, segments, label_salt, label, (derived_from, opened)) = what;
         Header {
             repository,
             snapshot,
@@ -138,6 +140,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
             label_salt,
             label,
             derived_from,
+            opened,
         }
     })
 }
@@ -254,10 +257,11 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(home, key, role, label, revoked_at)| HomeEntry { home, key, role, label, revoked_at });
     let cell = (text(), text()).prop_map(|(name, host)| CellEntry { name, host });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
-    let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), any::<u32>());
+    let counts = (any::<u32>(), option::of(token()));
+    let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
-        let (seal_public, homes, cells, two, heads, min_verified) = who;
+        let (seal_public, homes, cells, two, heads, (min_verified, claim)) = who;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -272,6 +276,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             holders,
             heads,
             min_verified,
+            claim,
         }
     })
 }
@@ -303,6 +308,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         kit,
         restore,
         probe,
+        select(values::events()).prop_map(|(_, event)| event),
     ]
 }
 

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use lacre_format::{
     codec,
+    erasure::{
+        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
+        IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
+    },
     frame::{Codec, encode_body},
     header::{ChainHead, Header, Label, SnapshotObject, StreamCut},
     ids::{
@@ -226,7 +230,7 @@ pub(crate) fn policy() -> Policy {
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
-        claim: None,
+        claim: Some(CLAIM),
     }
 }
 
@@ -256,6 +260,72 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
                 skew_ms: Some(-1500),
             }),
         ),
+    ]
+    .into_iter()
+    .chain(erasure_events())
+    .collect()
+}
+
+const CLAIM: Token = Token::new([0x61; 16]);
+const ERASURE: Token = Token::new([0x62; 16]);
+const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
+
+/// Events of changing the seal and of erasing.
+fn erasure_events() -> Vec<(&'static str, Event)> {
+    let destroyed = Destroyed {
+        claim: CLAIM,
+        cell: "file:/srv/seal.cell".to_owned(),
+        generation: GENERATION,
+        evidence: "1 slot overwritten".to_owned(),
+    };
+    let lost = Attestation { item: "kit:1".to_owned(), state: Declared::Lost };
+    let receipt = Receipt {
+        erasure: ERASURE,
+        kind: ErasureKind::Snapshots,
+        complete: false,
+        snapshots: vec![ErasedSnapshot { snapshot: SNAPSHOT, commitment: digest(0xd4) }],
+        from: GENERATION,
+        to: NEXT,
+        bundle: digest(0xd8),
+        cells: vec![destroyed.clone()],
+        kits: vec![KitEvidence { number: 1, generation: GENERATION, destroyed: false }],
+        pending: vec!["kit:2: not destroyed".to_owned()],
+        declared: vec![lost.clone()],
+        bytes_dead: 4096,
+        bytes_shared: 65_536,
+        reason: "art17".to_owned(),
+        request: Some(digest(0xdb)),
+        intended: TAKEN,
+        signed: TAKEN,
+    };
+    let intent = EraseIntent {
+        id: ERASURE,
+        snapshots: vec![SNAPSHOT],
+        reason: "art17".to_owned(),
+        request: Some(digest(0xdb)),
+        not_before: Some(TAKEN),
+    };
+    let rotated = Rotated {
+        claim: CLAIM,
+        from: GENERATION,
+        to: NEXT,
+        policy: 3,
+        bundle: digest(0xd8),
+        carried: 30,
+        dropped: vec![SNAPSHOT],
+    };
+    vec![
+        (
+            "event-claim",
+            Event::Claim(Claim { id: CLAIM, from: GENERATION, purpose: Purpose::Erase, adopts: Some(ERASURE) }),
+        ),
+        ("event-claim-end", Event::ClaimEnd(ClaimEnd { id: CLAIM, outcome: ClaimOutcome::Closed })),
+        ("event-erase-intent", Event::EraseIntent(intent)),
+        ("event-rotated", Event::Rotated(rotated)),
+        ("event-destroyed", Event::Destroyed(destroyed)),
+        ("event-attestation", Event::Attestation(lost)),
+        ("event-receipt", Event::Receipt(Box::new(receipt))),
+        ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
 }
 

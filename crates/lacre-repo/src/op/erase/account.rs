@@ -63,7 +63,8 @@ impl Repository {
             count += slots.len() as u64;
             let Some(known) = catalog.packs_by_id(*pack)?.into_iter().next() else { continue };
             let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
-            let length = |slot: &u32| footer.frames.get(usize::try_from(*slot).ok()?).map(|frame| u64::from(frame.bytes));
+            let length =
+                |slot: &u32| footer.frames.get(usize::try_from(*slot).ok()?).map(|frame| u64::from(frame.bytes));
             bytes += slots.iter().filter_map(length).sum::<u64>();
         }
         Ok((count, bytes))

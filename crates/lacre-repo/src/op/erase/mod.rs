@@ -196,8 +196,9 @@ impl Repository {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error.into()),
             };
-            let believed =
-                Signed::decode(Kind::Session, &bytes).ok().filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
+            let believed = Signed::decode(Kind::Session, &bytes)
+                .ok()
+                .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
             let session =
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
             sessions.extend(session.filter(|session| session.snapshot == snapshot));

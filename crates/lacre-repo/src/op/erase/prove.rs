@@ -81,7 +81,8 @@ impl Repository {
         let signed = Signed::decode(Kind::KeyEntry, bytes).ok();
         let entry = signed.and_then(|signed| codec::from_cbor::<KeyEntry>("key entry", &signed.payload).ok());
         let Some(entry) = entry.filter(|entry| snapshots.contains(&entry.snapshot)) else { return };
-        let commitment = view.snapshots.get(&entry.snapshot).map_or(entry.key_commitment, |known| known.header.key_commitment);
+        let commitment =
+            view.snapshots.get(&entry.snapshot).map_or(entry.key_commitment, |known| known.header.key_commitment);
         let opened = key_entry::open_key_entry(&entry, self.id(), entry.snapshot, &commitment, &keys.identities);
         let sealed_open = keys.identities.is_empty() || matches!(opened, Some(Ok(_)));
         if sealed_open {

@@ -18,11 +18,7 @@ use crate::{
     cell::{Cell, CellPlace},
     error::Error,
     ledger::Intent,
-    op::{
-        erase::Account,
-        rotate::Pending,
-        snapshots::SnapshotRow,
-    },
+    op::{erase::Account, rotate::Pending, snapshots::SnapshotRow},
     repository::Repository,
     view::View,
 };
@@ -122,7 +118,11 @@ impl Repository {
     /// Rule 10, line by line.
     fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
-        if view.ledger.open_claims().any(|state| state.claim.id == rotated.claim || state.claim.adopts == Some(rotated.claim)) {
+        if view
+            .ledger
+            .open_claims()
+            .any(|state| state.claim.id == rotated.claim || state.claim.adopts == Some(rotated.claim))
+        {
             let what = format!("generation {} is not destroyed yet", rotated.from);
             pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
         }
@@ -174,7 +174,8 @@ impl Repository {
                         .iter()
                         .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
                     if !gone {
-                        let what = format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
+                        let what =
+                            format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
                         pending.push(Pending { item, what, command });
                     }
                 }
@@ -188,7 +189,8 @@ impl Repository {
     fn unsettled_writers(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
         let rows = self.rows(view);
         let named: BTreeSet<SnapshotId> = intent.record.snapshots.iter().copied().collect();
-        let jobs: BTreeSet<JobName> = rows.iter().filter(|row| named.contains(&row.snapshot)).filter_map(job_of).collect();
+        let jobs: BTreeSet<JobName> =
+            rows.iter().filter(|row| named.contains(&row.snapshot)).filter_map(job_of).collect();
         let mut settled: BTreeMap<(HomeId, JobName), bool> = BTreeMap::new();
         for row in &rows {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
@@ -204,7 +206,9 @@ impl Repository {
             let host = entry.map_or_else(|| home.short(), |entry| entry.label.clone());
             pending.push(Pending {
                 item: format!("writer:{home}"),
-                what: format!("{host} has not backed up {job} since: its index can still confirm guesses about what was erased"),
+                what: format!(
+                    "{host} has not backed up {job} since: its index can still confirm guesses about what was erased"
+                ),
                 command: format!("on {host}: lacre backup {job}"),
             });
         }
@@ -304,7 +308,8 @@ impl Repository {
         let admin = self.home().admin_key()?;
         let waiting: BTreeSet<String> =
             self.erasures()?.into_iter().flat_map(|status| status.pending).map(|pending| pending.item).collect();
-        let attestable = ["kit:", "cell:", "writer:", "session:", "restore:"].iter().any(|start| item.starts_with(start));
+        let attestable =
+            ["kit:", "cell:", "writer:", "session:", "restore:"].iter().any(|start| item.starts_with(start));
         if !attestable || !waiting.contains(item) {
             let list: Vec<String> = waiting.into_iter().collect();
             let why = format!("nothing waits for {item:?}; pending: {}", list.join(", "));

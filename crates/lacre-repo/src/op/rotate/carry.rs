@@ -56,7 +56,8 @@ impl Carried {
     }
 
     fn reject(&mut self, name: impl ToString, error: &Error) {
-        let advice = "it is not carried into the new generation; if you did not expect it, somebody else can write to the store";
+        let advice =
+            "it is not carried into the new generation; if you did not expect it, somebody else can write to the store";
         self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
     }
 }
@@ -140,7 +141,11 @@ impl Repository {
         // What an admin carried into the inbox of a new generation was judged when it was carried.
         let carried_by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
         let found = self.judge(view, name, &entry, &|_| carried_by_admin)?;
-        if found == snapshot { Ok(entry.to_vec()) } else { Err(Error::damaged(name, "its entry is another snapshot's")) }
+        if found == snapshot {
+            Ok(entry.to_vec())
+        } else {
+            Err(Error::damaged(name, "its entry is another snapshot's"))
+        }
     }
 
     /// Whether an entry is believed: its writer signed for it in the snapshot's header; or an admin's list admits it; or there is
@@ -170,18 +175,16 @@ impl Repository {
         if believed { Ok(snapshot) } else { Err(Error::damaged(name, "nobody signed for the key entry it holds")) }
     }
 
-    fn session_home(
-        &self,
-        view: &View,
-        snapshot: SnapshotId,
-    ) -> Result<Option<lacre_format::ids::HomeId>, Error> {
+    fn session_home(&self, view: &View, snapshot: SnapshotId) -> Result<Option<lacre_format::ids::HomeId>, Error> {
         let name = ObjectName::of(&Named::Session(snapshot));
         let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let believed = Signed::decode(Kind::Session, &bytes).ok().filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
+        let believed = Signed::decode(Kind::Session, &bytes)
+            .ok()
+            .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
         let session = believed.and_then(|signed| codec::from_cbor::<Session>("session", &signed.payload).ok());
         Ok(session.filter(|session| session.snapshot == snapshot).map(|session| session.home))
     }

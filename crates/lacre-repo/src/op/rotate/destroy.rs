@@ -45,8 +45,14 @@ impl Repository {
                 None if already_gone(&view, &entry.name, rotated.from) => {}
                 None => pending.push(Pending {
                     item: format!("cell:{}", entry.name),
-                    what: format!("the cell {} (made on {}) may still hold generation {}", entry.name, entry.host, rotated.from),
-                    command: format!("on {}: lacre erase resume; or, if it is gone: lacre erase attest cell:{} destroyed", entry.host, entry.name),
+                    what: format!(
+                        "the cell {} (made on {}) may still hold generation {}",
+                        entry.name, entry.host, rotated.from
+                    ),
+                    command: format!(
+                        "on {}: lacre erase resume; or, if it is gone: lacre erase attest cell:{} destroyed",
+                        entry.host, entry.name
+                    ),
                 }),
             }
         }
@@ -74,7 +80,9 @@ impl Repository {
         for generation in held.into_iter().filter(|generation| *generation != rotated.to) {
             let view = self.still_mine(mandate)?;
             if view.policy.generation != rotated.to {
-                return Err(Error::Overtaken { why: "the policy changed while the old seal was being destroyed".to_owned() });
+                return Err(Error::Overtaken {
+                    why: "the policy changed while the old seal was being destroyed".to_owned(),
+                });
             }
             let evidence = cell.destroy(self.id(), generation)?;
             let record = Destroyed { claim: mandate.id, cell: name.to_owned(), generation, evidence };
@@ -106,11 +114,8 @@ impl Repository {
                 hosts.insert(entry.host.as_str());
             }
         }
-        let kits = view
-            .kits
-            .values()
-            .filter(|(_, kit)| kit.generation == to && kit.state == KitState::Acknowledged)
-            .count();
+        let kits =
+            view.kits.values().filter(|(_, kit)| kit.generation == to && kit.state == KitState::Acknowledged).count();
         let enough = match view.policy.holders {
             Holders::Single => !hosts.is_empty(),
             Holders::Two => hosts.len() >= 2 || (!hosts.is_empty() && kits > 0),
@@ -139,7 +144,8 @@ impl Repository {
 }
 
 fn already_gone(view: &View, cell: &str, generation: GenerationId) -> bool {
-    let recorded = |destroyed: &lacre_format::erasure::Destroyed| destroyed.cell == cell && destroyed.generation == generation;
+    let recorded =
+        |destroyed: &lacre_format::erasure::Destroyed| destroyed.cell == cell && destroyed.generation == generation;
     view.ledger.destroyed.iter().any(|(_, destroyed)| recorded(destroyed))
         || view.ledger.attested.contains_key(&format!("cell:{cell}"))
 }

@@ -20,14 +20,7 @@ use lacre_format::{
 };
 use lacre_seal::entropy;
 
-use crate::{
-    error::Error,
-    home::Signer,
-    monitor::Finding,
-    op::keys::ReadKeys,
-    repository::Repository,
-    view::View,
-};
+use crate::{error::Error, home::Signer, monitor::Finding, op::keys::ReadKeys, repository::Repository, view::View};
 
 /// How to rotate.
 #[derive(Clone, Debug)]
@@ -158,8 +151,12 @@ impl Repository {
     fn claim(&self, admin: &Signer, options: &RotateOptions) -> Result<Mandate, Error> {
         let view = self.view()?;
         let mine = view.ledger.open_claims().find(|state| state.home == admin.home).map(|state| state.claim.clone());
-        let others: Vec<Claim> =
-            view.ledger.open_claims().filter(|state| state.home != admin.home).map(|state| state.claim.clone()).collect();
+        let others: Vec<Claim> = view
+            .ledger
+            .open_claims()
+            .filter(|state| state.home != admin.home)
+            .map(|state| state.claim.clone())
+            .collect();
         let claim = match (mine, others.first(), options.adoption) {
             (Some(mine), _, _) => mine,
             (None, Some(_), Adoption::Never) => return Err(taken(&view, admin)),
@@ -173,10 +170,8 @@ impl Repository {
         };
         let view = self.view()?;
         let adopted: Vec<Token> = claim.adopts.into_iter().collect();
-        let rival = view
-            .ledger
-            .open_claims()
-            .any(|state| state.home != admin.home && !adopted.contains(&state.claim.id));
+        let rival =
+            view.ledger.open_claims().any(|state| state.home != admin.home && !adopted.contains(&state.claim.id));
         if rival {
             // A published generation is not withdrawn: it is finished, or adopted.
             if view.policy.claim != Some(claim.id) {

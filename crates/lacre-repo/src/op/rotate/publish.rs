@@ -110,12 +110,7 @@ impl Repository {
     }
 
     /// Whether a generation names an entry of a snapshot.
-    pub(crate) fn has_entry(
-        &self,
-        view: &View,
-        generation: GenerationId,
-        snapshot: SnapshotId,
-    ) -> Result<bool, Error> {
+    pub(crate) fn has_entry(&self, view: &View, generation: GenerationId, snapshot: SnapshotId) -> Result<bool, Error> {
         Ok(self.named_in(view, generation)?.contains(&snapshot))
     }
 
@@ -219,9 +214,8 @@ impl Repository {
 
 /// Rule 9 begins here: a survivor without an entry would be lost for ever.
 fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions) -> Result<(), Error> {
-    let lost = view
-        .snapshots
-        .keys()
-        .find(|snapshot| view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot));
+    let lost = view.snapshots.keys().find(|snapshot| {
+        view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
+    });
     lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
 }
