@@ -2,8 +2,8 @@
 
 use lacre_format::{
     codec,
-    ids::{Digest, Millis},
-    log::{Event, LogEntry},
+    ids::{Digest, Millis, SnapshotId},
+    log::{Event, LogEntry, RestoreRecord},
     name::{Named, ObjectName},
     object::Kind,
 };
@@ -12,6 +12,33 @@ use minicbor::bytes::ByteVec;
 use crate::{error::Error, files::LockFile, home::Signer, limits::LOCK_PATIENCE, repository::Repository};
 
 impl Repository {
+    /// Records that a restore began, so that an erasure waits for it. `false` on a host that can sign nothing.
+    ///
+    /// # Errors
+    /// Errors of the store; a restore with a key that may only read goes on without the record.
+    pub fn record_restore_begun(&self, snapshot: SnapshotId) -> Result<bool, Error> {
+        self.record_restore(RestoreRecord { snapshot, ended: false })
+    }
+
+    /// Records that a restore ended, well or not.
+    ///
+    /// # Errors
+    /// As [`Repository::record_restore_begun`].
+    pub fn record_restore_ended(&self, snapshot: SnapshotId) -> Result<bool, Error> {
+        self.record_restore(RestoreRecord { snapshot, ended: true })
+    }
+
+    fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
+        let signer = match self.home().admin_key() {
+            Ok(admin) => admin,
+            Err(_) => match self.home().writer_keys() {
+                Ok(keys) => keys.signer,
+                Err(_) => return Ok(false),
+            },
+        };
+        self.append(&signer, &Event::Restore(record)).map(|()| true)
+    }
+
     /// Appends an event to a home's log, right after the entry this host sees as its newest.
     ///
     /// # Errors

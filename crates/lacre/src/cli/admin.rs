@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::erase::EraseResumeArgs;
+
 /// Arguments of `lacre init`.
 #[derive(Clone, Debug, Args)]
 pub struct InitArgs {
@@ -50,6 +52,13 @@ pub enum SealAction {
     ///
     /// Example: lacre seal verify
     Verify,
+    /// Change the seal: forgotten snapshots die in every copy ever made, all others are carried over
+    ///
+    /// The old seal is destroyed only when two independent holders of the new one are verified; until then exit 5 and what to do. Run it
+    /// again to go on.
+    ///
+    /// Example: lacre seal rotate
+    Rotate(EraseResumeArgs),
 }
 
 /// Arguments of `lacre kit`.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod backup;
+mod erase;
 mod host;
 mod inspect;
 mod restore;
@@ -19,6 +20,10 @@ use self::value::StoreUrl;
 pub use self::{
     admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
+    erase::{
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
+        ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+    },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{CatArgs, CheckArgs, KeyArgs, LsArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs},
     restore::RestoreArgs,
@@ -202,7 +207,11 @@ pub enum Command {
     ///
     /// Example: lacre release astro@2026-11-20
     Release(ReleaseArgs),
-    /// Show or verify who holds the seal
+    /// Erase snapshots in every copy ever made
+    Erase(EraseArgs),
+    /// Show or verify receipts of erasures
+    Receipt(ReceiptArgs),
+    /// Show, verify or change the seal and who holds it
     Seal(SealArgs),
     /// Issue or acknowledge printed recovery kits
     Kit(KitArgs),

@@ -6,6 +6,7 @@ use lacre_repo::{Finding, Severity};
 
 use crate::{
     exit::Exit,
+    invocation::Invocation,
     output::{CheckFinding, FindingEntry},
     term::table::printable,
 };
@@ -50,6 +51,14 @@ pub(super) fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Findings on the way to a result, said on stderr.
+pub(super) fn warn(invocation: &Invocation, findings: &[Finding]) {
+    for finding in findings {
+        let (object, what) = (printable(&finding.object), printable(&finding.what));
+        invocation.terminal.warn(&format!("{object}: {what}; {}", printable(&finding.advice)));
+    }
 }
 
 /// Notes change nothing; anything graver is worth a look.

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod config;
 mod doctor;
+mod erase;
 mod findings;
 mod forget;
 mod hold;
@@ -50,6 +51,8 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
         Command::Forget(args) => forget::run(invocation, args),
         Command::Hold(args) => hold::hold(invocation, args),
         Command::Release(args) => hold::release(invocation, args),
+        Command::Erase(args) => erase::run(invocation, args),
+        Command::Receipt(args) => erase::receipt(invocation, args),
         Command::Seal(args) => seal::run(invocation, args),
         Command::Kit(args) => kit::run(invocation, args),
         Command::Key(args) => key::run(invocation, args),

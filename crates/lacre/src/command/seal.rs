@@ -1,4 +1,4 @@
-//! `lacre seal status` and `lacre seal verify`: who holds the seal.
+//! `lacre seal status`, `verify` and `rotate`: who holds the seal.
 
 use lacre_format::{
     ids::Millis,
@@ -28,6 +28,9 @@ use crate::{
 /// Those of the vault and of cells that are there and cannot be read.
 pub(super) fn run(invocation: &Invocation, args: &SealArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
+    if let SealAction::Rotate(args) = &args.action {
+        return super::erase::rotate(invocation, &vault, args);
+    }
     let status = vault.repository.seal_status().map_err(|error| vault.explain(error))?;
     let document = document(&status);
     invocation.print(&document, |out| {
@@ -41,7 +44,7 @@ pub(super) fn run(invocation: &Invocation, args: &SealArgs) -> Result<Exit, CliE
     })?;
     let damaged = status.findings.iter().any(|finding| finding.severity == Severity::Damage);
     Ok(match args.action {
-        SealAction::Status => Exit::Done,
+        SealAction::Status | SealAction::Rotate(_) => Exit::Done,
         SealAction::Verify if damaged => Exit::Damage,
         SealAction::Verify => findings::exit(&status.findings),
     })

@@ -57,7 +57,8 @@ pub(super) fn state(state: State) -> SnapshotState {
     match state {
         State::Live => SnapshotState::Live,
         State::Forgotten => SnapshotState::Forgotten,
-        State::Void => SnapshotState::Erased,
+        State::Pending => SnapshotState::Pending,
+        State::Void | State::Erased => SnapshotState::Erased,
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
     },
+    erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -557,6 +558,11 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<UndoResult>(),
         entry::<HoldResult>(),
         entry::<SealStatusResult>(),
+        entry::<RotateResult>(),
+        entry::<EraseResult>(),
+        entry::<ErasuresResult>(),
+        entry::<ProveResult>(),
+        entry::<ReceiptResult>(),
         entry::<KitResult>(),
         entry::<KeyListResult>(),
         entry::<ConfigCheckResult>(),

@@ -5,6 +5,7 @@
 
 mod documents;
 mod entries;
+mod erasure;
 
 use serde::Serialize;
 
@@ -18,6 +19,10 @@ pub use self::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
+    },
+    erasure::{
+        EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
+        ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
 };
 

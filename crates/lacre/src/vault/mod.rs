@@ -77,6 +77,14 @@ impl Vault {
         if view.forgotten.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Forgotten { snapshot }));
         }
+        if view.ledger.dropped().contains(&snapshot) && view.erased.contains(&snapshot) {
+            return Err(self.explain(lacre_repo::Error::Erased { snapshot }));
+        }
+        if view.erased.contains(&snapshot) {
+            let what = format!("snapshot {} is about to be erased", short(&snapshot.to_string()));
+            return Err(CliError::new(Kind::Refused, what)
+                .hint("lacre erase status names the erasure; lacre erase cancel gives it up"));
+        }
         Ok(())
     }
 

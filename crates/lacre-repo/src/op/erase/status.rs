@@ -300,6 +300,22 @@ impl Repository {
         Ok(SignedReceipt { receipt: receipt.clone(), place: *place, object })
     }
 
+    /// What died with an erasure: counted now, or, where reach maps are gone, as its newest receipt says.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown erasure; errors of the store.
+    pub fn account_of(&self, erasure: Token) -> Result<Account, Error> {
+        let view = self.view()?;
+        let receipt = view.ledger.receipts.iter().rfind(|(_, receipt)| receipt.erasure == erasure);
+        if let Some((_, receipt)) = receipt {
+            let (bytes_dead, bytes_shared) = (receipt.bytes_dead, receipt.bytes_shared);
+            return Ok(Account { bytes_dead, bytes_shared, ..Account::default() });
+        }
+        let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
+        let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
+        self.account(&view, &intent.record.snapshots.iter().copied().collect())
+    }
+
     /// Records what a person vouches for.
     ///
     /// # Errors

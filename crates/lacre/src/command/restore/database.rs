@@ -54,15 +54,27 @@ pub(super) fn run(
     line.finish();
     let planned = planned?;
     agree(invocation, &planned, Agreement::from(args.yes))?;
+    let recorded = recorded(invocation, vault.repository.record_restore_begun(snapshot.id()));
     let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
-    let report = with_hooks(invocation, &hooks, || {
+    let done = with_hooks(invocation, &hooks, || {
         let line = watching.resume(invocation);
         let watch: Arc<dyn Watch> = Arc::new(watching.clone());
         let restored = planned.execute(&watch, &mut |_| still_there(vault, snapshot));
         line.finish();
         restored.map_err(explain)
-    })?;
-    finish(invocation, report, started.elapsed())
+    });
+    if recorded {
+        self::recorded(invocation, vault.repository.record_restore_ended(snapshot.id()));
+    }
+    finish(invocation, done?, started.elapsed())
+}
+
+/// An erasure waits for restores that began and have not ended; where nothing can be signed or stored, the restore goes on without.
+fn recorded(invocation: &Invocation, written: Result<bool, lacre_repo::Error>) -> bool {
+    written.unwrap_or_else(|error| {
+        invocation.terminal.detail(&format!("the restore is not on record: {error}"));
+        false
+    })
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -168,7 +180,8 @@ fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
         Some(SnapshotState::Forgotten) => {
             Err("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned())
         }
-        Some(SnapshotState::Void) | None => Err("the snapshot was erased meanwhile".to_owned()),
+        Some(SnapshotState::Pending) => Err("the snapshot is about to be erased".to_owned()),
+        Some(SnapshotState::Void | SnapshotState::Erased) | None => Err("the snapshot was erased meanwhile".to_owned()),
     }
 }
 

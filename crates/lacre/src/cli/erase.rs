@@ -1,0 +1,216 @@
+//! `erase`, `receipt`: what must die, and the proof that it did.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use super::value::{JobName, SnapshotName};
+
+/// Arguments of `lacre erase`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: EraseAction,
+}
+
+/// What to erase, or to do about an erasure.
+#[derive(Clone, Debug, Subcommand)]
+pub enum EraseAction {
+    /// Erase snapshots in every copy ever made
+    ///
+    /// Signs the intent, changes the seal so that every other snapshot is carried over, and destroys the old seal. What only the erased
+    /// snapshots reached is then unreadable in every copy ever made, whoever holds the recipients' keys.
+    ///
+    /// Exit 5 while something that could bring it back is not settled; `lacre erase status` names each and its command.
+    ///
+    /// Examples:
+    ///   lacre erase snapshot astro@2026-11-20 --dry-run
+    ///   lacre erase snapshot 3f9c --reason art17 --request TICKET-812
+    #[command(verbatim_doc_comment)]
+    Snapshot(EraseSnapshotArgs),
+    /// Erase every snapshot of a job taken before a moment
+    ///
+    /// Example: lacre erase job astro --before 2026-01-01T00:00:00Z
+    Job(EraseJobArgs),
+    /// Carry on with what an erasure or a rotation waits for
+    ///
+    /// Changes the seal for every erasure that is due, finishes a rotation that was interrupted, destroys the old seal in cells on this
+    /// host, and signs a new receipt for each erasure.
+    ///
+    /// Example: lacre erase resume
+    Resume(EraseResumeArgs),
+    /// Give an erasure up, as long as the seal was not changed for it
+    ///
+    /// Example: lacre erase cancel 5f2e9a
+    Cancel(ErasureArgs),
+    /// List erasures, what each waits for and the command that settles it
+    ///
+    /// Example: lacre erase status
+    Status(OptionalErasureArgs),
+    /// Try every identity, seal, bundle and inbox object at hand on erased snapshots
+    ///
+    /// Point --repo at any copy, also an old one, and --kit at any kit. Exit 4 if one opening succeeds.
+    ///
+    /// Example: lacre --repo /mnt/old-copy erase prove
+    Prove(EraseProveArgs),
+    /// Vouch for something Lacre cannot reach; it is shown on the receipt as declared
+    ///
+    /// Example: lacre erase attest kit:1 destroyed
+    Attest(EraseAttestArgs),
+}
+
+/// What all erasures take.
+#[derive(Clone, Debug, Args)]
+pub struct EraseOptions {
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Reason code for the receipt, without personal data
+    #[arg(long, value_name = "CODE", default_value = "")]
+    pub reason: String,
+    /// Reference of the request: only a salted hash is kept, the salt is printed for your file
+    #[arg(long, value_name = "REF")]
+    pub request: Option<String>,
+    /// Destroy nothing before this time (RFC 3339); until then the erasure can be given up
+    #[arg(long, value_name = "TIME")]
+    pub not_before: Option<Timestamp>,
+    /// Allow the last (verified) snapshot of a job to go
+    #[arg(long)]
+    pub allow_last: bool,
+    /// Seal kit, where no cell is at hand
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
+}
+
+/// Arguments of `lacre erase snapshot`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseSnapshotArgs {
+    /// Snapshots: beginning of an id, latest:JOB or JOB@2026-11-20
+    #[arg(value_name = "SNAP", required = true)]
+    pub snapshots: Vec<SnapshotName>,
+    /// How.
+    #[command(flatten)]
+    pub options: EraseOptions,
+}
+
+/// Arguments of `lacre erase job`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseJobArgs {
+    /// Job
+    #[arg(value_name = "J")]
+    pub job: JobName,
+    /// Snapshots taken before this time (RFC 3339)
+    #[arg(long, value_name = "T")]
+    pub before: Timestamp,
+    /// How.
+    #[command(flatten)]
+    pub options: EraseOptions,
+}
+
+/// Arguments of `lacre erase resume`, and of `lacre seal rotate`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseResumeArgs {
+    /// Take over the claim of another admin's machine: you vouch that it is dead
+    #[arg(long)]
+    pub adopt: bool,
+    /// Snapshot whose key entry is missing and whose loss you accept: its id in full; repeatable
+    #[arg(long = "accept-loss", value_name = "ID")]
+    pub accept_loss: Vec<String>,
+    /// Seal kit, where no cell is at hand
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
+}
+
+/// An erasure by its id.
+#[derive(Clone, Debug, Args)]
+pub struct ErasureArgs {
+    /// Erasure: the beginning of its id
+    #[arg(value_name = "ID")]
+    pub erasure: String,
+}
+
+/// An erasure by its id, or all.
+#[derive(Clone, Debug, Args)]
+pub struct OptionalErasureArgs {
+    /// Erasure: the beginning of its id; default all
+    #[arg(value_name = "ID")]
+    pub erasure: Option<String>,
+}
+
+/// Arguments of `lacre erase prove`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseProveArgs {
+    /// Snapshots by their ids in full, for a copy that has not heard of their erasure; default: all this repository knows as erased
+    #[arg(value_name = "ID")]
+    pub snapshots: Vec<String>,
+    /// Seal kit to try as well
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
+}
+
+/// What is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeclaredState {
+    /// It is destroyed.
+    Destroyed,
+    /// It is lost, and nobody has it.
+    Lost,
+}
+
+/// Arguments of `lacre erase attest`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseAttestArgs {
+    /// Item as `erase status` names it, for example kit:1
+    #[arg(value_name = "ITEM")]
+    pub item: String,
+    /// What you vouch for
+    #[arg(value_name = "STATE")]
+    pub state: DeclaredState,
+}
+
+/// Arguments of `lacre receipt`.
+#[derive(Clone, Debug, Args)]
+pub struct ReceiptArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ReceiptAction,
+}
+
+/// What to do with receipts.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ReceiptAction {
+    /// Show a receipt: a file, or the newest one of an erasure of this repository
+    ///
+    /// Example: lacre receipt show 5f2e9a
+    Show(ReceiptShowArgs),
+    /// Verify a receipt file with the admin's public key alone: no repository, no other key
+    ///
+    /// The key stands in lacre.json as "admin"; ask for it on another way than the receipt came.
+    ///
+    /// Example: lacre receipt verify receipt.json --admin-key 9b1f...
+    Verify(ReceiptVerifyArgs),
+}
+
+/// Arguments of `lacre receipt show`.
+#[derive(Clone, Debug, Args)]
+pub struct ReceiptShowArgs {
+    /// Receipt file, or the beginning of an erasure's id
+    #[arg(value_name = "FILE|ID")]
+    pub receipt: String,
+}
+
+/// Arguments of `lacre receipt verify`.
+#[derive(Clone, Debug, Args)]
+pub struct ReceiptVerifyArgs {
+    /// Receipt file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The admin's public key: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub admin_key: String,
+}

@@ -1,0 +1,289 @@
+//! `lacre erase` and `lacre seal rotate`: plan, confirmation, intent, change of the seal, receipt.
+
+mod receipt;
+mod show;
+
+use jiff::Timestamp;
+use lacre_format::{
+    erasure::{Declared, Purpose},
+    ids::{Digest, Millis, SnapshotId, Token},
+};
+use lacre_repo::op::{
+    erase::{Account, ErasePlan, EraseReason, ErasureState, ErasureStatus, LastVerified},
+    keys::ReadKeys,
+    rotate::{Adoption, RotateOptions, RotationState},
+};
+use lacre_seal::{entropy, kit::Kit};
+
+pub(super) use self::receipt::run as receipt;
+use crate::{
+    cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
+    error::{CliError, Kind},
+    exit::Exit,
+    invocation::Invocation,
+    output::{ErasuresResult, ProveResult, RotateResult},
+    term::prompt::{self, Agreement},
+    vault::{Vault, read_kit},
+};
+
+/// Erases, or deals with erasures.
+///
+/// # Errors
+/// Those of the vault; [`Kind::Refused`] for what a guard forbids or nobody confirmed.
+pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, CliError> {
+    let vault = Vault::open(invocation)?;
+    match &args.action {
+        EraseAction::Snapshot(args) => {
+            let snapshots: Result<Vec<SnapshotId>, CliError> =
+                args.snapshots.iter().map(|name| vault.resolve(name)).collect();
+            erase(invocation, &vault, &snapshots?, &args.options)
+        }
+        EraseAction::Job(args) => {
+            let job = lacre_format::ids::JobName::parse(args.job.as_str())
+                .map_err(|error| CliError::new(Kind::Usage, "that is no job name").because(&error))?;
+            let before = Millis(args.before.as_millisecond());
+            let snapshots = vault.repository.taken_before(&job, before).map_err(|error| vault.explain(error))?;
+            if snapshots.is_empty() {
+                return Err(CliError::new(
+                    Kind::NotFound,
+                    format!("no snapshot of {job} was taken before {}", args.before),
+                )
+                .hint("lacre snapshots lists them"));
+            }
+            erase(invocation, &vault, &snapshots, &args.options)
+        }
+        EraseAction::Resume(args) => resume(invocation, &vault, args),
+        EraseAction::Cancel(args) => {
+            let status = find(&vault, &args.erasure)?;
+            vault.repository.cancel_erase(status.erasure).map_err(|error| vault.explain(error))?;
+            show_all(invocation, &vault, Some(status.erasure), &[])
+        }
+        EraseAction::Status(args) => {
+            let only = args.erasure.as_ref().map(|id| find(&vault, id)).transpose()?;
+            show_all(invocation, &vault, only.map(|status| status.erasure), &[])
+        }
+        EraseAction::Prove(args) => prove(invocation, &vault, args),
+        EraseAction::Attest(args) => attest(invocation, &vault, args),
+    }
+}
+
+fn erase(
+    invocation: &Invocation,
+    vault: &Vault,
+    snapshots: &[SnapshotId],
+    options: &EraseOptions,
+) -> Result<Exit, CliError> {
+    let last = if options.allow_last { LastVerified::Allow } else { LastVerified::Keep };
+    let plan = vault.repository.plan_erase(snapshots, last).map_err(|error| vault.explain(error))?;
+    let mut document = show::plan(vault, &plan)?;
+    if options.dry_run {
+        invocation.print(&document, |out| show::write_plan(&document, out))?;
+        return Ok(Exit::Done);
+    }
+    invocation.terminal.say(&show::text(|out| show::write_plan(&document, out)));
+    confirm(invocation, &plan, options)?;
+    let (request, salt) = request_hash(options)?;
+    let not_before = options.not_before.map(|at| Millis(at.as_millisecond()));
+    let reason = EraseReason { code: options.reason.clone(), request, not_before };
+    let erasure = vault.repository.intend_erase(&plan, &reason).map_err(|error| vault.explain(error))?;
+    document.erasure = Some(erasure.to_string());
+    document.request_salt = salt;
+    let waits = options.not_before.is_some_and(|at| at > Timestamp::now());
+    if !waits {
+        let rotate = RotateOptions { purpose: Purpose::Erase, ..RotateOptions::default() };
+        let keys = kits(options.kit.as_deref())?;
+        let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
+            vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
+        })?;
+        super::findings::warn(invocation, &report.findings);
+        if let RotationState::Pending(pending) = &report.state {
+            document.pending = pending.iter().map(show::pending).collect();
+        }
+    }
+    let status = find(vault, &erasure.to_string())?;
+    document.state = status.state.name().to_owned();
+    document.pending.extend(status.pending.iter().map(show::pending));
+    document.pending.dedup_by(|one, other| one.item == other.item);
+    document.receipt = write_receipt(vault, &status, Some(&plan.account))?;
+    invocation.print(&document, |out| show::write_erased(&document, out))?;
+    Ok(exit(&[status]))
+}
+
+/// What cannot be taken back is confirmed by the job's name.
+fn confirm(invocation: &Invocation, plan: &ErasePlan, options: &EraseOptions) -> Result<(), CliError> {
+    let job = plan.snapshots.iter().find_map(|row| row.label.as_ref()).map(|label| label.job.to_string());
+    let consequence = format!(
+        "{} snapshot(s) become unreadable in every copy ever made. This cannot be taken back.",
+        plan.snapshots.len()
+    );
+    prompt::confirm_by_name(
+        &invocation.terminal,
+        Agreement::from(options.yes),
+        &consequence,
+        job.as_deref().unwrap_or("erase"),
+    )
+}
+
+/// Only a salted hash of the request's reference is signed: references of tickets can be guessed.
+fn request_hash(options: &EraseOptions) -> Result<(Option<Digest>, Option<String>), CliError> {
+    let Some(reference) = &options.request else { return Ok((None, None)) };
+    let salt = entropy::salt().map_err(|error| CliError::new(Kind::Bug, "no random bytes").because(&error))?;
+    let mut message = salt.as_bytes().to_vec();
+    message.extend_from_slice(reference.as_bytes());
+    Ok((Some(Digest::new(*blake3::hash(&message).as_bytes())), Some(salt.to_string())))
+}
+
+fn kits(file: Option<&std::path::Path>) -> Result<ReadKeys, CliError> {
+    let kits = match file.map(read_kit).transpose()? {
+        Some(Kit::Seal(kit)) => vec![kit],
+        Some(Kit::Identity(_)) => {
+            return Err(CliError::new(Kind::Usage, "this is the identity's sheet; the seal's sheet is needed"));
+        }
+        None => Vec::new(),
+    };
+    Ok(ReadKeys { kits, ..ReadKeys::default() })
+}
+
+/// Rotates the seal by hand.
+///
+/// # Errors
+/// Those of the vault.
+pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
+    let report = vault
+        .repository
+        .rotate(&options(args, Purpose::Rotate)?, &kits(args.kit.as_deref())?)
+        .map_err(|error| vault.explain(error))?;
+    super::findings::warn(invocation, &report.findings);
+    let pending = match &report.state {
+        RotationState::Closed => Vec::new(),
+        RotationState::Pending(pending) => pending.iter().map(show::pending).collect(),
+    };
+    let document = RotateResult {
+        from: report.from.number,
+        to: report.to.number,
+        carried: report.carried,
+        dropped: report.dropped.iter().map(ToString::to_string).collect(),
+        state: if pending.is_empty() { "closed".to_owned() } else { "pending".to_owned() },
+        pending,
+    };
+    invocation.print(&document, |out| show::write_rotated(&document, out))?;
+    Ok(if document.pending.is_empty() { Exit::Done } else { Exit::ErasurePending })
+}
+
+fn options(args: &EraseResumeArgs, purpose: Purpose) -> Result<RotateOptions, CliError> {
+    let accept_loss: Result<Vec<SnapshotId>, CliError> = args.accept_loss.iter().map(|id| full_id(id)).collect();
+    let adoption = if args.adopt { Adoption::TakeOver } else { Adoption::Never };
+    Ok(RotateOptions { purpose, adoption, accept_loss: accept_loss? })
+}
+
+fn full_id(text: &str) -> Result<SnapshotId, CliError> {
+    SnapshotId::parse(text)
+        .map_err(|error| CliError::new(Kind::Usage, format!("{text:?} is no full snapshot id")).because(&error))
+}
+
+fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
+    let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+    let due = vault.repository.erasures().map_err(|error| vault.explain(error))?;
+    let open = view.ledger.open_claims().next().is_some();
+    if open || due.iter().any(|status| status.state == ErasureState::Pending) {
+        let report = vault
+            .repository
+            .rotate(&options(args, Purpose::Erase)?, &kits(args.kit.as_deref())?)
+            .map_err(|error| vault.explain(error))?;
+        super::findings::warn(invocation, &report.findings);
+        if let RotationState::Pending(pending) = &report.state {
+            for item in pending {
+                invocation.terminal.warn(&format!("{}; {}", item.what, item.command));
+            }
+        }
+    }
+    let mut written = Vec::new();
+    for status in vault.repository.erasures().map_err(|error| vault.explain(error))? {
+        let settled = matches!(status.state, ErasureState::Interim | ErasureState::Complete);
+        let changed = due.iter().any(|before| before.erasure == status.erasure && before.state != status.state);
+        if settled && (changed || receipt::is_missing_or_interim(vault, status.erasure)) {
+            let file = write_receipt(vault, &status, None)?;
+            written.extend(file.map(|file| (status.erasure, file)));
+        }
+    }
+    show_all(invocation, vault, None, &written)
+}
+
+/// Signs and writes the receipt of an erasure that has left its snapshots behind.
+fn write_receipt(vault: &Vault, status: &ErasureStatus, account: Option<&Account>) -> Result<Option<String>, CliError> {
+    if !matches!(status.state, ErasureState::Interim | ErasureState::Complete) {
+        return Ok(None);
+    }
+    let account = match account {
+        Some(account) => *account,
+        None => vault.repository.account_of(status.erasure).map_err(|error| vault.explain(error))?,
+    };
+    let signed = vault.repository.sign_receipt(status.erasure, &account).map_err(|error| vault.explain(error))?;
+    receipt::write(vault, &signed).map(Some)
+}
+
+fn find(vault: &Vault, id: &str) -> Result<ErasureStatus, CliError> {
+    let all = vault.repository.erasures().map_err(|error| vault.explain(error))?;
+    let mut fitting = all.into_iter().filter(|status| !id.is_empty() && status.erasure.to_string().starts_with(id));
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(CliError::new(Kind::NotFound, format!("no erasure is named {id}")).hint("lacre erase status")),
+        (Some(_), Some(_)) => {
+            Err(CliError::new(Kind::Usage, format!("{id} is the start of several erasures")).hint("give more digits"))
+        }
+    }
+}
+
+fn show_all(
+    invocation: &Invocation,
+    vault: &Vault,
+    only: Option<Token>,
+    written: &[(Token, String)],
+) -> Result<Exit, CliError> {
+    let mut all = vault.repository.erasures().map_err(|error| vault.explain(error))?;
+    all.retain(|status| only.is_none_or(|only| only == status.erasure));
+    let document = ErasuresResult { erasures: all.iter().map(|status| show::status(status, written)).collect() };
+    invocation.print(&document, |out| show::write_all(&document, out))?;
+    Ok(exit(&all))
+}
+
+fn exit(all: &[ErasureStatus]) -> Exit {
+    let open = all.iter().any(|status| matches!(status.state, ErasureState::Pending | ErasureState::Interim));
+    if open { Exit::ErasurePending } else { Exit::Done }
+}
+
+fn attest(invocation: &Invocation, vault: &Vault, args: &EraseAttestArgs) -> Result<Exit, CliError> {
+    let state = match args.state {
+        DeclaredState::Destroyed => Declared::Destroyed,
+        DeclaredState::Lost => Declared::Lost,
+    };
+    vault.repository.attest(&args.item, state).map_err(|error| vault.explain(error))?;
+    show_all(invocation, vault, None, &[])
+}
+
+fn prove(invocation: &Invocation, vault: &Vault, args: &EraseProveArgs) -> Result<Exit, CliError> {
+    let named: Result<Vec<SnapshotId>, CliError> = args.snapshots.iter().map(|id| full_id(id)).collect();
+    let mut snapshots = named?;
+    if snapshots.is_empty() {
+        let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+        snapshots.extend(view.ledger.dropped());
+    }
+    if snapshots.is_empty() {
+        return Err(CliError::new(Kind::Usage, "this repository knows of no erased snapshot")
+            .hint("in a copy that has not heard of the erasure, name the snapshots: their ids stand on the receipt"));
+    }
+    let keys = vault.read_keys(invocation, args.kit.as_deref())?;
+    let proof = vault.repository.prove_erased(&snapshots, &keys).map_err(|error| vault.explain(error))?;
+    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let document = ProveResult {
+        snapshots: wide(snapshots.len()),
+        identities: wide(proof.identities),
+        seals: wide(proof.seals),
+        objects: wide(proof.objects),
+        tried: wide(proof.tried),
+        succeeded: wide(proof.succeeded),
+        opened: proof.opened.iter().map(ToString::to_string).collect(),
+    };
+    invocation.print(&document, |out| show::write_proof(&document, out))?;
+    Ok(if proof.succeeded == 0 { Exit::Done } else { Exit::Damage })
+}

@@ -1,0 +1,216 @@
+//! `lacre receipt`: receipt files, and proving one with a public key alone.
+
+use std::{
+    io::{self, Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use lacre_format::{
+    erasure::{Declared, Receipt},
+    ids::{PublicKey, RepositoryId, Token},
+    log::LOG_ENTRY_BYTES_MAX,
+};
+use lacre_repo::{
+    files::{self, Replace},
+    op::erase::{SignedReceipt, verify_receipt},
+};
+
+use super::super::streams;
+use crate::{
+    cli::{ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs},
+    error::{CliError, Kind},
+    exit::Exit,
+    human,
+    invocation::Invocation,
+    output::{self, ReceiptCell, ReceiptKit, ReceiptResult, ReceiptSnapshot, ReceiptText},
+    term::table::printable,
+    vault::{Vault, explain},
+};
+
+/// Largest receipt file: its object twice in hexadecimal and once in words.
+const RECEIPT_FILE_BYTES_MAX: u64 = 8 * LOG_ENTRY_BYTES_MAX;
+
+/// Shows or verifies a receipt.
+///
+/// # Errors
+/// [`Kind::Damaged`] for a receipt that is not what the admin signed; those of the vault.
+pub(in crate::command) fn run(invocation: &Invocation, args: &ReceiptArgs) -> Result<Exit, CliError> {
+    match &args.action {
+        ReceiptAction::Show(args) => show(invocation, args),
+        ReceiptAction::Verify(args) => verify(invocation, args),
+    }
+}
+
+fn show(invocation: &Invocation, args: &ReceiptShowArgs) -> Result<Exit, CliError> {
+    let path = Path::new(&args.receipt);
+    let document = if path.exists() {
+        read(path)?
+    } else {
+        let vault = Vault::open(invocation)?;
+        let status = super::find(&vault, &args.receipt)?;
+        let signed = vault.repository.newest_receipt(status.erasure).map_err(|error| vault.explain(error))?;
+        document(vault.repository.id(), &signed)
+    };
+    invocation.print(&document, |out| write_text(&document, out))?;
+    Ok(Exit::Done)
+}
+
+fn verify(invocation: &Invocation, args: &ReceiptVerifyArgs) -> Result<Exit, CliError> {
+    let shown = read(&args.file)?;
+    let bad_key = || CliError::new(Kind::Usage, "an admin's public key has 64 hexadecimal digits");
+    let admin = PublicKey::parse(args.admin_key.trim()).map_err(|_| bad_key())?;
+    let damaged = |what: &str| CliError::new(Kind::Damaged, format!("{}: {what}", args.file.display()));
+    let repository = RepositoryId::parse(&shown.repository).map_err(|_| damaged("its repository is no id"))?;
+    let object = unhex(&shown.signed_object).ok_or_else(|| damaged("its signed object is not hexadecimal"))?;
+    let signed = verify_receipt(&object, repository, &admin).map_err(|error| explain(error, None))?;
+    let proved = document(repository, &signed);
+    if proved.receipt != shown.receipt || proved.signer != shown.signer || proved.entry != shown.entry {
+        return Err(damaged("what it says is not what was signed")
+            .hint("believe only the signed object; ask for the receipt again"));
+    }
+    invocation.print(&proved, |out| {
+        writeln!(out, "the signature is good: entry {} of admin {}", proved.entry, proved.signer)?;
+        write_text(&proved, out)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn read(path: &Path) -> Result<ReceiptResult, CliError> {
+    let failed = |error: &io::Error| {
+        CliError::new(Kind::NotFound, format!("cannot read the receipt {}", path.display())).because(error)
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    file.take(RECEIPT_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    serde_json::from_str(&text)
+        .map_err(|error| CliError::new(Kind::Damaged, format!("{} is no receipt", path.display())).because(&error))
+}
+
+fn path_of(vault: &Vault, erasure: Token) -> PathBuf {
+    vault.repository.home().directory().join("receipts").join(format!("{erasure}.json"))
+}
+
+/// Whether a receipt still has to be written, or written again.
+pub(super) fn is_missing_or_interim(vault: &Vault, erasure: Token) -> bool {
+    read(&path_of(vault, erasure)).map_or(true, |document| document.receipt.state != "complete")
+}
+
+/// Writes the receipt file into this home, replacing an earlier, interim one.
+pub(super) fn write(vault: &Vault, signed: &SignedReceipt) -> Result<String, CliError> {
+    let path = path_of(vault, signed.receipt.erasure);
+    let text = output::to_json(&document(vault.repository.id(), signed));
+    let written = path
+        .parent()
+        .map_or(Ok(()), files::create_private_directory)
+        .and_then(|()| files::write_secret_file(&path, text.as_bytes(), Replace::Whole));
+    written.map_err(|error| vault.explain(error.into()))?;
+    Ok(path.display().to_string())
+}
+
+fn document(repository: RepositoryId, signed: &SignedReceipt) -> ReceiptResult {
+    ReceiptResult {
+        repository: repository.to_string(),
+        signer: signed.place.home.to_string(),
+        entry: signed.place.seq,
+        receipt: text_of(&signed.receipt),
+        signed_object: signed.object.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+fn text_of(receipt: &Receipt) -> ReceiptText {
+    let declared = |item: &lacre_format::erasure::Attestation| match item.state {
+        Declared::Destroyed => format!("{}: destroyed", item.item),
+        Declared::Lost => format!("{}: lost", item.item),
+    };
+    ReceiptText {
+        erasure: receipt.erasure.to_string(),
+        state: if receipt.complete { "complete" } else { "interim" }.to_owned(),
+        snapshots: receipt
+            .snapshots
+            .iter()
+            .map(|erased| ReceiptSnapshot {
+                snapshot: erased.snapshot.to_string(),
+                commitment: erased.commitment.to_string(),
+            })
+            .collect(),
+        from: receipt.from.to_string(),
+        to: receipt.to.to_string(),
+        bundle: receipt.bundle.to_string(),
+        cells: receipt
+            .cells
+            .iter()
+            .map(|cell| ReceiptCell {
+                cell: cell.cell.clone(),
+                generation: cell.generation.to_string(),
+                evidence: cell.evidence.clone(),
+            })
+            .collect(),
+        kits: receipt
+            .kits
+            .iter()
+            .map(|kit| ReceiptKit { kit: kit.number, generation: kit.generation.to_string(), destroyed: kit.destroyed })
+            .collect(),
+        pending: receipt.pending.clone(),
+        declared: receipt.declared.iter().map(declared).collect(),
+        bytes_dead: receipt.bytes_dead,
+        bytes_shared: receipt.bytes_shared,
+        reason: receipt.reason.clone(),
+        request: receipt.request.map(|digest| digest.to_string()),
+        intended: streams::rfc3339(receipt.intended),
+        signed: streams::rfc3339(receipt.signed),
+    }
+}
+
+fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
+    let receipt = &document.receipt;
+    writeln!(out, "receipt of erasure {}", receipt.erasure)?;
+    writeln!(out, "repository   {}", document.repository)?;
+    writeln!(out, "state        {}", receipt.state)?;
+    writeln!(out, "intended     {}", receipt.intended)?;
+    writeln!(out, "signed       {}", receipt.signed)?;
+    if !receipt.reason.is_empty() {
+        writeln!(out, "reason       {}", printable(&receipt.reason))?;
+    }
+    if let Some(request) = &receipt.request {
+        writeln!(out, "request      {request} (BLAKE3 of salt and reference)")?;
+    }
+    writeln!(out, "seal         {} destroyed, {} follows", receipt.from, receipt.to)?;
+    writeln!(
+        out,
+        "unreadable   {}; shared with survivors {}",
+        human::bytes(receipt.bytes_dead),
+        human::bytes(receipt.bytes_shared)
+    )?;
+    for snapshot in &receipt.snapshots {
+        writeln!(out, "snapshot     {} (key commitment {})", snapshot.snapshot, snapshot.commitment)?;
+    }
+    for cell in &receipt.cells {
+        writeln!(
+            out,
+            "cell         {}: generation {}: {}",
+            printable(&cell.cell),
+            cell.generation,
+            printable(&cell.evidence)
+        )?;
+    }
+    for kit in &receipt.kits {
+        let state = if kit.destroyed { "attested as destroyed" } else { "not accounted for" };
+        writeln!(out, "kit          {}: generation {}: {state}", kit.kit, kit.generation)?;
+    }
+    for item in &receipt.declared {
+        writeln!(out, "declared     {} (vouched for by an admin, not proven)", printable(item))?;
+    }
+    for item in &receipt.pending {
+        writeln!(out, "pending      {}", printable(item))?;
+    }
+    Ok(())
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}

@@ -1,0 +1,155 @@
+//! What erasures look like: documents, and the same for people.
+
+use std::io::{self, Write};
+
+use lacre_format::ids::{HomeId, Token};
+use lacre_repo::op::{
+    erase::{ErasePlan, ErasureStatus},
+    rotate::Pending,
+};
+
+use super::super::streams;
+use crate::{
+    error::CliError,
+    human,
+    output::{EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, RotateResult},
+    term::table::printable,
+    vault::{Vault, short},
+};
+
+/// Runs a writer over memory: a text that is said, not printed as a result.
+pub(super) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut bytes = Vec::new();
+    // Memory takes every write.
+    if write(&mut bytes).is_err() {
+        return String::new();
+    }
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+pub(super) fn pending(pending: &Pending) -> PendingEntry {
+    PendingEntry { item: pending.item.clone(), what: pending.what.clone(), command: pending.command.clone() }
+}
+
+/// The plan as a document that is not yet an erasure.
+pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliError> {
+    let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+    let host = |home: &HomeId| view.home(*home).map_or_else(|| home.short(), |entry| entry.label.clone());
+    let erased = |snapshot: String| ErasedEntry { old: snapshot, new: None, rows_removed: None };
+    Ok(EraseResult {
+        erasure: None,
+        snapshots: plan.snapshots.iter().map(|row| erased(row.snapshot.to_string())).collect(),
+        state: "planned".to_owned(),
+        pending: Vec::new(),
+        receipt: None,
+        bytes_dead: plan.account.bytes_dead,
+        bytes_shared: plan.account.bytes_shared,
+        in_flight: plan.in_flight.iter().map(ToString::to_string).collect(),
+        writers: plan.writers.iter().map(host).collect(),
+        forgotten: u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX),
+        request_salt: None,
+    })
+}
+
+pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "erase {} snapshot(s):", document.snapshots.len())?;
+    for snapshot in &document.snapshots {
+        writeln!(out, "  {}", short(&snapshot.old))?;
+    }
+    writeln!(out, "dies in every copy:     {}", human::bytes(document.bytes_dead))?;
+    writeln!(out, "stays, survivors share: {}", human::bytes(document.bytes_shared))?;
+    if document.forgotten > 0 {
+        writeln!(out, "forgotten snapshots that die as well: {}", document.forgotten)?;
+    }
+    for session in &document.in_flight {
+        writeln!(out, "not included: the backup {} that is running now", short(session))?;
+    }
+    writeln!(out, "complete after the next backup of: {}", document.writers.join(", "))
+}
+
+pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
+    let id = document.erasure.as_deref().unwrap_or_default();
+    writeln!(out, "erasure {}: {}", short(id), document.state)?;
+    write_pending(&document.pending, out)?;
+    if let Some(salt) = &document.request_salt {
+        writeln!(out, "salt of the request's reference, for your file: {salt}")?;
+    }
+    if let Some(receipt) = &document.receipt {
+        writeln!(out, "receipt: {receipt}")?;
+    }
+    Ok(())
+}
+
+fn write_pending(pending: &[PendingEntry], out: &mut dyn Write) -> io::Result<()> {
+    for item in pending {
+        writeln!(out, "  waits for {}: {}", printable(&item.item), printable(&item.what))?;
+        writeln!(out, "    {}", printable(&item.command))?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_rotated(document: &RotateResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "seal generation {} follows {}: {} key entries carried, {} snapshot(s) left behind, {}",
+        document.to,
+        document.from,
+        human::count(u64::from(document.carried)),
+        document.dropped.len(),
+        document.state
+    )?;
+    write_pending(&document.pending, out)
+}
+
+pub(super) fn status(status: &ErasureStatus, written: &[(Token, String)]) -> ErasureEntry {
+    ErasureEntry {
+        erasure: status.erasure.to_string(),
+        time: streams::rfc3339(status.intended),
+        snapshots: status.snapshots.iter().map(ToString::to_string).collect(),
+        state: status.state.name().to_owned(),
+        pending: status.pending.iter().map(pending).collect(),
+        declared: status
+            .declared
+            .iter()
+            .map(|item| format!("{}: {:?}", item.item, item.state).to_lowercase())
+            .collect(),
+        receipt: written.iter().find(|(erasure, _)| *erasure == status.erasure).map(|(_, file)| file.clone()),
+    }
+}
+
+pub(super) fn write_all(document: &ErasuresResult, out: &mut dyn Write) -> io::Result<()> {
+    if document.erasures.is_empty() {
+        return writeln!(out, "no erasures");
+    }
+    for entry in &document.erasures {
+        writeln!(
+            out,
+            "erasure {} of {}: {} snapshot(s), {}",
+            short(&entry.erasure),
+            entry.time,
+            entry.snapshots.len(),
+            entry.state
+        )?;
+        for item in &entry.declared {
+            writeln!(out, "  declared, not proven: {}", printable(item))?;
+        }
+        write_pending(&entry.pending, out)?;
+        if let Some(receipt) = &entry.receipt {
+            writeln!(out, "  receipt: {receipt}")?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_proof(document: &ProveResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} of {} openings succeeded", document.succeeded, document.tried)?;
+    writeln!(
+        out,
+        "tried {} identities and {} seals on {} bundles and key entries, for {} erased snapshot(s)",
+        document.identities, document.seals, document.objects, document.snapshots
+    )?;
+    for snapshot in &document.opened {
+        writeln!(out, "  OPENED: {snapshot}")?;
+    }
+    Ok(())
+}
