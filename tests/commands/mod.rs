@@ -4,6 +4,7 @@ mod archives;
 mod bad_days;
 mod damage;
 mod database;
+mod erase;
 mod extremes;
 mod keys;
 mod killed;

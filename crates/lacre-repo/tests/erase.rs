@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, path::Path};
 use lacre_format::{
     erasure::Declared,
     ids::{Millis, SnapshotId},
-    log::KitRecord,
     policy::KitState,
     root::Shape,
 };
@@ -22,6 +21,7 @@ use lacre_repo::{
         init::{CreateOptions, KitChoice},
         keys::ReadKeys,
         rotate::{RotateOptions, RotationReport, RotationState},
+        seal::Sheet,
         snapshots::SnapshotState,
     },
     store::{Store, fault::FaultPlan},
@@ -119,9 +119,9 @@ fn the_old_seal_lives_until_a_second_holder_of_the_new_one_is_proved() {
     assert_eq!(pending[0].item, "holders");
     assert_eq!(bench.cell().generations(bench.repository.id()).unwrap().len(), 2, "both generations are kept");
     assert_reads(&bench, &made);
-    let Kit::Seal(kit) = bench.repository.issue_kit().unwrap() else { panic!("a seal kit") };
+    let Kit::Seal(kit) = bench.repository.issue_kit(None).unwrap() else { panic!("a seal kit") };
     let words = Kit::Seal(kit).checksum();
-    bench.repository.acknowledge_kit(2, words).unwrap();
+    bench.repository.acknowledge_kit(2, Sheet::Seal, words).unwrap();
     let report = rotate(&bench.repository);
     assert_eq!(report.state, RotationState::Closed);
     assert_eq!(bench.cell().generations(bench.repository.id()).unwrap().len(), 1);
@@ -238,8 +238,8 @@ fn an_old_kit_keeps_an_erasure_interim_until_it_is_accounted_for() {
     let made = nights(&bench, 2);
     let erasure = erase(&bench.repository, &[made[0].0]);
     rotate(&bench.repository);
-    let kit = bench.repository.issue_kit().unwrap();
-    bench.repository.acknowledge_kit(2, kit.checksum()).unwrap();
+    let kit = bench.repository.issue_kit(None).unwrap();
+    bench.repository.acknowledge_kit(2, Sheet::Seal, kit.checksum()).unwrap();
     assert_eq!(rotate(&bench.repository).state, RotationState::Closed);
     nights(&bench, 1);
     let status = bench.repository.erasures().unwrap().pop().unwrap();
@@ -250,7 +250,7 @@ fn an_old_kit_keeps_an_erasure_interim_until_it_is_accounted_for() {
     let status = bench.repository.erasures().unwrap().pop().unwrap();
     assert_eq!((status.state, status.declared.len()), (ErasureState::Complete, 1));
     // What is destroyed outright needs no declaration.
-    bench.repository.attest_kit_destroyed(1).unwrap();
+    bench.repository.attest_kit_destroyed(1, Sheet::Seal).unwrap();
     assert!(bench.repository.erasures().unwrap().pop().unwrap().declared.is_empty());
     assert!(
         bench
@@ -259,7 +259,7 @@ fn an_old_kit_keeps_an_erasure_interim_until_it_is_accounted_for() {
             .unwrap()
             .kits
             .values()
-            .any(|(_, kit)| *kit == KitRecord { number: 1, generation: kit.generation, state: KitState::Destroyed })
+            .any(|(_, kit)| kit.number == 1 && kit.state == KitState::Destroyed)
     );
 }
 

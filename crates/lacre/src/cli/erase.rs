@@ -82,9 +82,9 @@ pub struct EraseOptions {
     /// Allow the last (verified) snapshot of a job to go
     #[arg(long)]
     pub allow_last: bool,
-    /// Seal kit, where no cell is at hand
+    /// Seal kit, where no cell is at hand; repeatable
     #[arg(long, value_name = "FILE")]
-    pub kit: Option<PathBuf>,
+    pub kit: Vec<PathBuf>,
 }
 
 /// Arguments of `lacre erase snapshot`.
@@ -121,9 +121,9 @@ pub struct EraseResumeArgs {
     /// Snapshot whose key entry is missing and whose loss you accept: its id in full; repeatable
     #[arg(long = "accept-loss", value_name = "ID")]
     pub accept_loss: Vec<String>,
-    /// Seal kit, where no cell is at hand
+    /// Seal kit, where no cell is at hand; repeatable
     #[arg(long, value_name = "FILE")]
-    pub kit: Option<PathBuf>,
+    pub kit: Vec<PathBuf>,
 }
 
 /// An erasure by its id.
@@ -148,9 +148,9 @@ pub struct EraseProveArgs {
     /// Snapshots by their ids in full, for a copy that has not heard of their erasure; default: all this repository knows as erased
     #[arg(value_name = "ID")]
     pub snapshots: Vec<String>,
-    /// Seal kit to try as well
+    /// Seal kit to try as well; repeatable
     #[arg(long, value_name = "FILE")]
-    pub kit: Option<PathBuf>,
+    pub kit: Vec<PathBuf>,
 }
 
 /// What is declared.

@@ -135,7 +135,7 @@ pub fn identity_at_hand(vault: &Vault) -> Option<AgeSecretKey> {
 
 /// Reads one printed sheet, or the two that belong together, from a file, or from standard input for `-`; text and QR string are both
 /// understood.
-fn read_sheets(path: &Path) -> Result<Vec<Kit>, CliError> {
+pub fn read_sheets(path: &Path) -> Result<Vec<Kit>, CliError> {
     let what = || format!("cannot read the kit {}", path.display());
     let limit = u64::try_from(KIT_TEXT_BYTES_MAX).unwrap_or(u64::MAX);
     // Reserved at once: a text that grows leaves unwiped copies behind.

@@ -18,7 +18,7 @@ use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store:
 
 pub use self::{
     failure::{Role, explain, explain_driver, short},
-    keys::{identity_at_hand, new_passphrase, parse_cells},
+    keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},
 };
 use crate::{

@@ -219,7 +219,7 @@ struct Intake<'scope, 'env, 'r> {
 
 enum State<'scope, 'r> {
     Head { backup: &'scope mut Backup<'r>, head: Vec<u8> },
-    Stream { writer: StreamWriter, findings: Vec<Finding> },
+    Stream { writer: Box<StreamWriter>, findings: Vec<Finding> },
     Archive { pieces: SyncSender<Vec<u8>>, parts: Parts<'scope> },
     Broken,
 }
@@ -263,7 +263,7 @@ impl Intake<'_, '_, '_> {
         let opened = backup.stream(spec).and_then(|mut writer| writer.push(&head).map(|()| writer));
         match opened {
             Ok(writer) => {
-                self.state = State::Stream { writer, findings };
+                self.state = State::Stream { writer: Box::new(writer), findings };
                 Ok(())
             }
             Err(error) => {

@@ -23,7 +23,7 @@ use crate::{
     invocation::Invocation,
     output::{ErasuresResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
-    vault::{Vault, read_kit},
+    vault::{Vault, read_sheets},
 };
 
 /// Erases, or deals with erasures.
@@ -91,7 +91,7 @@ fn erase(
     let waits = options.not_before.is_some_and(|at| at > Timestamp::now());
     if !waits {
         let rotate = RotateOptions { purpose: Purpose::Erase, ..RotateOptions::default() };
-        let keys = kits(options.kit.as_deref())?;
+        let keys = kits(&options.kit)?;
         let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
         })?;
@@ -133,15 +133,17 @@ fn request_hash(options: &EraseOptions) -> Result<(Option<Digest>, Option<String
     Ok((Some(Digest::new(*blake3::hash(&message).as_bytes())), Some(salt.to_string())))
 }
 
-fn kits(file: Option<&std::path::Path>) -> Result<ReadKeys, CliError> {
-    let kits = match file.map(read_kit).transpose()? {
-        Some(Kit::Seal(kit)) => vec![kit],
-        Some(Kit::Identity(_)) => {
-            return Err(CliError::new(Kind::Usage, "this is the identity's sheet; the seal's sheet is needed"));
+/// The seals that were typed in: changing the seal needs no identity.
+fn kits(sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
+    let mut keys = ReadKeys::default();
+    for path in sheets {
+        for sheet in read_sheets(path)? {
+            if let Kit::Seal(kit) = sheet {
+                keys.kits.push(kit);
+            }
         }
-        None => Vec::new(),
-    };
-    Ok(ReadKeys { kits, ..ReadKeys::default() })
+    }
+    Ok(keys)
 }
 
 /// Rotates the seal by hand.
@@ -151,7 +153,7 @@ fn kits(file: Option<&std::path::Path>) -> Result<ReadKeys, CliError> {
 pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
     let report = vault
         .repository
-        .rotate(&options(args, Purpose::Rotate)?, &kits(args.kit.as_deref())?)
+        .rotate(&options(args, Purpose::Rotate)?, &kits(&args.kit)?)
         .map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
@@ -188,7 +190,7 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     if open || due.iter().any(|status| status.state == ErasureState::Pending) {
         let report = vault
             .repository
-            .rotate(&options(args, Purpose::Erase)?, &kits(args.kit.as_deref())?)
+            .rotate(&options(args, Purpose::Erase)?, &kits(&args.kit)?)
             .map_err(|error| vault.explain(error))?;
         super::findings::warn(invocation, &report.findings);
         if let RotationState::Pending(pending) = &report.state {
@@ -272,7 +274,7 @@ fn prove(invocation: &Invocation, vault: &Vault, args: &EraseProveArgs) -> Resul
         return Err(CliError::new(Kind::Usage, "this repository knows of no erased snapshot")
             .hint("in a copy that has not heard of the erasure, name the snapshots: their ids stand on the receipt"));
     }
-    let keys = vault.read_keys(invocation, args.kit.as_deref())?;
+    let keys = vault.read_keys(invocation, &args.kit)?;
     let proof = vault.repository.prove_erased(&snapshots, &keys).map_err(|error| vault.explain(error))?;
     let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let document = ProveResult {
