@@ -9,6 +9,7 @@ mod extremes;
 mod keys;
 mod killed;
 mod poolers;
+mod prune;
 mod sources;
 mod versions;
 

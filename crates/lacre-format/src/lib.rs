@@ -15,6 +15,7 @@ pub mod erasure;
 mod error;
 pub mod exercise;
 pub mod frame;
+pub mod gc;
 pub mod header;
 pub mod ids;
 pub mod keyring;

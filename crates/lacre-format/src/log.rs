@@ -8,7 +8,7 @@ use crate::{
     codec,
     erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
     policy::KitState,
 };
 
@@ -134,6 +134,30 @@ pub struct ProbeRecord {
     pub skew_ms: Option<i64>,
 }
 
+/// A garbage collection that has deleted what it planned: counts and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PruneRecord {
+    /// The plan.
+    #[n(0)]
+    pub plan: PlanId,
+    /// Snapshots reclaimed.
+    #[n(1)]
+    pub snapshots: u64,
+    /// Packs deleted.
+    #[n(2)]
+    pub packs_deleted: u64,
+    /// Packs written for what was still needed of them.
+    #[n(3)]
+    pub packs_written: u64,
+    /// Bytes of the deleted packs.
+    #[n(4)]
+    pub bytes_deleted: u64,
+    /// Bytes of the written packs.
+    #[n(5)]
+    pub bytes_written: u64,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -170,6 +194,8 @@ pub enum Event {
     Receipt(Box<Receipt>),
     /// An erasure is given up.
     IntentEnd(IntentEnd),
+    /// A garbage collection ended.
+    Prune(PruneRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -195,6 +221,7 @@ impl Event {
             Self::Attestation(record) => (15, codec::to_cbor(record)),
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
+            Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -224,6 +251,7 @@ impl LogEntry {
             15 => Event::Attestation(codec::from_cbor("attestation", body)?),
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
+            8 => Event::Prune(codec::from_cbor("prune record", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -13,15 +13,18 @@ mod frames;
 pub mod home;
 pub mod ledger;
 mod limits;
+mod locate;
 pub mod monitor;
 pub mod op;
 mod pack;
+pub mod plans;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;
 pub mod store;
 mod tree;
 pub mod view;
+mod voids;
 
 pub use error::{Error, Kind};
 pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     codec,
     header::{ChainHead, Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
-    ids::{Digest, HomeId, Millis, PublicKey, RepositoryId, SnapshotId},
+    ids::{Digest, HomeId, Millis, PlanId, PublicKey, RepositoryId, SnapshotId},
     log::{CheckRecord, Event, KitRecord, LOG_ENTRY_BYTES_MAX, LogEntry},
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
     policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
-    session::{SESSION_BYTES_MAX, Void, VoidStage},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -26,11 +25,12 @@ use crate::{
     ledger::Ledger,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
+    plans::Plans,
     store::{Listing, Store, StoreError},
 };
 
 /// What a view is made of.
-pub(crate) const VIEWED: [&str; 4] = ["log", "policy", "snap", "void"];
+pub(crate) const VIEWED: [&str; 5] = ["log", "policy", "snap", "void", "gc"];
 
 /// A snapshot as its signed header and the logs describe it.
 #[derive(Clone, Debug)]
@@ -73,6 +73,8 @@ pub struct View {
     pub verified: BTreeSet<SnapshotId>,
     /// The newest recorded audits, oldest first.
     pub checks: Vec<(Millis, CheckRecord)>,
+    /// Garbage collections.
+    pub plans: Plans,
     /// What became of every kit.
     pub kits: BTreeMap<u32, (Millis, KitRecord)>,
     /// What became of every identity sheet, by the number of the kit it was printed with.
@@ -93,7 +95,7 @@ pub(crate) fn fetch(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_m
 
 /// The same for an object that a listing has just shown with this length: one that is now of another length is not the one that was
 /// kept, and is read again. What changed without changing its length costs a read of everything to see; `check` does that.
-fn fetch_listed(
+pub(crate) fn fetch_listed(
     store: &Store,
     catalog: &Catalog,
     name: &ObjectName,
@@ -116,7 +118,7 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
 }
 
 /// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
-fn of_the_object(error: &Error) -> bool {
+pub(crate) fn of_the_object(error: &Error) -> bool {
     match error {
         Error::Format { .. } | Error::Damaged { .. } => true,
         Error::Store(error) => {
@@ -183,6 +185,7 @@ impl View {
             void_intents: BTreeSet::new(),
             verified: BTreeSet::new(),
             checks: Vec::new(),
+            plans: Plans::default(),
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
             ledger: Ledger::default(),
@@ -190,10 +193,11 @@ impl View {
         };
         view.read_voids(store, catalog, listing)?;
         view.read_snapshots(store, catalog, listing)?;
-        view.follow_writers();
         let entries = view.read_logs(store, catalog, listing)?;
         view.compare_with_seen();
-        view.apply(entries);
+        let pruned = view.apply(entries);
+        view.read_plans(store, catalog, listing, &pruned)?;
+        view.follow_writers();
         Ok(view)
     }
 
@@ -230,49 +234,20 @@ impl View {
         }
     }
 
-    /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
-        for object in bounded(listing.below("void").collect())? {
-            let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
-                Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
-                Some((name, Named::VoidIntent(snapshot))) => (name, snapshot, VoidStage::Intent),
-                _ => {
-                    self.findings.push(foreign_name(&object.name));
-                    continue;
-                }
-            };
-            match self.read_void(store, catalog, &name, object.bytes, snapshot, stage) {
-                Ok(()) if stage == VoidStage::Final => drop(self.voided.insert(snapshot)),
-                Ok(()) => drop(self.void_intents.insert(snapshot)),
-                Err(error) if of_the_object(&error) => {
-                    let advice = "it is ignored; somebody else can write to the store";
-                    self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_void(
-        &self,
+    /// Reads garbage collections after the snapshots: what they decided to take is no snapshot any more, although its object may still
+    /// be there.
+    fn read_plans(
+        &mut self,
         store: &Store,
         catalog: &Catalog,
-        name: &ObjectName,
-        listed: u64,
-        snapshot: SnapshotId,
-        stage: VoidStage,
+        listing: &Listing,
+        pruned: &BTreeSet<PlanId>,
     ) -> Result<(), Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
-        let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
-        self.verify(Kind::Void, name, &signed)?;
-        let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
-        let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
-        if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
-            Ok(())
-        } else {
-            Err(Error::damaged(name, "it is not a void that its signer may give"))
-        }
+        let mut plans = Plans::load(self, store, catalog, listing, pruned)?;
+        self.findings.append(&mut plans.findings);
+        self.snapshots.retain(|snapshot, _| !plans.reclaimed.contains_key(snapshot));
+        self.plans = plans;
+        Ok(())
     }
 
     /// Snapshots say which log entries their writers had read: a log that now ends before one of them was shortened.
@@ -303,6 +278,10 @@ impl View {
         for known in self.snapshots.values() {
             numbers.entry(known.header.home).or_default().push(known.header.seq);
         }
+        // A signed record says that these were reclaimed; their numbers are not missing.
+        for gone in self.plans.reclaimed.values() {
+            numbers.entry(gone.home).or_default().push(gone.seq);
+        }
         self.follow_chains();
         for (home, mut numbers) in numbers {
             numbers.sort_unstable();
@@ -329,6 +308,9 @@ impl View {
         for known in self.snapshots.values() {
             digests.entry((known.header.home, known.header.seq)).or_default().push(known.digest);
         }
+        for gone in self.plans.reclaimed.values() {
+            digests.entry((gone.home, gone.seq)).or_default().push(gone.digest);
+        }
         for known in self.snapshots.values() {
             let header = &known.header;
             let before = header.seq.checked_sub(1).map(|seq| digests.get(&(header.home, seq)));
@@ -354,6 +336,8 @@ impl View {
             };
             match self.read_snapshot(store, catalog, &name, object.bytes, snapshot) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
+                // It was listed and is gone: a collection took it meanwhile, and its signed step is read below; else its number is missing.
+                Err(Error::Store(error)) if error.is_not_found() => {}
                 Err(error) if of_the_snapshot(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
@@ -471,7 +455,9 @@ impl View {
         self.heads.push(head);
     }
 
-    fn apply(&mut self, mut entries: Vec<Believed>) {
+    /// Applies what the logs say, in the order of its time; gives the plans whose end stands in a log.
+    fn apply(&mut self, mut entries: Vec<Believed>) -> BTreeSet<PlanId> {
+        let mut pruned = BTreeSet::new();
         // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
         let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
         for entry in &mut entries {
@@ -506,6 +492,7 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
+                Event::Prune(record) if rules => drop(pruned.insert(record.plan)),
                 Event::Probe(_) => {}
                 Event::Restore(record) => self.ledger.restore(&record),
                 Event::Unknown(_) => {}
@@ -527,6 +514,7 @@ impl View {
         self.erased = self.ledger.to_erase();
         self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
         self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
+        pruned
     }
 }
 
@@ -586,7 +574,7 @@ fn read_policy(
     }
 }
 
-fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
+pub(crate) fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
     if objects.len() > OBJECTS_MAX {
         return Err(Error::damaged(
             "listing",

@@ -106,7 +106,8 @@ impl Repository {
     /// [`Error::KeyMissing`] without the admin key; [`Error::NoSnapshot`].
     pub fn unforget(&self, snapshot: SnapshotId) -> Result<(), Error> {
         self.refuse_erased(snapshot)?;
-        self.record(&[snapshot], "undo", &Event::Unforget)
+        self.record(&[snapshot], "undo", &Event::Unforget)?;
+        self.spared(snapshot)
     }
 
     /// Holds a snapshot: it is neither forgotten nor erased until released. Succeeds only when its key entry is there.
@@ -116,8 +117,9 @@ impl Repository {
     pub fn hold(&self, snapshot: SnapshotId, reason: &str) -> Result<(), Error> {
         self.refuse_erased(snapshot)?;
         self.record(&[snapshot], reason, &Event::Hold)?;
-        // Only now, with the hold written, is it certain that no rotation left the entry behind meanwhile (rule 8).
-        self.refuse_erased(snapshot)
+        // Only now, with the hold written, is it certain that no rotation left the entry behind and no collection took the frames.
+        self.refuse_erased(snapshot)?;
+        self.spared(snapshot)
     }
 
     /// Ends a hold.
@@ -141,8 +143,27 @@ impl Repository {
         }
         if view.snapshots.contains_key(&snapshot) {
             Ok(())
+        } else if view.plans.reclaimed.contains_key(&snapshot) {
+            Err(Error::Reclaimed { snapshot })
         } else {
             Err(Error::NoSnapshot { name: snapshot.to_string() })
+        }
+    }
+
+    /// After the record stands: does a collection that may not have read it take the snapshot all the same?
+    fn spared(&self, snapshot: SnapshotId) -> Result<(), Error> {
+        let view = self.view()?;
+        if view.plans.reclaimed.contains_key(&snapshot) {
+            return Err(Error::Reclaimed { snapshot });
+        }
+        match view.plans.threatens(snapshot) {
+            None => Ok(()),
+            Some(_) => Err(Error::Overtaken {
+                why: format!(
+                    "a collection that would take snapshot {} is not decided yet: end it with `lacre repo prune`, then ask again",
+                    snapshot.short()
+                ),
+            }),
         }
     }
 

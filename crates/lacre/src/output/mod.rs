@@ -6,6 +6,7 @@
 mod documents;
 mod entries;
 mod erasure;
+mod prune;
 
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ pub use self::{
         EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
+    prune::{PrunePack, PruneResult, WaitingEntry},
 };
 
 /// The version of every JSON document; fields may be added without changing it.
