@@ -118,6 +118,18 @@ impl<'r> Frames<'r> {
         }
     }
 
+    /// The length of a pack, and that of some of its frames together.
+    pub(crate) fn needed(&self, id: PackId, slots: impl Iterator<Item = u32>) -> Result<(u64, u64), Error> {
+        let packs = self.packs(id)?;
+        let pack = packs.first().ok_or_else(|| Error::PackMissing { pack: id.to_string(), frames: 1 })?;
+        let all = pack.frames.iter().map(|frame| u64::from(frame.bytes)).sum();
+        let some = slots
+            .filter_map(|slot| pack.frames.get(usize::try_from(slot).ok()?))
+            .map(|frame| u64::from(frame.bytes))
+            .sum();
+        Ok((all, some))
+    }
+
     /// Reads the sealed frames of some entries, in their order.
     pub(crate) fn read(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {
         let mut by_pack: HashMap<PackName, Vec<Want>> = HashMap::new();
