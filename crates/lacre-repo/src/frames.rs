@@ -42,6 +42,14 @@ enum Held {
 }
 
 impl Located {
+    /// Length of its frames together, in bytes.
+    fn bytes(&self) -> u64 {
+        match &self.frames {
+            Held::Born(frames) => frames.iter().map(|frame| u64::from(frame.bytes)).sum(),
+            Held::Moved(frames) => frames.iter().map(|(_, frame)| u64::from(frame.bytes)).sum(),
+        }
+    }
+
     fn frame(&self, birth: Birth) -> Option<FrameEntry> {
         match &self.frames {
             Held::Born(frames) => frames.get(usize::try_from(birth.slot).ok()?).copied(),
@@ -175,6 +183,18 @@ impl<'r> Frames<'r> {
         footers.known.clear();
         footers.absent = gone;
         Ok(())
+    }
+
+    /// The length of all frames born in a pack, and that of some of them together, wherever they lie now.
+    pub(crate) fn needed(&self, id: PackId, slots: impl Iterator<Item = u32>) -> Result<(u64, u64), Error> {
+        let packs = self.packs(id)?;
+        let all = packs.iter().map(Located::bytes).max().unwrap_or_default();
+        let mut some = 0u64;
+        for slot in slots {
+            let (_, frame) = place_of(&packs, Birth { pack: id, slot })?;
+            some = some.saturating_add(u64::from(frame.bytes));
+        }
+        Ok((all, some))
     }
 
     fn read_once(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {

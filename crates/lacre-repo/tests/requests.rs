@@ -107,7 +107,7 @@ fn a_probe_tells_what_a_store_does() {
 #[test]
 fn a_store_that_ignores_conditions_is_found_out() {
     let Some(rclone) = Rclone::start() else { return };
-    let probe = open(&rclone.endpoint(), BUCKET_PLAIN).probe().unwrap();
+    let probe = open(&rclone.endpoint(), Rclone::BUCKET).probe().unwrap();
     assert_eq!(probe.conditional, Conditional::Ignored, "{probe:?}");
     assert!(probe.reads_own_writes, "{probe:?}");
 }

@@ -131,6 +131,14 @@ fn what_does_not_fit_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn the_rules_shown_in_the_manual_are_rules() {
+    let manual = include_str!("../../../../docs/ERASURE.md");
+    let shown = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let rules = Rules::parse(shown).unwrap();
+    assert_eq!((rules.subjects.len(), rules.subjects[0].tables.len(), rules.sweep.forms.len()), (1, 6, 6));
+}
+
+#[test]
 fn what_fits_is_planned_with_cautions() {
     let text =
         table("orders", "action = \"mask\"\ncolumns = { note = \"null\" }") + &table("lines", "action = \"follow\"");

@@ -17,17 +17,28 @@ use zeroize::Zeroizing;
 use crate::{
     error::Error,
     frames::{Frames, Opener, Reading},
-    limits::{BATCHES_WAITING, GROUP_RAW_BYTES, WORKERS_MAX},
+    limits::{BATCHES_WAITING, GROUP_RAW_BYTES, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
     repository::Repository,
     store::Listing,
-    view::View,
+    view::{Known, View},
 };
+
+/// What reading a whole snapshot asks of its store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Estimate {
+    /// Bytes of the packs and stretches that are read.
+    pub bytes: u64,
+    /// Requests for them.
+    pub requests: u64,
+}
 
 /// An opened snapshot.
 pub struct Snapshot<'r> {
     repository: &'r Repository,
+    known: Known,
+    is_forgotten: bool,
     root: Root,
     frames: Frames<'r>,
     findings: Vec<Finding>,
@@ -76,7 +87,14 @@ impl Repository {
         let root = self.root(known, &key)?;
         // A host without caches learns here where frames lie.
         let findings = self.refresh_from(view, listing)?;
-        Ok(Snapshot { repository: self, root, frames: Frames::new(self), findings })
+        Ok(Snapshot {
+            repository: self,
+            known: known.clone(),
+            is_forgotten: view.forgotten.contains(&snapshot),
+            root,
+            frames: Frames::new(self),
+            findings,
+        })
     }
 }
 
@@ -85,6 +103,28 @@ impl Snapshot<'_> {
     #[must_use]
     pub const fn id(&self) -> SnapshotId {
         self.root.snapshot
+    }
+
+    /// Whether it is no longer kept and only waits to be reclaimed.
+    #[must_use]
+    pub const fn is_forgotten(&self) -> bool {
+        self.is_forgotten
+    }
+
+    /// What reading all of it will ask of the store, from its reach map and the footers this host knows.
+    ///
+    /// # Errors
+    /// As [`Repository::reach`].
+    pub fn estimate(&self) -> Result<Estimate, Error> {
+        let reach = self.repository.reach(&self.known)?;
+        let mut estimate = Estimate::default();
+        for id in reach.packs() {
+            let (pack, frames) = self.frames.needed(id, reach.slots(id))?;
+            let is_whole = frames >= pack / WHOLE_PACK_DIVISOR;
+            estimate.bytes += if is_whole { pack } else { frames };
+            estimate.requests += if is_whole { 1 } else { frames.div_ceil(STRETCH_BYTES_MAX).max(1) };
+        }
+        Ok(estimate)
     }
 
     /// What was found wrong with the index while the snapshot was opened.

@@ -50,7 +50,7 @@ impl Inner {
             Err(error) => return Err(error),
         };
         let mut outcome = Deletion::Gone;
-        // Markers go last: while a version resists, the name stays hidden.
+        // Markers go last and only with everything else: what a lock keeps stays as visible as it was, for whoever tries again.
         for version in versions.iter().filter(|version| !version.is_marker) {
             if let Err(error) = self.delete_one(name, Some(&version.id)).await {
                 outcome = outcome.and(self.pending(name, Some(&version.id), error).await?);
@@ -60,8 +60,6 @@ impl Inner {
             for version in versions.iter().filter(|version| version.is_marker) {
                 self.delete_one(name, Some(&version.id)).await?;
             }
-        } else if !versions.iter().any(|version| version.is_marker) {
-            self.delete_one(name, None).await?;
         }
         Ok(outcome)
     }

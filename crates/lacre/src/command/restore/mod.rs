@@ -3,7 +3,7 @@
 mod bytes;
 mod database;
 
-use crate::{cli::RestoreArgs, error::CliError, exit::Exit, invocation::Invocation, vault::Vault};
+use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::Invocation, vault::Vault};
 
 /// Brings a snapshot back.
 ///
@@ -14,8 +14,17 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
     let vault = Vault::open(invocation)?;
     let id = vault.resolve(&args.snapshot)?;
     let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
+    if snapshot.is_forgotten() {
+        return Err(vault.explain(lacre_repo::Error::Forgotten { snapshot: id }));
+    }
+    if vault.repository.store().http_requests().is_some() {
+        // A reach map that cannot be read is told by whoever needs it; a restore does not.
+        if let Ok(estimate) = snapshot.estimate() {
+            let size = human::bytes(estimate.bytes);
+            invocation.terminal.say(&format!("the whole snapshot is {size} in about {} requests", estimate.requests));
+        }
+    }
     match &args.to {
         Some(url) => database::run(invocation, &vault, &snapshot, args, url),
         None => bytes::run(invocation, &vault, &snapshot, args),
