@@ -24,7 +24,7 @@ pub use self::{
 use crate::{
     cli::value::{SnapshotName, StoreUrl},
     config::Settings,
-    error::CliError,
+    error::{CliError, Kind},
     invocation::Invocation,
 };
 
