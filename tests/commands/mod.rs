@@ -8,6 +8,7 @@ mod extremes;
 mod keys;
 mod killed;
 mod poolers;
+mod prune;
 mod sources;
 mod versions;
 

@@ -9,6 +9,7 @@ use minicbor::{Decode, Encode};
 use crate::{
     codec::{self, Cursor, put_varint},
     frame,
+    gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
     ids::{GenerationId, JobName},
     keyring::{self, Bundle, BundleList, KeyEntry, KeyEnvelope},
@@ -49,6 +50,7 @@ pub const DECODERS: &[Exercise] = &[
     ("log_entry", log_entry),
     ("session", session),
     ("segment", segment),
+    ("gc", gc),
 ];
 
 /// Every kind of object that begins with an object start.
@@ -66,6 +68,8 @@ pub const KINDS: &[Kind] = &[
     Kind::Session,
     Kind::SessionEnd,
     Kind::Void,
+    Kind::GcPlan,
+    Kind::GcStep,
 ];
 
 /// Names of objects, jobs and generations.
@@ -258,6 +262,15 @@ pub fn log_entry(bytes: &[u8]) {
 pub fn session(bytes: &[u8]) {
     cbor::<Session>(bytes);
     cbor::<SessionEnd>(bytes);
+}
+
+/// A plan of a garbage collection and a step of one.
+///
+/// # Panics
+/// If either changes by being written.
+pub fn gc(bytes: &[u8]) {
+    cbor::<GcPlan>(bytes);
+    cbor::<GcStep>(bytes);
 }
 
 /// An index segment, and what is sealed with the structure key.

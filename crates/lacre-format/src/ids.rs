@@ -127,6 +127,10 @@ byte_id!(
     PackName, 32
 );
 byte_id!(
+    /// A plan of a garbage collection: 16 random bytes.
+    PlanId, 16
+);
+byte_id!(
     /// A random token that makes one writer's commit object recognisable.
     Token, 16
 );

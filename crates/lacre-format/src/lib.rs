@@ -14,6 +14,7 @@ pub mod codec;
 mod error;
 pub mod exercise;
 pub mod frame;
+pub mod gc;
 pub mod header;
 pub mod ids;
 pub mod keyring;

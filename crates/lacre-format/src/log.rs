@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use crate::{
     codec,
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
     policy::KitState,
 };
 
@@ -133,6 +133,30 @@ pub struct ProbeRecord {
     pub skew_ms: Option<i64>,
 }
 
+/// A garbage collection that has deleted what it planned: counts and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PruneRecord {
+    /// The plan.
+    #[n(0)]
+    pub plan: PlanId,
+    /// Snapshots reclaimed.
+    #[n(1)]
+    pub snapshots: u64,
+    /// Packs deleted.
+    #[n(2)]
+    pub packs_deleted: u64,
+    /// Packs written for what was still needed of them.
+    #[n(3)]
+    pub packs_written: u64,
+    /// Bytes of the deleted packs.
+    #[n(4)]
+    pub bytes_deleted: u64,
+    /// Bytes of the written packs.
+    #[n(5)]
+    pub bytes_written: u64,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -153,6 +177,8 @@ pub enum Event {
     Restore(RestoreRecord),
     /// A store was tried.
     Probe(ProbeRecord),
+    /// A garbage collection ended.
+    Prune(PruneRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -170,6 +196,7 @@ impl Event {
             Self::Kit(record) => (6, codec::to_cbor(record)),
             Self::Restore(record) => (7, codec::to_cbor(record)),
             Self::Probe(record) => (22, codec::to_cbor(record)),
+            Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -191,6 +218,7 @@ impl LogEntry {
             6 => Event::Kit(codec::from_cbor("kit record", body)?),
             7 => Event::Restore(codec::from_cbor("restore record", body)?),
             22 => Event::Probe(codec::from_cbor("probe record", body)?),
+            8 => Event::Prune(codec::from_cbor("prune record", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -2,7 +2,7 @@
 
 use crate::{
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, PackName, SnapshotId, Token, read_decimal},
+    ids::{Digest, GenerationId, HomeId, PackName, PlanId, SnapshotId, Token, read_decimal},
 };
 
 /// The name of one object: a relative path of at most five segments of `[A-Za-z0-9._-]`.
@@ -40,6 +40,16 @@ pub enum Named {
     VoidIntent(SnapshotId),
     /// `void/<sid>/final`.
     Void(SnapshotId),
+    /// `gc/<plan>/claim`.
+    GcClaim(PlanId),
+    /// `gc/<plan>/plan`.
+    GcPlan(PlanId),
+    /// `gc/<plan>/waits`.
+    GcWaits(PlanId),
+    /// `gc/<plan>/decided`.
+    GcDecided(PlanId),
+    /// `gc/<plan>/done`.
+    GcDone(PlanId),
 }
 
 impl ObjectName {
@@ -65,6 +75,11 @@ impl ObjectName {
             Named::SessionEnd(sid) => format!("session/{sid}/end"),
             Named::VoidIntent(sid) => format!("void/{sid}/intent"),
             Named::Void(sid) => format!("void/{sid}/final"),
+            Named::GcClaim(plan) => format!("gc/{plan}/claim"),
+            Named::GcPlan(plan) => format!("gc/{plan}/plan"),
+            Named::GcWaits(plan) => format!("gc/{plan}/waits"),
+            Named::GcDecided(plan) => format!("gc/{plan}/decided"),
+            Named::GcDone(plan) => format!("gc/{plan}/done"),
         })
     }
 
@@ -94,6 +109,11 @@ impl ObjectName {
             ["session", sid, "end"] => Named::SessionEnd(SnapshotId::parse(sid).ok()?),
             ["void", sid, "intent"] => Named::VoidIntent(SnapshotId::parse(sid).ok()?),
             ["void", sid, "final"] => Named::Void(SnapshotId::parse(sid).ok()?),
+            ["gc", plan, "claim"] => Named::GcClaim(PlanId::parse(plan).ok()?),
+            ["gc", plan, "plan"] => Named::GcPlan(PlanId::parse(plan).ok()?),
+            ["gc", plan, "waits"] => Named::GcWaits(PlanId::parse(plan).ok()?),
+            ["gc", plan, "decided"] => Named::GcDecided(PlanId::parse(plan).ok()?),
+            ["gc", plan, "done"] => Named::GcDone(PlanId::parse(plan).ok()?),
             _ => return None,
         };
         let name = Self::of(&named);

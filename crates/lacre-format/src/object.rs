@@ -36,6 +36,10 @@ pub enum Kind {
     SessionEnd,
     /// A session is void, or is about to be.
     Void,
+    /// What a garbage collection is about to delete.
+    GcPlan,
+    /// How far a garbage collection has come.
+    GcStep,
 }
 
 impl Kind {
@@ -56,6 +60,8 @@ impl Kind {
             Self::Session => b'W',
             Self::SessionEnd => b'E',
             Self::Void => b'V',
+            Self::GcPlan => b'X',
+            Self::GcStep => b'Y',
         }
     }
 
@@ -76,6 +82,8 @@ impl Kind {
             Self::Session => "session",
             Self::SessionEnd => "session end",
             Self::Void => "void",
+            Self::GcPlan => "collection plan",
+            Self::GcStep => "collection step",
         }
     }
 }

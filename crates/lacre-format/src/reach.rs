@@ -93,6 +93,19 @@ impl Reach {
         }
     }
 
+    /// Adds everything of another set.
+    pub fn merge(&mut self, other: &Self) {
+        for (pack, bits) in &other.packs {
+            let mine = self.packs.entry(*pack).or_default();
+            if mine.words.len() < bits.words.len() {
+                mine.words.resize(bits.words.len(), 0);
+            }
+            for (word, more) in mine.words.iter_mut().zip(&bits.words) {
+                *word |= more;
+            }
+        }
+    }
+
     /// Whether a birth is in the set.
     #[must_use]
     pub fn contains(&self, birth: Birth) -> bool {

@@ -192,6 +192,12 @@ pub enum Error {
         /// The snapshot.
         snapshot: SnapshotId,
     },
+    /// The snapshot was forgotten and its data are gone.
+    #[error("snapshot {snapshot} was forgotten and its data were reclaimed")]
+    Reclaimed {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
     /// Another backup of the same job is running on this host.
     #[error("another backup of job {job} is running on this host")]
     Busy {
@@ -261,7 +267,7 @@ impl Error {
             },
             Self::Recipient(_) | Self::Wrap(_) => Kind::Refused,
             Self::KeyMissing { .. } | Self::NoSeal { .. } | Self::NoIdentity { .. } => Kind::NoKey,
-            Self::NoSnapshot { .. } | Self::NoStream { .. } => Kind::NotFound,
+            Self::NoSnapshot { .. } | Self::NoStream { .. } | Self::Reclaimed { .. } => Kind::NotFound,
             Self::Forgotten { .. } | Self::Refused { .. } => Kind::Refused,
             Self::Busy { .. } | Self::Overtaken { .. } => Kind::Conflict,
             Self::Interrupted => Kind::Interrupted,

@@ -1,7 +1,7 @@
 //! Reading frames: births in, plaintexts out, by coalesced ranges of packs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,20 +17,47 @@ use lacre_seal::frame::open_frame;
 use zeroize::Zeroize;
 
 use crate::{
-    catalog::KnownPack,
-    error::Error,
+    error::{Error, Kind},
     limits::{
-        FOOTERS_KEPT, GAP_BYTES_MAX, LOCAL_GAP_BYTES_MAX, NODE_READS_MAX, PACKS_KEPT, STRETCH_BYTES_MAX,
-        WHOLE_PACK_DIVISOR,
+        FOOTERS_KEPT, GAP_BYTES_MAX, LOCAL_GAP_BYTES_MAX, NODE_READS_MAX, PACKS_KEPT, READ_ATTEMPTS_MAX,
+        STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR,
     },
+    locate::packs_listed,
     repository::Repository,
     squeeze::Unsqueezer,
 };
 
-/// A pack with its footer decoded.
+/// The frames of one birth name that a pack holds.
 struct Located {
     name: PackName,
-    frames: Vec<FrameEntry>,
+    frames: Held,
+}
+
+/// How a frame is found in a pack.
+enum Held {
+    /// It was born there: its slot is its place in the footer.
+    Born(Vec<FrameEntry>),
+    /// It was moved there: sorted by the slot of its birth.
+    Moved(Vec<(u32, FrameEntry)>),
+}
+
+impl Located {
+    fn bytes(&self) -> u64 {
+        match &self.frames {
+            Held::Born(frames) => frames.iter().map(|frame| u64::from(frame.bytes)).sum(),
+            Held::Moved(frames) => frames.iter().map(|(_, frame)| u64::from(frame.bytes)).sum(),
+        }
+    }
+
+    fn frame(&self, birth: Birth) -> Option<FrameEntry> {
+        match &self.frames {
+            Held::Born(frames) => frames.get(usize::try_from(birth.slot).ok()?).copied(),
+            Held::Moved(frames) => {
+                let at = frames.binary_search_by_key(&birth.slot, |(slot, _)| *slot).ok()?;
+                frames.get(at).map(|(_, frame)| *frame)
+            }
+        }
+    }
 }
 
 /// Decoded footers by birth name, each with the tick of its last use.
@@ -38,6 +65,8 @@ struct Located {
 struct Footers {
     known: HashMap<PackId, (u64, Arc<Vec<Located>>)>,
     tick: u64,
+    /// Packs that a cache knows and the store had no more when they were asked for.
+    absent: HashSet<PackName>,
 }
 
 /// Finds and reads frames; shared between threads.
@@ -64,6 +93,8 @@ struct Want {
     index: usize,
     offset: u64,
     bytes: u64,
+    /// Whether another pack claims to hold it too.
+    elsewhere: bool,
 }
 
 impl<'r> Frames<'r> {
@@ -82,20 +113,31 @@ impl<'r> Frames<'r> {
     fn packs(&self, id: PackId) -> Result<Arc<Vec<Located>>, Error> {
         let poisoned = |_| Error::Bug { why: "a thread panicked while it read footers".to_owned() };
         let mut guard = self.packs.lock().map_err(poisoned)?;
-        let Footers { known, tick } = &mut *guard;
+        let Footers { known, tick, absent } = &mut *guard;
         *tick += 1;
         if let Some((used, found)) = known.get_mut(&id) {
             *used = *tick;
             return Ok(Arc::clone(found));
         }
-        let decode = |pack: KnownPack| {
+        let catalog = self.repository.catalog()?;
+        let mut found = Vec::new();
+        for pack in catalog.packs_by_id(id)? {
             let footer = Footer::decode(&pack.footer).map_err(|error| Error::format(pack.name, error))?;
-            Ok(Located { name: pack.name, frames: footer.frames })
-        };
-        let found =
-            self.repository.catalog()?.packs_by_id(id)?.into_iter().map(decode).collect::<Result<Vec<_>, Error>>()?;
+            found.push(Located { name: pack.name, frames: Held::Born(footer.frames) });
+        }
+        for pack in catalog.packs_holding(id)? {
+            let footer = Footer::decode(&pack.footer).map_err(|error| Error::format(pack.name, error))?;
+            let born = |frame: FrameEntry| frame.born.filter(|birth| birth.pack == id).map(|birth| (birth.slot, frame));
+            let mut frames: Vec<(u32, FrameEntry)> = footer.frames.into_iter().filter_map(born).collect();
+            frames.sort_by_key(|(slot, _)| *slot);
+            found.push(Located { name: pack.name, frames: Held::Moved(frames) });
+        }
+        drop(catalog);
+        let claimed = found.first().map(|pack| pack.name);
+        found.retain(|pack| !absent.contains(&pack.name));
         if found.is_empty() {
-            return Err(Error::PackMissing { pack: id.to_string(), frames: 1 });
+            let pack = claimed.map_or_else(|| id.to_string(), |name| name.to_string());
+            return Err(Error::PackMissing { pack, frames: 1 });
         }
         if known.len() >= FOOTERS_KEPT
             && let Some(oldest) = known.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
@@ -110,45 +152,81 @@ impl<'r> Frames<'r> {
     /// Whether a birth is known to lie somewhere.
     pub(crate) fn locate(&self, birth: Birth) -> Result<(), Error> {
         let packs = self.packs(birth.pack)?;
-        let slot = usize::try_from(birth.slot).unwrap_or(usize::MAX);
-        if packs.iter().any(|pack| pack.frames.len() > slot) {
-            Ok(())
-        } else {
-            Err(Error::damaged(format!("pack {}", birth.pack), format!("it has no frame {slot}")))
+        place_of(&packs, birth).map(drop)
+    }
+
+    /// Reads the sealed frames of some entries, in their order. A pack that a collection took meanwhile is looked for again: what is
+    /// still needed of it lies elsewhere.
+    pub(crate) fn read(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {
+        let mut attempts = 0;
+        loop {
+            match self.read_once(entries, reading) {
+                Err(Error::Store(error)) if error.is_not_found() && attempts < READ_ATTEMPTS_MAX => {
+                    attempts += 1;
+                    self.look_again()?;
+                }
+                other => return other,
+            }
         }
     }
 
-    /// The length of a pack, and that of some of its frames together.
+    /// The length of the frames that were born in a pack, all that are left, and that of some of them together.
     pub(crate) fn needed(&self, id: PackId, slots: impl Iterator<Item = u32>) -> Result<(u64, u64), Error> {
         let packs = self.packs(id)?;
-        let pack = packs.first().ok_or_else(|| Error::PackMissing { pack: id.to_string(), frames: 1 })?;
-        let all = pack.frames.iter().map(|frame| u64::from(frame.bytes)).sum();
-        let some = slots
-            .filter_map(|slot| pack.frames.get(usize::try_from(slot).ok()?))
-            .map(|frame| u64::from(frame.bytes))
-            .sum();
-        Ok((all, some))
+        let all = packs.iter().map(Located::bytes).sum();
+        let placed = slots.filter_map(|slot| place_of(&packs, Birth { pack: id, slot }).ok());
+        Ok((all, placed.map(|(_, frame)| u64::from(frame.bytes)).sum()))
     }
 
-    /// Reads the sealed frames of some entries, in their order.
-    pub(crate) fn read(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {
+    /// Learns anew where frames lie.
+    fn look_again(&self) -> Result<(), Error> {
+        let view = self.repository.view()?;
+        drop(self.repository.refresh(&view)?);
+        let present = packs_listed(&self.repository.store().list("packs")?.objects);
+        let known = self.repository.catalog()?.pack_names()?;
+        let gone = known.into_iter().map(|(name, _)| name).filter(|name| !present.contains_key(name)).collect();
+        let poisoned = |_| Error::Bug { why: "a thread panicked while it read footers".to_owned() };
+        let mut footers = self.packs.lock().map_err(poisoned)?;
+        footers.known.clear();
+        footers.absent = gone;
+        Ok(())
+    }
+
+    fn read_once(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {
         let mut by_pack: HashMap<PackName, Vec<Want>> = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
             let packs = self.packs(entry.birth.pack)?;
-            let (name, frame) = frame_of(packs.first(), entry.birth)?;
-            let want = Want { index, offset: u64::from(frame.offset), bytes: u64::from(frame.bytes) };
+            let (name, frame) = place_of(&packs, entry.birth)?;
+            let elsewhere = packs.iter().any(|pack| pack.name != name && pack.frame(entry.birth).is_some());
+            let want = Want { index, offset: u64::from(frame.offset), bytes: u64::from(frame.bytes), elsewhere };
             by_pack.entry(name).or_default().push(want);
         }
         let mut out = vec![Bytes::new(); entries.len()];
         for (name, mut wants) in by_pack {
             wants.sort_by_key(|want| want.offset);
             let wanted: u64 = wants.iter().map(|want| want.bytes).sum();
-            match self.whole(name, wanted, reading)? {
-                Some(pack) => take_all(&ObjectName::of(&Named::Pack(name)), &pack, 0, &wants, &mut out)?,
-                None => self.read_pack(name, &wants, &mut out)?,
+            match self.read_wanted(name, wanted, &wants, reading, &mut out) {
+                Ok(()) => {}
+                // What does not read here does not open either, and is then looked for in the other places.
+                Err(error) if is_of_the_pack(&error) && wants.iter().all(|want| want.elsewhere) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(out)
+    }
+
+    fn read_wanted(
+        &self,
+        name: PackName,
+        wanted: u64,
+        wants: &[Want],
+        reading: Reading,
+        out: &mut [Bytes],
+    ) -> Result<(), Error> {
+        match self.whole(name, wanted, reading)? {
+            Some(pack) => take_all(&ObjectName::of(&Named::Pack(name)), &pack, 0, wants, out),
+            None => self.read_pack(name, wants, out),
+        }
     }
 
     /// A whole pack from afar, when much of it is wanted: frames lie shuffled, so neighbours of a stream are all over their pack.
@@ -221,8 +299,8 @@ impl<'r> Frames<'r> {
     ) -> Result<(), Error> {
         let first = opener.open(entry, level, sealed, out);
         let Err(error) = first else { return Ok(()) };
-        for pack in self.packs(entry.birth.pack)?.iter().skip(1) {
-            let Ok((name, frame)) = frame_of(Some(pack), entry.birth) else { continue };
+        for pack in self.packs(entry.birth.pack)?.iter() {
+            let (name, Some(frame)) = (pack.name, pack.frame(entry.birth)) else { continue };
             let range = u64::from(frame.offset)..u64::from(frame.offset) + u64::from(frame.bytes);
             let found = self.repository.store().get_range(&ObjectName::of(&Named::Pack(name)), range);
             let Ok(bytes) = found else { continue };
@@ -246,12 +324,21 @@ fn take_all(object: &ObjectName, stretch: &Bytes, start: u64, wants: &[Want], ou
     Ok(())
 }
 
-fn frame_of(pack: Option<&Located>, birth: Birth) -> Result<(PackName, FrameEntry), Error> {
-    let pack = pack.ok_or_else(|| Error::PackMissing { pack: birth.pack.to_string(), frames: 1 })?;
-    let slot = usize::try_from(birth.slot).unwrap_or(usize::MAX);
-    let frame = pack.frames.get(slot);
-    frame.map(|frame| (pack.name, *frame)).ok_or_else(|| {
-        Error::damaged(ObjectName::of(&Named::Pack(pack.name)), format!("it has no frame {}", birth.slot))
+/// Whether a read failed for what the pack is, and not because it is gone or the store is away.
+fn is_of_the_pack(error: &Error) -> bool {
+    let gone = matches!(error, Error::Store(error) if error.is_not_found());
+    error.kind() == Kind::Damaged && !gone
+}
+
+/// The first place of a frame; which of several is right, its authentication says.
+fn place_of(packs: &[Located], birth: Birth) -> Result<(PackName, FrameEntry), Error> {
+    let place = packs.iter().find_map(|pack| pack.frame(birth).map(|frame| (pack.name, frame)));
+    place.ok_or_else(|| match packs.first() {
+        Some(pack) => {
+            let object = ObjectName::of(&Named::Pack(pack.name));
+            Error::damaged(object, format!("it has no frame {} of pack {}", birth.slot, birth.pack))
+        }
+        None => Error::PackMissing { pack: birth.pack.to_string(), frames: 1 },
     })
 }
 

@@ -309,6 +309,42 @@ impl RepositoryHome {
         <&[u8; 32]>::try_from(bytes.as_slice()).ok().map(IndexKey::from_bytes)
     }
 
+    /// Notes that a session is about to be opened, so that the next run ends it if this one dies.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn note_session(&self, job: &JobName, snapshot: SnapshotId) -> Result<(), Error> {
+        Ok(files::write_secret_file(&self.index(job, snapshot, "open"), b"", Replace::Never)?)
+    }
+
+    /// The sessions of a job that this host opened and never ended. Only the holder of the job's lock may judge them.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn noted_sessions(&self, job: &JobName) -> Result<Vec<SnapshotId>, Error> {
+        let directory = self.directory.join("index").join(job.as_str());
+        let mut noted = Vec::new();
+        for entry in std::fs::read_dir(&directory).map_err(|source| io(&directory, source))? {
+            let name = entry.map_err(|source| io(&directory, source))?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".open"));
+            noted.extend(stem.and_then(|stem| SnapshotId::parse(stem).ok()));
+        }
+        Ok(noted)
+    }
+
+    /// The session has ended, and the store says so.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn forget_session(&self, job: &JobName, snapshot: SnapshotId) -> Result<(), Error> {
+        let path = self.index(job, snapshot, "open");
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io(&path, source)),
+        }
+    }
+
     /// The snapshots of a job whose index is on this host.
     ///
     /// # Errors

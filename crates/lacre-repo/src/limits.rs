@@ -35,6 +35,8 @@ pub(crate) const WHOLE_PACK_DIVISOR: u64 = 64;
 pub(crate) const FOOTERS_KEPT: usize = 64;
 /// How often a writer re-makes its key entry because the policy moved before it gives up.
 pub(crate) const ANCHOR_ATTEMPTS_MAX: u32 = 8;
+/// How often frames are looked for again because a collection moved them while they were read.
+pub(crate) const READ_ATTEMPTS_MAX: u32 = 4;
 /// Most log entries, policies and snapshots that are read.
 pub(crate) const OBJECTS_MAX: usize = 1_000_000;
 /// Stretches of a pack closer than this are read in one request.
@@ -51,3 +53,19 @@ pub(crate) const SHRINK_DIVISOR: u64 = 2;
 pub(crate) const REACH_KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most tags of a snapshot.
 pub(crate) const TAGS_MAX: usize = lacre_format::header::TAGS_MAX;
+/// How often a survey is made again because packs moved while it was made.
+pub(crate) const SURVEY_ATTEMPTS_MAX: u32 = 2;
+/// Snapshots that are named as the reason why a pack stays.
+pub(crate) const KEEPERS_NAMED_MAX: usize = 4;
+/// Packs that are shown with the reason why their dead frames stay.
+pub(crate) const KEPT_SHOWN_MAX: usize = 1_000;
+/// Packs stored this much before an open session was are still taken for its own: stores tell times in whole seconds.
+pub(crate) const YOUTH_MARGIN: std::time::Duration = std::time::Duration::from_secs(2);
+/// Nothing is deleted by a host whose clock differs from the store's by more.
+pub(crate) const SKEW_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+/// A session that did not end is voided after this time by the store's clock, unless asked otherwise.
+pub(crate) const VOID_AFTER: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
+/// Footers of one merged index segment: the plaintext, its CBOR, the ciphertext and the signed object are held at once.
+pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// So many small segments make a merge worth its cost.
+pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;

@@ -19,6 +19,8 @@ pub(crate) struct OpenPack {
     id: PackId,
     frames: Vec<u8>,
     spans: Vec<(usize, usize, u8)>,
+    /// Where each frame was born, when this pack takes frames of others; empty otherwise.
+    births: Vec<Birth>,
 }
 
 /// A pack ready to be stored.
@@ -32,7 +34,7 @@ impl OpenPack {
     /// is given back and asked for again piles up in the allocator.
     pub(crate) fn new(mut buffer: Vec<u8>) -> Result<Self, Error> {
         buffer.clear();
-        Ok(Self { id: entropy::pack_id()?, frames: buffer, spans: Vec::new() })
+        Ok(Self { id: entropy::pack_id()?, frames: buffer, spans: Vec::new(), births: Vec::new() })
     }
 
     /// Adds a frame and names it for ever.
@@ -46,6 +48,12 @@ impl OpenPack {
         }
         self.frames.extend_from_slice(frame);
         Birth { pack: self.id, slot }
+    }
+
+    /// Adds a frame that was born elsewhere, and keeps its name. A pack takes either new frames or moved ones.
+    pub(crate) fn add_moved(&mut self, level: u8, frame: &[u8], birth: Birth) {
+        self.add(level, frame);
+        self.births.push(birth);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -63,7 +71,7 @@ impl OpenPack {
         repository: RepositoryId,
         mut object: Vec<u8>,
     ) -> Result<(ClosedPack, Vec<u8>), Error> {
-        let Self { id, frames, spans } = self;
+        let Self { id, frames, spans, births } = self;
         let order = shuffled(spans.len(), entropy::shuffle_seed()?);
         object.clear();
         object.reserve(frames.len() + spans.len() * 8 + 4096);
@@ -72,7 +80,7 @@ impl OpenPack {
         for slot in order {
             let (start, length, level) = spans[slot];
             let offset = length_u32(object.len())?;
-            entries[slot] = FrameEntry { offset, bytes: length_u32(length)?, level, born: None };
+            entries[slot] = FrameEntry { offset, bytes: length_u32(length)?, level, born: births.get(slot).copied() };
             object.extend_from_slice(&frames[start..start + length]);
         }
         let footer = Footer { pack: id, frames: entries }.encode();
@@ -126,6 +134,24 @@ pub(crate) fn read_footer(
         .map_err(|error| Error::damaged(&object_name, error.to_string()))?;
     let decoded = Footer::decode(&footer).map_err(|error| Error::format(&object_name, error))?;
     Ok(KnownPack { id: decoded.pack, name, bytes, footer })
+}
+
+/// The footer of a pack that was read whole.
+pub(crate) fn footer_of(
+    key: &StructureKey,
+    repository: RepositoryId,
+    name: &lacre_format::name::ObjectName,
+    object: &[u8],
+) -> Result<Footer, Error> {
+    let tail_start = object.len().checked_sub(TRAILER_BYTES).ok_or_else(|| short(name))?;
+    let (before, tail) = object.split_at(tail_start);
+    let trailer = Trailer::decode(tail, object.len() as u64).map_err(|error| Error::format(name, error))?;
+    let start = usize::try_from(trailer.footer_start).unwrap_or(usize::MAX);
+    let sealed = before.get(start..).ok_or_else(|| short(name))?;
+    let footer = key
+        .open(Structure::Footer, repository, trailer.salt, sealed)
+        .map_err(|error| Error::damaged(name, error.to_string()))?;
+    Footer::decode(&footer).map_err(|error| Error::format(name, error))
 }
 
 fn short(name: &lacre_format::name::ObjectName) -> Error {

@@ -1,12 +1,15 @@
 //! An open repository: a store, this host's home, a catalog, and what signatures allow to be believed.
 
-use std::sync::{Mutex, MutexGuard};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard},
+};
 
 use bytes::Bytes;
 use lacre_format::{
     codec,
     header::{Header, Label},
-    ids::{PackName, RepositoryId},
+    ids::{Digest, PackName, RepositoryId},
     manifest::{MANIFEST_BYTES_MAX, Manifest},
     name::{Named, ObjectName},
     object::Kind,
@@ -29,7 +32,7 @@ use crate::{
 };
 
 /// What a backup and a restore look at when they begin: a view, and where frames lie.
-const LOOKED_AT: [&str; 7] = ["index", "log", "packs", "policy", "reach", "snap", "void"];
+const LOOKED_AT: [&str; 8] = ["index", "log", "packs", "policy", "reach", "snap", "void", "gc"];
 
 /// An open repository.
 pub struct Repository {
@@ -229,12 +232,19 @@ impl Repository {
         }
     }
 
-    /// Reads new index segments into the catalog, and the footers of packs no segment names.
+    /// Reads new index segments into the catalog, and the footers of packs no segment names; what the store does not list any more is
+    /// forgotten.
     ///
     /// # Errors
     /// Errors of the store; damaged segments and packs are findings.
     pub fn refresh(&self, view: &View) -> Result<Vec<Finding>, Error> {
-        self.refresh_from(view, &self.store.list_many(&["index", "packs"])?)
+        // Known before the listing: what another run of this host stores meanwhile is not taken for gone.
+        let segments = self.catalog()?.segments()?;
+        let packs = self.catalog()?.pack_names()?;
+        let listing = self.store.list_many(&["index", "packs"])?;
+        let findings = self.refresh_from(view, &listing)?;
+        self.drop_unlisted(&segments, &packs, &listing)?;
+        Ok(findings)
     }
 
     /// As [`Repository::refresh`], from a listing made just now of at least `index` and `packs`.
@@ -262,7 +272,12 @@ impl Repository {
                 continue;
             }
             match self.read_segment(view, &structure, &name, digest.as_bytes()) {
-                Ok(packs) => self.catalog()?.add_packs(Some(&digest), &packs)?,
+                Ok(packs) => {
+                    findings.extend(self.contradictions(&structure, &name, &packs)?);
+                    self.catalog()?.add_packs(Some(&digest), &packs)?;
+                }
+                // It was listed and is gone: merged ones replace it, or the footers of its packs.
+                Err(Error::Store(error)) if error.is_not_found() => {}
                 Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
                     let advice = "its packs are read from their own footers instead";
                     findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
@@ -271,6 +286,33 @@ impl Repository {
             }
         }
         findings.extend(self.refresh_packs(&structure, listing)?);
+        Ok(findings)
+    }
+
+    /// What a segment says of packs that are known otherwise: a pack's own footer decides.
+    fn contradictions(
+        &self,
+        structure: &StructureKey,
+        segment: &ObjectName,
+        packs: &[KnownPack],
+    ) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        for said in packs {
+            let known = self.catalog()?.pack_by_name(said.name)?;
+            let Some(known) = known.filter(|known| known != said) else { continue };
+            match self.read_pack_footer(structure, said.name, known.bytes) {
+                Ok(own) if own != known => self.catalog()?.correct_pack(&own)?,
+                Ok(_) => {}
+                Err(Error::Store(error)) if error.is_not_found() => continue,
+                Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
+                    tracing::warn!(pack = %said.name, %error, "its own footer does not read");
+                }
+                Err(error) => return Err(error),
+            }
+            let what = format!("it describes pack {} otherwise than another segment does", said.name);
+            let advice = "the pack's own footer counts; somebody else may hold a writer's key";
+            findings.push(Finding::new(Severity::Warning, what, segment, advice));
+        }
         Ok(findings)
     }
 
@@ -286,6 +328,8 @@ impl Repository {
             }
             match self.read_pack_footer(structure, pack_name, object.bytes) {
                 Ok(known) => self.catalog()?.add_packs(None, &[known])?,
+                // A collection deleted it since the listing.
+                Err(Error::Store(error)) if error.is_not_found() => {}
                 Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
                     let advice =
                         "frames in it cannot be found; `lacre repo check --read-data` says which snapshots need it";
@@ -297,7 +341,29 @@ impl Repository {
         Ok(findings)
     }
 
-    fn read_pack_footer(&self, structure: &StructureKey, name: PackName, bytes: u64) -> Result<KnownPack, Error> {
+    /// Forgets what was known before a listing was made and is not in it. A pack that a listed segment names and the store does not
+    /// list is missing, and an audit has to be able to say so.
+    fn drop_unlisted(&self, segments: &[Digest], packs: &[(PackName, u64)], listing: &Listing) -> Result<(), Error> {
+        let listed: BTreeSet<&str> = listing.objects.iter().map(|object| object.name.as_str()).collect();
+        let mut catalog = self.catalog()?;
+        for digest in segments.iter().filter(|digest| !listed.contains(ObjectName::of(&Named::Segment(**digest)).as_str())) {
+            catalog.drop_segment(digest)?;
+        }
+        let mut gone = Vec::new();
+        for (name, _) in packs.iter().filter(|(name, _)| !listed.contains(ObjectName::of(&Named::Pack(*name)).as_str())) {
+            if !catalog.is_in_segment(*name)? {
+                gone.push(*name);
+            }
+        }
+        if gone.is_empty() { Ok(()) } else { catalog.drop_packs(&gone) }
+    }
+
+    pub(crate) fn read_pack_footer(
+        &self,
+        structure: &StructureKey,
+        name: PackName,
+        bytes: u64,
+    ) -> Result<KnownPack, Error> {
         pack::read_footer(&self.store, structure, self.id(), name, bytes)
     }
 

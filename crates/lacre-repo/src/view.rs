@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     codec,
     header::{ChainHead, Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
-    ids::{Digest, HomeId, Millis, PublicKey, RepositoryId, SnapshotId},
+    ids::{Digest, HomeId, Millis, PlanId, PublicKey, RepositoryId, SnapshotId},
     log::{CheckRecord, Event, KitRecord, LOG_ENTRY_BYTES_MAX, LogEntry},
     manifest::Manifest,
     name::{Named, ObjectName},
@@ -25,11 +25,12 @@ use crate::{
     home::Pin,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
+    plans::Plans,
     store::{Listing, Store, StoreError},
 };
 
 /// What a view is made of.
-pub(crate) const VIEWED: [&str; 4] = ["log", "policy", "snap", "void"];
+pub(crate) const VIEWED: [&str; 5] = ["log", "policy", "snap", "void", "gc"];
 
 /// A snapshot as its signed header and the logs describe it.
 #[derive(Clone, Debug)]
@@ -70,6 +71,8 @@ pub struct View {
     pub verified: BTreeSet<SnapshotId>,
     /// The newest recorded audits, oldest first.
     pub checks: Vec<(Millis, CheckRecord)>,
+    /// Garbage collections.
+    pub plans: Plans,
     /// What became of every kit.
     pub kits: BTreeMap<u32, (Millis, KitRecord)>,
     /// What became of every identity sheet, by the number of the kit it was printed with.
@@ -176,16 +179,18 @@ impl View {
             void_intents: BTreeSet::new(),
             verified: BTreeSet::new(),
             checks: Vec::new(),
+            plans: Plans::default(),
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
             findings,
         };
         view.read_voids(store, catalog, listing)?;
         view.read_snapshots(store, catalog, listing)?;
-        view.follow_writers();
         let entries = view.read_logs(store, catalog, listing)?;
         view.compare_with_seen();
-        view.apply(entries);
+        let pruned = view.apply(entries);
+        view.read_plans(store, catalog, listing, &pruned)?;
+        view.follow_writers();
         Ok(view)
     }
 
@@ -219,6 +224,32 @@ impl View {
             }
             _ => Error::NoSnapshot { name: name.to_owned() },
         }
+    }
+
+    /// Reads garbage collections after the snapshots: what they decided to take is no snapshot any more, although its object may still
+    /// be there.
+    fn read_plans(
+        &mut self,
+        store: &Store,
+        catalog: &Catalog,
+        listing: &Listing,
+        pruned: &BTreeSet<PlanId>,
+    ) -> Result<(), Error> {
+        let mut plans = Plans::load(self, store, catalog, listing, pruned)?;
+        self.findings.append(&mut plans.findings);
+        self.snapshots.retain(|snapshot, _| !plans.reclaimed.contains_key(snapshot));
+        self.plans = plans;
+        Ok(())
+    }
+
+    /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
+    #[must_use]
+    pub fn last_of(&self, home: HomeId) -> Option<(u32, Digest)> {
+        let there = self.snapshots.values().filter(|known| known.header.home == home);
+        let gone = self.plans.reclaimed.values().filter(|gone| gone.home == home);
+        let numbered =
+            there.map(|known| (known.header.seq, known.digest)).chain(gone.map(|gone| (gone.seq, gone.digest)));
+        numbered.max_by_key(|(seq, _)| *seq)
     }
 
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
@@ -256,7 +287,18 @@ impl View {
     ) -> Result<(), Error> {
         let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
-        self.verify(Kind::Void, name, &signed)?;
+        self.may_void(name, &signed, snapshot, stage)
+    }
+
+    /// Whether a signed object is a void that its signer may give.
+    pub(crate) fn may_void(
+        &self,
+        name: &ObjectName,
+        signed: &Signed,
+        snapshot: SnapshotId,
+        stage: VoidStage,
+    ) -> Result<(), Error> {
+        self.verify(Kind::Void, name, signed)?;
         let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
         let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
         if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
@@ -294,6 +336,10 @@ impl View {
         for known in self.snapshots.values() {
             numbers.entry(known.header.home).or_default().push(known.header.seq);
         }
+        // A signed record says that these were reclaimed; their numbers are not missing.
+        for gone in self.plans.reclaimed.values() {
+            numbers.entry(gone.home).or_default().push(gone.seq);
+        }
         self.follow_chains();
         for (home, mut numbers) in numbers {
             numbers.sort_unstable();
@@ -320,6 +366,9 @@ impl View {
         for known in self.snapshots.values() {
             digests.entry((known.header.home, known.header.seq)).or_default().push(known.digest);
         }
+        for gone in self.plans.reclaimed.values() {
+            digests.entry((gone.home, gone.seq)).or_default().push(gone.digest);
+        }
         for known in self.snapshots.values() {
             let header = &known.header;
             let before = header.seq.checked_sub(1).map(|seq| digests.get(&(header.home, seq)));
@@ -345,6 +394,8 @@ impl View {
             };
             match self.read_snapshot(store, catalog, &name, object.bytes, snapshot) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
+                // It was listed and is gone: a collection took it meanwhile, and its signed step is read below; else its number is missing.
+                Err(Error::Store(error)) if error.is_not_found() => {}
                 Err(error) if of_the_snapshot(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
@@ -462,7 +513,9 @@ impl View {
         self.heads.push(head);
     }
 
-    fn apply(&mut self, mut entries: Vec<Believed>) {
+    /// Applies what the logs say, in the order of its time; gives the plans whose end stands in a log.
+    fn apply(&mut self, mut entries: Vec<Believed>) -> BTreeSet<PlanId> {
+        let mut pruned = BTreeSet::new();
         // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
         let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
         for entry in &mut entries {
@@ -496,6 +549,7 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
+                Event::Prune(record) if rules => drop(pruned.insert(record.plan)),
                 Event::Restore(_) | Event::Probe(_) | Event::Unknown(_) => {}
                 _ => {
                     let what = "an event that its signer's role does not allow";
@@ -511,6 +565,7 @@ impl View {
         }
         // A hold outranks a forget, whichever came first.
         self.forgotten.retain(|snapshot| !self.held.contains_key(snapshot));
+        pruned
     }
 }
 
@@ -570,7 +625,7 @@ fn read_policy(
     }
 }
 
-fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
+pub(crate) fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {
     if objects.len() > OBJECTS_MAX {
         return Err(Error::damaged(
             "listing",

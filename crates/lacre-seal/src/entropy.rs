@@ -1,6 +1,6 @@
 //! The only place where random bytes come from: the operating system's generator.
 
-use lacre_format::ids::{HomeId, PackId, Salt, SnapshotId, Token};
+use lacre_format::ids::{HomeId, PackId, PlanId, Salt, SnapshotId, Token};
 use zeroize::Zeroizing;
 
 /// The operating system gave no random bytes.
@@ -40,6 +40,10 @@ fresh!(
 fresh!(
     /// Draws the birth name of a new pack.
     pack_id, PackId
+);
+fresh!(
+    /// Draws the id of a plan.
+    plan_id, PlanId
 );
 fresh!(
     /// Draws a commit token.

@@ -4,13 +4,14 @@ use core::fmt;
 
 use lacre_format::{
     frame::{LEVEL_MAX, RAW_BYTES_MAX},
+    gc::{GcPlan, GcStage, GcStep, Reclaimed},
     header::{ChainHead, Header, Label, SnapshotObject, StreamCut},
     ids::{
-        Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PublicKey, RepositoryId, Salt, Signature,
-        SnapshotId, StreamTag, Token,
+        Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
+        Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, RestoreRecord},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
@@ -50,6 +51,7 @@ ids!(
     pack: PackId,
     pack_name: PackName,
     token: Token,
+    plan: PlanId,
     digest: Digest,
     public_key: PublicKey,
     salt: Salt,
@@ -294,6 +296,11 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             Event::Probe(ProbeRecord { conditional, versioning, object_lock, lock_days, consistent, deletes, skew_ms })
         },
     );
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let prune =
+        (plan(), counts).prop_map(|(plan, (snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written))| {
+            Event::Prune(PruneRecord { plan, snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written })
+        });
     prop_oneof![
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
@@ -303,6 +310,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         kit,
         restore,
         probe,
+        prune,
     ]
 }
 
@@ -339,6 +347,35 @@ pub(crate) fn session_end() -> impl Strategy<Value = SessionEnd> {
         |(repository, snapshot, home, ended, committed)| {
             let outcome = if committed { Outcome::Committed } else { Outcome::Abandoned };
             SessionEnd { repository, snapshot, home, ended, outcome }
+        },
+    )
+}
+
+pub(crate) fn gc_plan() -> impl Strategy<Value = GcPlan> {
+    let gone = (snapshot(), home(), any::<u32>(), digest(), millis())
+        .prop_map(|(snapshot, home, seq, digest, taken)| Reclaimed { snapshot, home, seq, digest, taken });
+    let packs = || vec(pack_name(), 0..3);
+    let who = (repository(), plan(), millis());
+    let lists =
+        (packs(), packs(), packs(), vec(gone, 0..3), vec(snapshot(), 0..3), vec(digest(), 0..3), vec(digest(), 0..3));
+    (who, lists).prop_map(|((repository, plan, made), lists)| {
+        let (delete, repack, outputs, snapshots, sessions, segments, merged) = lists;
+        GcPlan { repository, plan, made, delete, repack, outputs, snapshots, sessions, segments, merged }
+    })
+}
+
+pub(crate) fn gc_step() -> impl Strategy<Value = GcStep> {
+    let stage = select(vec![GcStage::Claim, GcStage::Waits, GcStage::Decided, GcStage::Done]);
+    let lists = (vec(snapshot(), 0..3), vec(pack_name(), 0..3), vec(snapshot(), 0..3));
+    (repository(), plan(), millis(), stage, lists).prop_map(
+        |(repository, plan, at, stage, (sessions, packs, snapshots))| GcStep {
+            repository,
+            plan,
+            at,
+            stage,
+            sessions,
+            packs,
+            snapshots,
         },
     )
 }

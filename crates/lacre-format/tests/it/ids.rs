@@ -29,6 +29,11 @@ fn named() -> impl Strategy<Value = Named> {
         any_of::snapshot().prop_map(Named::SessionEnd),
         any_of::snapshot().prop_map(Named::VoidIntent),
         any_of::snapshot().prop_map(Named::Void),
+        any_of::plan().prop_map(Named::GcClaim),
+        any_of::plan().prop_map(Named::GcPlan),
+        any_of::plan().prop_map(Named::GcWaits),
+        any_of::plan().prop_map(Named::GcDecided),
+        any_of::plan().prop_map(Named::GcDone),
     ]
 }
 

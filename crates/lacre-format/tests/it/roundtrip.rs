@@ -71,6 +71,8 @@ cbor_objects!(
     log_entries: log_entry,
     sessions: session,
     session_ends: session_end,
+    gc_plans: gc_plan,
+    gc_steps: gc_step,
     segments: segment,
     salted_ciphertexts: salted,
     generation_ids: generation,
@@ -94,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn later_events_keep_their_number(kind in 8u32.., body in vec(any::<u8>(), 0..20)) {
+    fn later_events_keep_their_number(kind in 9u32.., body in vec(any::<u8>(), 0..20)) {
         let entry = LogEntry { kind, body: body.into(), ..values::log_entry() };
         prop_assert_eq!(entry.event().unwrap(), Event::Unknown(kind));
     }

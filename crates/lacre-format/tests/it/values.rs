@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     frame::{Codec, encode_body},
+    gc::{GcPlan, GcStage, GcStep, Reclaimed},
     header::{ChainHead, Header, Label, SnapshotObject, StreamCut},
     ids::{
-        Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PublicKey, RepositoryId, Salt, Signature,
-        SnapshotId, StreamTag, Token,
+        Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
+        Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, RestoreRecord},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
@@ -28,6 +29,7 @@ pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
 pub(crate) const SNAPSHOT: SnapshotId = SnapshotId::new([0x22; 16]);
 pub(crate) const OTHER_SNAPSHOT: SnapshotId = SnapshotId::new([0x23; 16]);
 pub(crate) const HOME: HomeId = HomeId::new([0x33; 16]);
+pub(crate) const PLAN: PlanId = PlanId::new([0x66; 16]);
 pub(crate) const TOKEN: Token = Token::new([0x44; 16]);
 pub(crate) const SALT: Salt = Salt::new([0x55; 16]);
 pub(crate) const PACK: PackId = PackId::new([0xa1; 12]);
@@ -234,6 +236,14 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     let check = CheckRecord { level: 4, snapshots: vec![SNAPSHOT], packs: 12, bytes_read: 200_000_000, findings: 0 };
     let state = KitState::Acknowledged;
     let kit = KitRecord { number: 1, generation: GENERATION, state, identity: Some([0xdb, 1, 2, 3]) };
+    let prune = PruneRecord {
+        plan: PLAN,
+        snapshots: 5,
+        packs_deleted: 12,
+        packs_written: 2,
+        bytes_deleted: 200_000_000,
+        bytes_written: 20_000_000,
+    };
     vec![
         ("event-forget", Event::Forget(named("keep-daily 7"))),
         ("event-unforget", Event::Unforget(named("still needed"))),
@@ -242,6 +252,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-check", Event::Check(check)),
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
+        ("event-prune", Event::Prune(prune)),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -287,6 +298,35 @@ pub(crate) fn session_end() -> SessionEnd {
     SessionEnd { repository: REPOSITORY, snapshot: SNAPSHOT, home: HOME, ended: COMMITTED, outcome: Outcome::Committed }
 }
 
+pub(crate) fn gc_plan() -> GcPlan {
+    let pack = |byte| vec![PackName::new([byte; 32])];
+    let gone = Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN };
+    GcPlan {
+        repository: REPOSITORY,
+        plan: PLAN,
+        made: TAKEN,
+        delete: pack(0x88),
+        repack: pack(0x89),
+        outputs: pack(0x8a),
+        snapshots: vec![gone],
+        sessions: vec![OTHER_SNAPSHOT],
+        segments: vec![digest(0xd7)],
+        merged: vec![digest(0xd8)],
+    }
+}
+
+pub(crate) fn gc_step() -> GcStep {
+    GcStep {
+        repository: REPOSITORY,
+        plan: PLAN,
+        at: TAKEN,
+        stage: GcStage::Decided,
+        sessions: Vec::new(),
+        packs: vec![PackName::new([0x88; 32])],
+        snapshots: vec![SNAPSHOT],
+    }
+}
+
 pub(crate) fn segment() -> Segment {
     let pack = SegmentPack { name: PackName::new([0x88; 32]), bytes: 1513, footer: footer().encode().into() };
     Segment { packs: vec![pack] }
@@ -323,6 +363,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),
+        ("gc-plan", codec::to_cbor(&gc_plan()), "gc"),
+        ("gc-step", codec::to_cbor(&gc_step()), "gc"),
     ];
     for (name, event) in events() {
         let (kind, body) = event.encode();

@@ -9,6 +9,7 @@ use lacre_format::{
     codec::from_cbor,
     exercise::DECODERS,
     frame::{Codec, decode_body},
+    gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
     keyring::{Bundle, BundleList, KeyEntry, KeyEnvelope, decode_bundle_object},
     log::LogEntry,
@@ -114,6 +115,8 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<LogEntry>("", &read("log-entry")).unwrap(), values::log_entry());
     assert_eq!(from_cbor::<Session>("", &read("session")).unwrap(), values::session());
     assert_eq!(from_cbor::<SessionEnd>("", &read("session-end")).unwrap(), values::session_end());
+    assert_eq!(from_cbor::<GcPlan>("", &read("gc-plan")).unwrap(), values::gc_plan());
+    assert_eq!(from_cbor::<GcStep>("", &read("gc-step")).unwrap(), values::gc_step());
     assert_eq!(from_cbor::<Segment>("", &read("segment")).unwrap(), values::segment());
 }
 

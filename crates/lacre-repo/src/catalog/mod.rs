@@ -4,27 +4,22 @@
 //! missing, damaged, of another version or of another repository is thrown away and made again (law L2).
 
 mod index;
+mod packs;
 
 use std::path::{Path, PathBuf};
 
-use lacre_format::ids::{Digest, PackId, PackName};
+use lacre_format::ids::{PackId, PackName};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
 
 pub use index::{IndexReader, IndexTable, IndexWriter};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const CREATE: &str = include_str!("schema.sql");
 const OBJECT_GET: &str = "SELECT bytes FROM object WHERE name = ?1";
 const OBJECT_PUT: &str = "INSERT OR REPLACE INTO object (name, bytes) VALUES (?1, ?2)";
-const PACK_PUT: &str = "INSERT OR IGNORE INTO pack (id, name, bytes, footer) VALUES (?1, ?2, ?3, ?4)";
-const PACK_BY_ID: &str = "SELECT name, bytes, footer FROM pack WHERE id = ?1 ORDER BY name";
-const PACK_BY_NAME: &str = "SELECT id, bytes, footer FROM pack WHERE name = ?1";
-const PACK_NAMES: &str = "SELECT name, bytes FROM pack ORDER BY name";
-const SEGMENT_HAS: &str = "SELECT 1 FROM segment WHERE digest = ?1";
-const SEGMENT_PUT: &str = "INSERT OR IGNORE INTO segment (digest) VALUES (?1)";
 const AUDIT_PUT: &str = "INSERT OR REPLACE INTO audit (name, level, at_ms) VALUES (?1, ?2, ?3)";
 const AUDIT_GET: &str = "SELECT at_ms FROM audit WHERE name = ?1 AND level = ?2";
 
@@ -130,82 +125,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Cache`].
     pub fn forget_all(&self) -> Result<(), Error> {
-        self.run(|connection| connection.execute_batch("DELETE FROM object; DELETE FROM segment; DELETE FROM pack;"))
-    }
-
-    /// Whether a segment was read into the catalog.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub fn has_segment(&self, digest: &Digest) -> Result<bool, Error> {
-        let bytes = digest.as_bytes().as_slice();
-        self.run(|connection| connection.prepare_cached(SEGMENT_HAS)?.exists(params![bytes]))
-    }
-
-    /// Adds the packs of one segment in one transaction; `None` for packs found by their own footers.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub fn add_packs(&mut self, segment: Option<&Digest>, packs: &[KnownPack]) -> Result<(), Error> {
-        let path = self.path.clone();
-        let mut add = || {
-            let transaction = self.connection.transaction()?;
-            for pack in packs {
-                let bytes = i64::try_from(pack.bytes).unwrap_or(i64::MAX);
-                let (id, name) = (pack.id.as_bytes().as_slice(), pack.name.as_bytes().as_slice());
-                transaction.prepare_cached(PACK_PUT)?.execute(params![id, name, bytes, pack.footer])?;
-            }
-            if let Some(digest) = segment {
-                transaction.prepare_cached(SEGMENT_PUT)?.execute(params![digest.as_bytes().as_slice()])?;
-            }
-            transaction.commit()
-        };
-        add().map_err(|error| cache(&path, &error))
-    }
-
-    /// Every pack that claims a birth name; more than one is a finding for `check`.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub fn packs_by_id(&self, id: PackId) -> Result<Vec<KnownPack>, Error> {
-        self.run(|connection| {
-            let mut statement = connection.prepare_cached(PACK_BY_ID)?;
-            let rows = statement.query_map(params![id.as_bytes().as_slice()], |row| {
-                let name: [u8; PackName::LEN] = row.get(0)?;
-                Ok(KnownPack { id, name: PackName::new(name), bytes: unsigned(row.get(1)?), footer: row.get(2)? })
-            })?;
-            rows.collect()
-        })
-    }
-
-    /// The pack with an object name.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub fn pack_by_name(&self, name: PackName) -> Result<Option<KnownPack>, Error> {
-        self.run(|connection| {
-            let mut statement = connection.prepare_cached(PACK_BY_NAME)?;
-            let known = statement.query_row(params![name.as_bytes().as_slice()], |row| {
-                let id: [u8; PackId::LEN] = row.get(0)?;
-                Ok(KnownPack { id: PackId::new(id), name, bytes: unsigned(row.get(1)?), footer: row.get(2)? })
-            });
-            known.optional()
-        })
-    }
-
-    /// All known packs with their lengths, by name.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub fn pack_names(&self) -> Result<Vec<(PackName, u64)>, Error> {
-        self.run(|connection| {
-            let mut statement = connection.prepare_cached(PACK_NAMES)?;
-            let rows = statement.query_map([], |row| {
-                let name: [u8; PackName::LEN] = row.get(0)?;
-                Ok((PackName::new(name), unsigned(row.get(1)?)))
-            })?;
-            rows.collect()
-        })
+        self.run(|connection| connection.execute_batch("DELETE FROM object; DELETE FROM segment; DELETE FROM segment_pack; DELETE FROM pack; DELETE FROM place;"))
     }
 
     /// Remembers that a pack was proved at a level.

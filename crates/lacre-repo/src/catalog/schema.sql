@@ -17,6 +17,23 @@ CREATE TABLE pack (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX pack_by_name ON pack (name);
 
+-- Packs that hold frames born in another pack: outputs of a garbage collection, and what claims to be one.
+CREATE TABLE place (
+    born BLOB NOT NULL,
+    name BLOB NOT NULL,
+    PRIMARY KEY (born, name)
+) WITHOUT ROWID;
+CREATE INDEX place_by_name ON place (name);
+
+-- Which packs a segment names.
+CREATE TABLE segment_pack (
+    digest BLOB NOT NULL,
+    name   BLOB NOT NULL,
+    PRIMARY KEY (digest, name)
+) WITHOUT ROWID;
+
+CREATE INDEX segment_pack_by_name ON segment_pack (name);
+
 -- Segments already read into `pack`.
 CREATE TABLE segment (
     digest BLOB PRIMARY KEY

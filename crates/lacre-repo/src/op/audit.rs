@@ -57,7 +57,7 @@ impl Repository {
                 let end: SessionEnd = read(name, "session end", &payload)?;
                 is_of(name, end.snapshot, *snapshot)?;
                 let lost = end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
-                if lost && !view.voided.contains(snapshot) {
+                if lost && !view.voided.contains(snapshot) && !view.plans.reclaimed.contains_key(snapshot) {
                     let object = ObjectName::of(&Named::Snapshot(*snapshot));
                     return Err(Error::damaged(object, "its session committed it, and it is not in the repository"));
                 }

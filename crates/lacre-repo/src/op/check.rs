@@ -264,7 +264,8 @@ impl Audit<'_> {
             }
         };
         for pack in reach.packs() {
-            let candidates = match self.repository.catalog().and_then(|catalog| catalog.packs_by_id(pack)) {
+            let catalog = self.repository.catalog();
+            let candidates = match catalog.and_then(|catalog| catalog.packs_by_id(pack)) {
                 Ok(candidates) => candidates,
                 Err(error) => return self.damage(&error, "catalog", "run `lacre repo rebuild`"),
             };
@@ -273,13 +274,16 @@ impl Audit<'_> {
                 let finding = Finding::new(Severity::Warning, what, pack, "somebody else may hold a writer's key");
                 self.report.findings.push(finding);
             }
-            if !candidates.iter().any(|known| present.contains_key(&known.name)) {
-                let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
-                let frames = reach.slots(pack).count();
-                let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
-                let advice = "bring the pack back from a copy of the repository, or take a new backup";
-                self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
+            match self.repository.resolves(&self.view, present, &reach, pack) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => return self.damage(&error, pack, "run `lacre repo rebuild`"),
             }
+            let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
+            let frames = reach.slots(pack).count();
+            let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
+            let advice = "bring the pack back from a copy of the repository, or take a new backup";
+            self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
         }
     }
 
@@ -439,7 +443,7 @@ fn share_of(total: u64, percent: f64) -> u64 {
 }
 
 /// On this machine a pack is read piece by piece, so that an audit needs little memory; from afar, in one request.
-fn hash_pack(repository: &Repository, name: PackName, bytes: u64) -> Result<(), Error> {
+pub(crate) fn hash_pack(repository: &Repository, name: PackName, bytes: u64) -> Result<(), Error> {
     let (store, object) = (repository.store(), ObjectName::of(&Named::Pack(name)));
     let mut hasher = blake3::Hasher::new();
     if store.local_path().is_some() {

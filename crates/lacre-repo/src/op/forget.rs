@@ -106,7 +106,8 @@ impl Repository {
     /// [`Error::KeyMissing`] without the admin key; [`Error::NoSnapshot`].
     pub fn unforget(&self, snapshot: SnapshotId) -> Result<(), Error> {
         self.known(snapshot)?;
-        self.record(&[snapshot], "undo", &Event::Unforget)
+        self.record(&[snapshot], "undo", &Event::Unforget)?;
+        self.spared(snapshot)
     }
 
     /// Holds a snapshot: it is neither forgotten nor erased until released. Succeeds only when its key entry is there.
@@ -115,7 +116,8 @@ impl Repository {
     /// [`Error::KeyMissing`] without the admin key; [`Error::NoSnapshot`].
     pub fn hold(&self, snapshot: SnapshotId, reason: &str) -> Result<(), Error> {
         self.known(snapshot)?;
-        self.record(&[snapshot], reason, &Event::Hold)
+        self.record(&[snapshot], reason, &Event::Hold)?;
+        self.spared(snapshot)
     }
 
     /// Ends a hold.
@@ -133,8 +135,27 @@ impl Repository {
         let view = self.view()?;
         if view.snapshots.contains_key(&snapshot) {
             Ok(())
+        } else if view.plans.reclaimed.contains_key(&snapshot) {
+            Err(Error::Reclaimed { snapshot })
         } else {
             Err(Error::NoSnapshot { name: snapshot.to_string() })
+        }
+    }
+
+    /// After the record stands: does a collection that may not have read it take the snapshot all the same?
+    fn spared(&self, snapshot: SnapshotId) -> Result<(), Error> {
+        let view = self.view()?;
+        if view.plans.reclaimed.contains_key(&snapshot) {
+            return Err(Error::Reclaimed { snapshot });
+        }
+        match view.plans.threatens(snapshot) {
+            None => Ok(()),
+            Some(_) => Err(Error::Overtaken {
+                why: format!(
+                    "a collection that would take snapshot {} is not decided yet: end it with `lacre repo prune`, then ask again",
+                    snapshot.short()
+                ),
+            }),
         }
     }
 

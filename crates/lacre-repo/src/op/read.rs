@@ -75,6 +75,9 @@ impl Repository {
         listing: &Listing,
     ) -> Result<Snapshot<'_>, Error> {
         let name = || snapshot.to_string();
+        if view.plans.reclaimed.contains_key(&snapshot) {
+            return Err(Error::Reclaimed { snapshot });
+        }
         let known = view.snapshots.get(&snapshot).ok_or_else(|| view.damaged_or_none(&name()))?;
         if view.voided.contains(&snapshot) {
             return Err(Error::NoSnapshot { name: name() });

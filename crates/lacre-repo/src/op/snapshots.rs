@@ -109,9 +109,13 @@ impl Repository {
     /// [`Error::NoSnapshot`] or [`Error::Ambiguous`]; [`Error::Damaged`] when it is there and its object is not what it should be.
     pub fn resolve(&self, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
         let view = self.view()?;
-        match resolve_in(&self.rows(&view), name, now) {
-            Err(Error::NoSnapshot { name }) => Err(view.damaged_or_none(&name)),
-            found => found,
+        let found = resolve_in(&self.rows(&view), name, now);
+        // Ids typed in full or in part of what is gone deserve a better answer than that there is none.
+        let gone = |snapshot: &&SnapshotId| !name.is_empty() && snapshot.to_string().starts_with(name);
+        match (found, view.plans.reclaimed.keys().find(gone)) {
+            (Err(Error::NoSnapshot { .. }), Some(snapshot)) => Err(Error::Reclaimed { snapshot: *snapshot }),
+            (Err(Error::NoSnapshot { name }), None) => Err(view.damaged_or_none(&name)),
+            (found, _) => found,
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use lacre_format::pack::Footer;
 
-use crate::{error::Error, repository::Repository};
+use crate::{
+    error::{Error, Kind},
+    op::prune::Losses,
+    repository::Repository,
+};
 
 /// What lies in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,6 +21,10 @@ pub struct Stored {
     pub pack_bytes: u64,
     /// Frames in the packs whose footers are known here; 0 on a host that cannot read them.
     pub frames: u64,
+    /// Bytes of frames that nothing needs; none where that cannot be known.
+    pub dead_bytes: Option<u64>,
+    /// Bytes of packs that the next prune deletes as they are.
+    pub reclaimable_bytes: Option<u64>,
 }
 
 impl Repository {
@@ -44,7 +52,22 @@ impl Repository {
                 let frames = Footer::decode(&known.footer).map_or(0, |footer| footer.frames.len());
                 stored.frames = stored.frames.saturating_add(u64::try_from(frames).unwrap_or(u64::MAX));
             }
+            drop(catalog);
+            self.count_dead(&mut stored)?;
         }
         Ok(stored)
+    }
+
+    /// What a prune would find. A reach map that is missing leaves it unknown; `check` and `prune` say which.
+    fn count_dead(&self, stored: &mut Stored) -> Result<(), Error> {
+        match self.survey(Losses::Refuse) {
+            Ok(survey) => {
+                let (dead, reclaimable) = survey.dead();
+                (stored.dead_bytes, stored.reclaimable_bytes) = (Some(dead), Some(reclaimable));
+                Ok(())
+            }
+            Err(error) if error.kind() == Kind::Damaged => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

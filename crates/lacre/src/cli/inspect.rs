@@ -1,10 +1,11 @@
 //! `snapshots`, `show`, `ls`, `cat`, `repo`: looking without changing.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
 use super::value::{JobName, Percent, SnapshotName};
+use crate::human;
 
 /// What opens a snapshot besides identities and cells.
 #[derive(Clone, Debug, Default, Args)]
@@ -88,6 +89,46 @@ pub enum RepoAction {
     ///
     /// Example: lacre repo rebuild
     Rebuild,
+    /// Give back what no snapshot needs any more
+    ///
+    /// Deletes packs of which nothing is needed, and rewrites those that are mostly dead. Needs the key of an admin or maintenance home.
+    ///
+    /// What is deleted is named in a signed plan first, and only after every session that was open has ended. A run that is interrupted is
+    /// continued by the next one; one that has to wait for somebody says for whom, and exits 3.
+    ///
+    /// Example: lacre repo prune --dry-run
+    Prune(PruneArgs),
+}
+
+/// Arguments of `lacre repo prune`.
+#[derive(Clone, Debug, Args)]
+pub struct PruneArgs {
+    /// Print the plan with its reasons and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin no new work after this time, for example 30m; the next run goes on
+    #[arg(long, value_name = "D", value_parser = human::parse_duration)]
+    pub max_duration: Option<Duration>,
+    /// Rewrite at most this share of the repository (default 10%)
+    #[arg(long, value_name = "P%")]
+    pub max_repack: Option<Percent>,
+    /// Rewrite a pack when at least this share of it is dead (default 10%)
+    #[arg(long, value_name = "P%")]
+    pub min_dead: Option<Percent>,
+    /// Rewrite nothing unless it gains this share of the repository (default 2%)
+    #[arg(long, value_name = "P%")]
+    pub min_gain: Option<Percent>,
+    /// Take a session that has not ended for dead after this time, by the store's clock (default 48h)
+    ///
+    /// A run that is still alive when its session is declared dead ends with exit 11 and no snapshot.
+    #[arg(long, value_name = "D", value_parser = human::parse_duration)]
+    pub void_after: Option<Duration>,
+    /// Go on with the unfinished collection of another home, whose process is dead
+    #[arg(long)]
+    pub adopt: bool,
+    /// Collect although snapshots are missing: what they need is given up
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Arguments of `lacre repo check`.

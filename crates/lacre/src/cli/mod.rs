@@ -20,7 +20,9 @@ pub use self::{
     admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
-    inspect::{CatArgs, CheckArgs, KeyArgs, LsArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs},
+    inspect::{
+        CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+    },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
 };
@@ -173,7 +175,7 @@ pub enum Command {
     ///   lacre restore 8f21 --to-file astro.dump
     #[command(verbatim_doc_comment)]
     Restore(RestoreArgs),
-    /// Look after the repository: check, stats, rebuild
+    /// Look after the repository: check, stats, rebuild, prune
     Repo(RepoArgs),
     /// Same as `repo check`
     #[command(hide = true)]
@@ -181,11 +183,14 @@ pub enum Command {
     /// Same as `repo stats`
     #[command(hide = true)]
     Stats,
+    /// Same as `repo prune`
+    #[command(hide = true)]
+    Prune(PruneArgs),
     /// Forget snapshots by rule, and say why each other one is kept
     ///
     /// Forgets snapshots by the keep rules, per job, and prints why each other one is kept. Rules not given come from lacre.toml.
     ///
-    /// Nothing is reclaimed yet: --undo brings a snapshot back until then. Held snapshots and the last min_verified verified ones are
+    /// Nothing is reclaimed before `repo prune` (or --prune): --undo brings a snapshot back until then. Held snapshots and the last min_verified verified ones are
     /// never forgotten.
     ///
     /// Example: lacre forget --keep-daily 30 --keep-weekly 4 --keep-monthly 6 --dry-run

@@ -17,8 +17,11 @@ pub struct ForgetArgs {
     /// Print the plan and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Give back what is not needed any more right away, as `repo prune` does
+    #[arg(long, conflicts_with = "dry_run")]
+    pub prune: bool,
     /// Bring a forgotten snapshot back
-    #[arg(long, value_name = "SNAP", conflicts_with_all = ["job", "dry_run", "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"])]
+    #[arg(long, value_name = "SNAP", conflicts_with_all = ["job", "dry_run", "prune", "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"])]
     pub undo: Option<SnapshotName>,
 }
 

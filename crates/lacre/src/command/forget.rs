@@ -6,7 +6,7 @@ use jiff::Zoned;
 use lacre_format::ids::{JobName, SnapshotId};
 use lacre_repo::{op::forget::ForgetPlan, retention::Rules};
 
-use super::{findings, streams};
+use super::{findings, prune, streams};
 use crate::{
     cli::{ForgetArgs, value::SnapshotName},
     config::Retention,
@@ -41,16 +41,21 @@ pub(super) fn run(invocation: &Invocation, args: &ForgetArgs) -> Result<Exit, Cl
     if !args.dry_run && !plan.forgotten.is_empty() {
         vault.repository.forget(&plan).map_err(|error| vault.explain(error))?;
     }
+    // What was forgotten is forgotten, whatever becomes of the prune: its failure is the command's.
+    let pruned = args.prune.then(|| prune::after_forget(invocation, &vault)).transpose()?;
+    let (pruned, prune_exit) = pruned.map_or((None, Exit::Done), |(document, exit)| (Some(document), exit));
     let document = ForgetResult {
         dry_run: args.dry_run,
         kept: plan.kept.iter().map(|kept| kept_entry(&plan, kept.id, &kept.reasons)).collect(),
         forgotten: plan.forgotten.iter().map(|id| forgotten_entry(&plan, *id)).collect(),
+        pruned,
     };
     invocation.print(&document, |out| {
         findings::write(&plan.findings, out)?;
-        write_plan(&document, out)
+        write_plan(&document, out)?;
+        document.pruned.as_ref().map_or(Ok(()), |pruned| prune::write(pruned, out))
     })?;
-    Ok(findings::exit(&plan.findings))
+    Ok(findings::exit(&plan.findings).max(prune_exit))
 }
 
 fn rules_of(retention: &Retention) -> Rules {
@@ -104,10 +109,11 @@ fn write_plan(document: &ForgetResult, out: &mut dyn Write) -> io::Result<()> {
     let (kept, forgotten) = (document.kept.len(), document.forgotten.len());
     if document.dry_run {
         writeln!(out, "{kept} would be kept, {forgotten} forgotten; nothing was changed (--dry-run)")
-    } else if forgotten > 0 {
+    } else if forgotten > 0 && document.pruned.is_none() {
         writeln!(out, "{kept} kept, {forgotten} forgotten; lacre forget --undo SNAP brings one back")
     } else {
-        writeln!(out, "{kept} kept, none forgotten")
+        let gone = if forgotten == 0 { "none".to_owned() } else { forgotten.to_string() };
+        writeln!(out, "{kept} kept, {gone} forgotten")
     }
 }
 

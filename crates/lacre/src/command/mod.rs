@@ -13,6 +13,7 @@ mod init;
 mod key;
 mod kit;
 mod man;
+mod prune;
 mod restore;
 mod seal;
 mod show;
@@ -44,9 +45,11 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
             RepoAction::Check(args) => check::run(invocation, args),
             RepoAction::Stats => stats::stats(invocation),
             RepoAction::Rebuild => stats::rebuild(invocation),
+            RepoAction::Prune(args) => prune::run(invocation, args),
         },
         Command::Check(args) => check::run(invocation, args),
         Command::Stats => stats::stats(invocation),
+        Command::Prune(args) => prune::run(invocation, args),
         Command::Forget(args) => forget::run(invocation, args),
         Command::Hold(args) => hold::hold(invocation, args),
         Command::Release(args) => hold::release(invocation, args),

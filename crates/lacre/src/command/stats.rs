@@ -53,6 +53,9 @@ fn document(stored: &Stored, live: &[SnapshotRow]) -> StatsResult {
         bytes_stored: stored.bytes,
         bytes_packs: stored.pack_bytes,
         bytes_metadata: stored.bytes.saturating_sub(stored.pack_bytes),
+        bytes_dead: stored.dead_bytes,
+        bytes_reclaimable: stored.reclaimable_bytes,
+        dead_percent: stored.dead_bytes.and_then(|dead| dead.saturating_mul(100).checked_div(stored.pack_bytes)),
         bytes_referenced: per_job.iter().map(|job| job.bytes).fold(0, u64::saturating_add),
         chunks: stored.frames,
         oldest: live.first().map(|row| streams::rfc3339(row.taken)),
@@ -77,6 +80,16 @@ fn write_stats(document: &StatsResult, out: &mut dyn Write) -> io::Result<()> {
         human::bytes(document.bytes_metadata),
         human::count(document.chunks)
     )?;
+    match (document.bytes_dead, document.bytes_reclaimable) {
+        (Some(dead), Some(packs)) => writeln!(
+            out,
+            "dead: {} ({} %), {} of it in packs that the next lacre repo prune deletes as they are",
+            human::bytes(dead),
+            document.dead_percent.unwrap_or_default(),
+            human::bytes(packs)
+        )?,
+        _ => writeln!(out, "dead: not known here; lacre repo check says why")?,
+    }
     let percent = document.bytes_stored.saturating_mul(100).checked_div(document.bytes_referenced);
     match percent {
         Some(percent) => writeln!(

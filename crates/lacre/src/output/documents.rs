@@ -11,6 +11,7 @@ use super::{
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
     },
+    prune::PruneResult,
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -278,6 +279,12 @@ pub struct StatsResult {
     pub bytes_packs: u64,
     /// Bytes of everything else.
     pub bytes_metadata: u64,
+    /// Bytes in packs that nothing needs, or null where that cannot be known.
+    pub bytes_dead: Option<u64>,
+    /// Bytes of packs that the next prune deletes as they are, or null.
+    pub bytes_reclaimable: Option<u64>,
+    /// Dead bytes per hundred bytes of packs, or null.
+    pub dead_percent: Option<u64>,
     /// Bytes that live snapshots would have without deduplication and compression.
     pub bytes_referenced: u64,
     /// Chunks stored.
@@ -299,6 +306,9 @@ impl Document for StatsResult {
         field("per_job", "Per job: job, snapshots, bytes."),
         field("bytes_packs", "Bytes of packs."),
         field("bytes_metadata", "Bytes of everything else."),
+        field("bytes_dead", "Bytes in packs that nothing needs, or null where that cannot be known."),
+        field("bytes_reclaimable", "Bytes of packs that the next prune deletes as they are, or null."),
+        field("dead_percent", "Dead bytes per hundred bytes of packs, or null."),
         field("bytes_referenced", "Bytes that live snapshots would have without deduplication and compression."),
         field("chunks", "Chunks stored."),
         field("oldest", "Time of the oldest live snapshot, RFC 3339, UTC."),
@@ -341,6 +351,8 @@ pub struct ForgetResult {
     pub kept: Vec<KeptEntry>,
     /// Forgotten: snapshot, job, time.
     pub forgotten: Vec<ForgottenEntry>,
+    /// With `--prune`: the document of `repo prune`, without `schema`.
+    pub pruned: Option<PruneResult>,
 }
 
 impl Document for ForgetResult {
@@ -349,6 +361,7 @@ impl Document for ForgetResult {
         field("dry_run", "Whether this was only the plan."),
         field("kept", "Kept: snapshot, job, time, reasons."),
         field("forgotten", "Forgotten: snapshot, job, time."),
+        field("pruned", "With `--prune`: the document of `repo prune`, without `schema`."),
     ];
 }
 
@@ -553,6 +566,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),
+        entry::<PruneResult>(),
         entry::<ForgetResult>(),
         entry::<UndoResult>(),
         entry::<HoldResult>(),

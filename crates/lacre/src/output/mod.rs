@@ -5,6 +5,7 @@
 
 mod documents;
 mod entries;
+mod prune;
 
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ pub use self::{
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
     },
+    prune::{PrunePack, PruneResult, WaitingEntry},
 };
 
 /// The version of every JSON document; fields may be added without changing it.

@@ -95,6 +95,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::Ambiguous { .. } => one("type more of the id; lacre snapshots lists them".to_owned()),
         Error::NoStream { snapshot, .. } => one(format!("lacre ls {}", short(&snapshot.to_string()))),
         Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
+        Error::Reclaimed { .. } => one("lacre snapshots    (lists what there is)".to_owned()),
         Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
         Error::Overtaken { .. } => one("run it again; nothing was committed".to_owned()),
         Error::Format { object, .. } if is_own_file(object) => vec![

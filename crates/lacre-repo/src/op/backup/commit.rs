@@ -94,7 +94,8 @@ impl Backup<'_> {
         if committed.is_err() && !self.stands {
             // The session ends without a snapshot; an error of that end is less telling than the one at hand.
             drop(self.repository.home().destroy_indexes(&self.job, self.base));
-            drop(put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned));
+            let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned);
+            drop(ended.and_then(|()| self.repository.home().forget_session(&self.job, self.snapshot)));
         }
         committed
     }
@@ -204,7 +205,7 @@ impl Backup<'_> {
 
     /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
     fn resolve(&self, reach: &Reach) -> Result<(), Error> {
-        match self.repository.missing_pack(reach)? {
+        match self.repository.unresolved(&self.view, reach)? {
             None => Ok(()),
             Some(pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
         }
@@ -311,8 +312,7 @@ impl Backup<'_> {
         label: &Label,
     ) -> Result<Header, Error> {
         let home = self.keys.signer.home;
-        let mine = self.view.snapshots.values().filter(|known| known.header.home == home);
-        let last = mine.max_by_key(|known| known.header.seq);
+        let last = self.view.last_of(home);
         let sealed_label = self.repository.structure()?.seal(
             Structure::Label(self.snapshot),
             self.repository.id(),
@@ -322,8 +322,8 @@ impl Backup<'_> {
             repository: self.repository.id(),
             snapshot: self.snapshot,
             home,
-            seq: last.map_or(0, |known| known.header.seq.saturating_add(1)),
-            previous: last.map(|known| known.digest),
+            seq: last.map_or(0, |(seq, _)| seq.saturating_add(1)),
+            previous: last.map(|(_, digest)| digest),
             taken: self.taken,
             committed: Millis(self.repository.clock().now().as_millisecond()),
             session: self.session,
@@ -375,7 +375,8 @@ impl Backup<'_> {
         if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.snapshot)) {
             note(error.to_string());
         }
-        if let Err(error) = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed) {
+        let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed);
+        if let Err(error) = ended.and_then(|()| self.repository.home().forget_session(&self.job, self.snapshot)) {
             note(error.to_string());
         }
         tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");

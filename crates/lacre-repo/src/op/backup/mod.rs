@@ -121,6 +121,8 @@ impl Repository {
         let sent_before = self.store().counts().bytes_sent;
         // The flag is written before anything is read: whoever deletes reads it, whoever erases waits for it.
         let wish = self.wish(job, &keys)?;
+        let dead = self.home().noted_sessions(job)?;
+        self.home().note_session(job, snapshot)?;
         let session = put_session(self, &keys, job, snapshot, wish)?;
         let (view, listing) = self.look()?;
         if view.home(keys.signer.home).is_none_or(|home| home.revoked_at.is_some()) {
@@ -128,10 +130,11 @@ impl Repository {
         }
         let mut findings = view.findings.clone();
         findings.extend(self.refresh_from(&view, &listing)?);
+        findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
         let (base, own_label) = match own {
-            Some((known, label)) => (self.base(job, &known, &listing, &mut findings)?, Some(label)),
+            Some((known, label)) => (self.base(job, &view, &known, &listing, &mut findings)?, Some(label)),
             None => (None, None),
         };
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
@@ -214,10 +217,32 @@ impl Repository {
         }
     }
 
+    /// Ends what earlier runs of this job on this host left open; the job's lock says that they are dead.
+    fn end_dead_sessions(&self, keys: &WriterKeys, job: &JobName, view: &View, dead: &[SnapshotId]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for snapshot in dead {
+            let there = view.snapshots.contains_key(snapshot);
+            let outcome = if there { Outcome::Committed } else { Outcome::Abandoned };
+            let ended =
+                put_end(self, keys, *snapshot, outcome).and_then(|()| self.home().forget_session(job, *snapshot));
+            if let Err(error) = ended {
+                let advice = "it stays open until the next run, and garbage collection waits for it";
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    error.to_string(),
+                    format!("session/{snapshot}"),
+                    advice,
+                ));
+            }
+        }
+        findings
+    }
+
     /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
     fn base(
         &self,
         job: &JobName,
+        view: &View,
         known: &Known,
         listing: &Listing,
         findings: &mut Vec<Finding>,
@@ -227,8 +252,15 @@ impl Repository {
         let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
         let Ok(table) = IndexTable::load(&database) else { return Ok(None) };
         match self.reach_of_base(job, known, listing) {
-            Ok(reach) => match self.missing_pack_of(&reach, listing)? {
+            Ok(reach) => match self.unresolved_in(view, &reach, listing)? {
                 None => Ok(Some((snapshot, Base { key, database, table, reach }))),
+                // Rule 2: what a plan is about to take is not built upon.
+                Some(pack) if self.lies_in_condemned(&reach, view, pack)? => {
+                    let what = format!("pack {pack} of snapshot {} is about to be collected", snapshot.short());
+                    let advice = "everything is stored again this time; finish the collection with `lacre repo prune`";
+                    findings.push(Finding::new(Severity::Note, what, pack, advice));
+                    Ok(None)
+                }
                 Some(pack) => {
                     let what = format!("pack {pack} of snapshot {} is missing", snapshot.short());
                     let advice = "everything is stored again this time; run `lacre repo check`";
@@ -243,25 +275,6 @@ impl Repository {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// A pack of a reach map that is not in the store now, whatever a cache believes.
-    pub(crate) fn missing_pack(&self, reach: &Reach) -> Result<Option<PackId>, Error> {
-        self.missing_pack_of(reach, &self.store().list("packs")?)
-    }
-
-    fn missing_pack_of(&self, reach: &Reach, listing: &Listing) -> Result<Option<PackId>, Error> {
-        let present: BTreeSet<(&str, u64)> =
-            listing.below("packs").map(|object| (object.name.as_str(), object.bytes)).collect();
-        let is_there =
-            |known: &KnownPack| present.contains(&(ObjectName::of(&Named::Pack(known.name)).as_str(), known.bytes));
-        let catalog = self.catalog()?;
-        for pack in reach.packs() {
-            if !catalog.packs_by_id(pack)?.iter().any(is_there) {
-                return Ok(Some(pack));
-            }
-        }
-        Ok(None)
     }
 
     /// The reach map of a base, which this host keeps since it made it; that it is still in the store says the listing.
@@ -421,6 +434,7 @@ impl Backup<'_> {
         let failure = self.pipeline.take().and_then(|pipeline| pipeline.finish().err());
         self.repository.home().destroy_indexes(&self.job, self.base)?;
         put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned)?;
+        self.repository.home().forget_session(&self.job, self.snapshot)?;
         Ok(failure)
     }
 }
