@@ -3,14 +3,16 @@
 use lacre_format::{
     codec,
     gc::GcPlan,
-    ids::{HomeId, Millis, PackName, PlanId, SnapshotId},
+    ids::{Digest, HomeId, Millis, PackId, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
-    object::Kind as ObjectKind,
+    object::{self, Kind as ObjectKind},
+    pack::{Birth, Footer, PACK_BYTES_MAX, TRAILER_BYTES, Trailer},
     root::Shape,
+    segment::{Segment, SegmentPack},
     session::{Void, VoidStage},
 };
 use lacre_repo::{Severity, op::prune::PruneState};
-use lacre_seal::sign::SigningKey;
+use lacre_seal::{sign::SigningKey, structure::Structure};
 
 use crate::{
     common::{names, night, prune, whole},
@@ -68,4 +70,107 @@ fn unsigned_and_unknown_markers_and_plans_change_nothing_and_are_named() {
     let next = bench.backup("app", &[("t", Shape::Rows, &night(3, ROWS))]);
     assert!(next.chunks_new < next.chunks, "{next:?}");
     assert!(next.findings.iter().all(|finding| finding.severity < Severity::Damage), "{:?}", next.findings);
+}
+
+/// The footer of a stored pack, as any writer can read it.
+fn footer_of(bench: &Bench, name: &str) -> Footer {
+    let bytes = bench.store.get(&ObjectName::parse(name).unwrap().0, PACK_BYTES_MAX).unwrap();
+    let (before, tail) = bytes.split_at(bytes.len() - TRAILER_BYTES);
+    let trailer = Trailer::decode(tail, bytes.len() as u64).unwrap();
+    let key = bench.repository.home().structure_key().unwrap();
+    let sealed = &before[trailer.footer_start as usize..];
+    let plaintext = key.open(Structure::Footer, bench.repository.id(), trailer.salt, sealed).unwrap();
+    Footer::decode(&plaintext).unwrap()
+}
+
+/// Stores a pack of garbage with any footer, as whoever holds a writer's keys can.
+fn put_forged(bench: &Bench, footer: &Footer) -> String {
+    let length = footer.frames.iter().map(|frame| frame.offset + frame.bytes).max().unwrap_or(8);
+    let mut object = object::start(ObjectKind::Pack).to_vec();
+    object.resize(length as usize, 0x5a);
+    let key = bench.repository.home().structure_key().unwrap();
+    let sealed = key.seal(Structure::Footer, bench.repository.id(), &footer.encode()).unwrap();
+    object.extend_from_slice(&sealed.ciphertext);
+    object.extend_from_slice(&Trailer::encode(sealed.salt, u32::try_from(sealed.ciphertext.len()).unwrap()));
+    let named = Named::Pack(PackName::new(*blake3::hash(&object).as_bytes()));
+    put(bench, &named, object);
+    ObjectName::of(&named).to_string()
+}
+
+#[test]
+fn a_pack_that_claims_frames_born_elsewhere_is_not_believed() {
+    let bench = Bench::new();
+    let made: Vec<_> = (0..3).map(|n| bench.backup("app", &[("t", Shape::Rows, &night(n, ROWS))]).snapshot).collect();
+    let mut forged = Vec::new();
+    for (number, name) in names(&bench, "packs").into_iter().enumerate() {
+        let mut footer = footer_of(&bench, &name);
+        for (slot, frame) in (0u32..).zip(&mut footer.frames) {
+            frame.born = Some(Birth { pack: footer.pack, slot });
+        }
+        footer.pack = PackId::new([number as u8 + 1; 12]);
+        forged.push(put_forged(&bench, &footer));
+    }
+    bench.repository.forget_one(made[0]).unwrap();
+    bench.repository.forget_one(made[1]).unwrap();
+    let report = prune(&bench.repository);
+    assert_eq!(report.state, PruneState::Done, "{report:?}");
+    assert!(report.packs_written > 0, "{report:?}");
+    for name in &forged {
+        assert!(report.findings.iter().any(|finding| finding.object == *name), "{name}: {:?}", report.findings);
+        assert!(!names(&bench, "packs").contains(name), "{name} holds nothing that counts");
+    }
+    whole(&bench, &[(made[2], night(2, ROWS))].into(), "after forged claims");
+    assert_eq!(bench.check_all().findings, []);
+}
+
+#[test]
+fn a_pack_that_claims_anothers_birth_name_displaces_nothing_and_stays_out_of_repacking() {
+    let bench = Bench::new();
+    let made: Vec<_> = (0..3).map(|n| bench.backup("app", &[("t", Shape::Rows, &night(n, ROWS))]).snapshot).collect();
+    let honest = names(&bench, "packs");
+    let forged: Vec<String> = honest.iter().map(|name| put_forged(&bench, &footer_of(&bench, name))).collect();
+    bench.repository.forget_one(made[0]).unwrap();
+    bench.repository.forget_one(made[1]).unwrap();
+    let report = prune(&bench.repository);
+    assert_eq!(report.packs_written, 0, "nobody knows which is right: {report:?}");
+    assert!(report.findings.iter().any(|finding| finding.what.contains("claim one birth name")), "{report:?}");
+    whole(&bench, &[(made[2], night(2, ROWS))].into(), "beside forged twins");
+    // What no snapshot needs goes all the same; what one needs stays with its twin.
+    let after = names(&bench, "packs");
+    let kept = honest.iter().zip(&forged).filter(|(honest, forged)| after.contains(honest) || after.contains(forged));
+    assert!(kept.clone().count() > 0, "the live snapshot needs some");
+    for (honest, forged) in kept {
+        assert!(after.contains(honest), "{honest} is the one that can be read, {forged} its twin");
+    }
+    let findings = bench.check_all().findings;
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:?}");
+}
+
+#[test]
+fn a_segment_that_lies_about_a_pack_condemns_nothing() {
+    let bench = Bench::new();
+    let made: Vec<_> = (0..2).map(|n| bench.backup("app", &[("t", Shape::Rows, &night(n, ROWS))]).snapshot).collect();
+    // A writer's key signs a segment that gives every pack a birth name nobody uses.
+    let packs = names(&bench, "packs").into_iter().map(|name| {
+        let footer = Footer { pack: PackId::new([0xee; 12]), ..footer_of(&bench, &name) };
+        let bytes = bench.store.get(&ObjectName::parse(&name).unwrap().0, PACK_BYTES_MAX).unwrap().len() as u64;
+        let name = PackName::parse(name.rsplit('/').next().unwrap()).unwrap();
+        SegmentPack { name, bytes, footer: footer.encode().into() }
+    });
+    let segment = Segment { packs: packs.collect() };
+    let keys = bench.repository.home().writer_keys().unwrap();
+    let sealed = keys.structure.seal(Structure::Segment, bench.repository.id(), &codec::to_cbor(&segment)).unwrap();
+    let home = keys.signer.home;
+    let signed = keys.signer.key.sign(ObjectKind::Segment, bench.repository.id(), home, codec::to_cbor(&sealed));
+    let object = signed.encode(ObjectKind::Segment);
+    let digest = Digest::new(*blake3::hash(&object).as_bytes());
+    put(&bench, &Named::Segment(digest), object);
+    bench.repository.forget_one(made[0]).unwrap();
+    // A host that knows nothing yet reads both kinds of segments, in whatever order.
+    let rebuilt = bench.repository.rebuild().unwrap();
+    assert!(rebuilt.findings.iter().any(|finding| finding.what.contains("otherwise")), "{rebuilt:?}");
+    prune(&bench.repository);
+    whole(&bench, &[(made[1], night(1, ROWS))].into(), "after a lying segment");
+    prune(&bench.repository);
+    whole(&bench, &[(made[1], night(1, ROWS))].into(), "after another prune");
 }

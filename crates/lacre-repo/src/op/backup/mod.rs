@@ -21,7 +21,7 @@ use bytes::Bytes;
 use lacre_format::{
     codec,
     header::{ChainHead, Label, SnapshotObject, StreamCut},
-    ids::{Digest, JobName, Millis, PackId, SnapshotId},
+    ids::{Digest, JobName, Millis, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
     reach::{REACH_BYTES_MAX, Reach},
@@ -32,7 +32,7 @@ use lacre_format::{
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
 
 use crate::{
-    catalog::{IndexTable, IndexWriter, KnownPack},
+    catalog::{IndexTable, IndexWriter},
     cut::{CutKeys, CutParameters},
     error::Error,
     files::LockFile,
