@@ -11,7 +11,9 @@ fn nights() -> (Sandbox, Vec<Vec<u8>>) {
     let mut tables = Vec::new();
     for night in 0..3 {
         let mut text = lines(30_000);
-        for line in text.split_mut(|byte| *byte == b'\n').skip(night).step_by(40).filter(|line| line.len() > 4) {
+        for line in
+            text.split_mut(|byte| *byte == b'\n').skip(night * 11 + 5).step_by(2_000).filter(|line| line.len() > 4)
+        {
             let digit = b'0' + u8::try_from(night).unwrap();
             let end = line.len() - 1;
             line[end] = digit;

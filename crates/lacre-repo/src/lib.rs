@@ -23,6 +23,7 @@ pub mod squeeze;
 pub mod store;
 mod tree;
 pub mod view;
+mod voids;
 
 pub use error::{Error, Kind};
 pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     codec,
     gc::{GC_BYTES_MAX, GcPlan, GcStage, GcStep, Reclaimed},
-    ids::{HomeId, Millis, PackName, PlanId, SnapshotId},
+    ids::{Digest, HomeId, Millis, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
     policy::Role,
@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     monitor::{Finding, Severity},
     store::{Listing, Store},
-    view::{View, bounded, fetch, foreign_name},
+    view::{View, bounded, fetch_listed, foreign_name, of_the_object},
 };
 
 /// One garbage collection.
@@ -78,9 +78,9 @@ impl Plans {
                 plans.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match read(view, store, catalog, &name, plan, stage, pruned) {
+            match read(view, store, catalog, &name, object.bytes, (plan, stage), pruned) {
                 Ok((home, said)) => plans.take(home, plan, said),
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. })) => {
+                Err(error) if of_the_object(&error) => {
                     let advice = "it is ignored; somebody else can write to the store";
                     plans.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
                 }
@@ -152,6 +152,18 @@ impl Plans {
     }
 }
 
+impl View {
+    /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
+    #[must_use]
+    pub fn last_of(&self, home: HomeId) -> Option<(u32, Digest)> {
+        let there = self.snapshots.values().filter(|known| known.header.home == home);
+        let gone = self.plans.reclaimed.values().filter(|gone| gone.home == home);
+        let numbered =
+            there.map(|known| (known.header.seq, known.digest)).chain(gone.map(|gone| (gone.seq, gone.digest)));
+        numbered.max_by_key(|(seq, _)| *seq)
+    }
+}
+
 fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
     match named {
         Named::GcPlan(plan) => Some((*plan, None)),
@@ -168,11 +180,11 @@ fn read(
     store: &Store,
     catalog: &Catalog,
     name: &ObjectName,
-    plan: PlanId,
-    stage: Option<GcStage>,
+    listed: u64,
+    (plan, stage): (PlanId, Option<GcStage>),
     pruned: &BTreeSet<PlanId>,
 ) -> Result<(HomeId, Said), Error> {
-    let bytes = fetch(store, catalog, name, GC_BYTES_MAX)?;
+    let bytes = fetch_listed(store, catalog, name, listed, GC_BYTES_MAX)?;
     let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
     let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
     view.verify(kind, name, &signed)?;

@@ -14,7 +14,6 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
-    session::{SESSION_BYTES_MAX, Void, VoidStage},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -91,7 +90,7 @@ pub(crate) fn fetch(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_m
 
 /// The same for an object that a listing has just shown with this length: one that is now of another length is not the one that was
 /// kept, and is read again. What changed without changing its length costs a read of everything to see; `check` does that.
-fn fetch_listed(
+pub(crate) fn fetch_listed(
     store: &Store,
     catalog: &Catalog,
     name: &ObjectName,
@@ -114,7 +113,7 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
 }
 
 /// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
-fn of_the_object(error: &Error) -> bool {
+pub(crate) fn of_the_object(error: &Error) -> bool {
     match error {
         Error::Format { .. } | Error::Damaged { .. } => true,
         Error::Store(error) => {
@@ -240,72 +239,6 @@ impl View {
         self.snapshots.retain(|snapshot, _| !plans.reclaimed.contains_key(snapshot));
         self.plans = plans;
         Ok(())
-    }
-
-    /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
-    #[must_use]
-    pub fn last_of(&self, home: HomeId) -> Option<(u32, Digest)> {
-        let there = self.snapshots.values().filter(|known| known.header.home == home);
-        let gone = self.plans.reclaimed.values().filter(|gone| gone.home == home);
-        let numbered =
-            there.map(|known| (known.header.seq, known.digest)).chain(gone.map(|gone| (gone.seq, gone.digest)));
-        numbered.max_by_key(|(seq, _)| *seq)
-    }
-
-    /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
-        for object in bounded(listing.below("void").collect())? {
-            let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
-                Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
-                Some((name, Named::VoidIntent(snapshot))) => (name, snapshot, VoidStage::Intent),
-                _ => {
-                    self.findings.push(foreign_name(&object.name));
-                    continue;
-                }
-            };
-            match self.read_void(store, catalog, &name, object.bytes, snapshot, stage) {
-                Ok(()) if stage == VoidStage::Final => drop(self.voided.insert(snapshot)),
-                Ok(()) => drop(self.void_intents.insert(snapshot)),
-                Err(error) if of_the_object(&error) => {
-                    let advice = "it is ignored; somebody else can write to the store";
-                    self.findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_void(
-        &self,
-        store: &Store,
-        catalog: &Catalog,
-        name: &ObjectName,
-        listed: u64,
-        snapshot: SnapshotId,
-        stage: VoidStage,
-    ) -> Result<(), Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
-        let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
-        self.may_void(name, &signed, snapshot, stage)
-    }
-
-    /// Whether a signed object is a void that its signer may give.
-    pub(crate) fn may_void(
-        &self,
-        name: &ObjectName,
-        signed: &Signed,
-        snapshot: SnapshotId,
-        stage: VoidStage,
-    ) -> Result<(), Error> {
-        self.verify(Kind::Void, name, signed)?;
-        let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
-        let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
-        if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
-            Ok(())
-        } else {
-            Err(Error::damaged(name, "it is not a void that its signer may give"))
-        }
     }
 
     /// Snapshots say which log entries their writers had read: a log that now ends before one of them was shortened.

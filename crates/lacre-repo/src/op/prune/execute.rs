@@ -20,7 +20,7 @@ use crate::{
         void::Voided,
     },
     repository::Repository,
-    store::StoreError,
+    store::{Deletion, StoreError},
 };
 
 /// How often sessions are looked at again because one of them committed while it was about to be voided.
@@ -159,7 +159,7 @@ impl Repository {
         let mut snapshots: Vec<SnapshotId> =
             named.filter(|snapshot| survey.view.is_live(*snapshot) || open_bases.contains(snapshot)).collect();
         // A session that was thought to have ended without a snapshot, and has one.
-        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.snapshots.contains_key(snapshot)));
+        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_live(**snapshot)));
         snapshots.sort_unstable();
         snapshots.dedup();
         let step = self.put_step(run, id, GcStage::Decided, move |step| {
@@ -224,7 +224,9 @@ impl Repository {
         let kept_packs: BTreeSet<PackName> = decided.packs.iter().copied().collect();
         let kept: BTreeSet<SnapshotId> = decided.snapshots.iter().copied().collect();
         let mut wanted: BTreeSet<ObjectName> = BTreeSet::new();
-        let mut want = |named: Named| drop(wanted.insert(ObjectName::of(&named)));
+        let mut want = |named: Named| {
+            wanted.insert(ObjectName::of(&named));
+        };
         for snapshot in plan.snapshots.iter().map(|gone| gone.snapshot).filter(|snapshot| !kept.contains(snapshot)) {
             want(Named::Snapshot(snapshot));
             want(Named::Reach(snapshot));
@@ -275,7 +277,20 @@ impl Repository {
     /// Deletes one object; `false` when the store does not allow it now.
     fn delete_one(&self, run: &mut Run<'_>, name: &ObjectName) -> Result<bool, Error> {
         match self.store().delete(name) {
-            Ok(()) => Ok(true),
+            Ok(Deletion::Gone) => Ok(true),
+            Ok(Deletion::Pending { until }) => {
+                let when = until.map_or_else(|| "somebody lifts a hold".to_owned(), |until| until.to_string());
+                let what = format!("pending: the store keeps it until {when}");
+                let advice = "a prune after that deletes it";
+                run.report.findings.push(Finding::new(Severity::Note, what, name, advice));
+                Ok(false)
+            }
+            Ok(Deletion::Hidden) => {
+                let what = "it is hidden, but these keys may not delete its older versions";
+                let advice = "prune with keys that may, or let the bucket's own rules expire hidden versions";
+                run.report.findings.push(Finding::new(Severity::Warning, what, name, advice));
+                Ok(true)
+            }
             Err(error) if error.is_not_found() => Ok(true),
             Err(
                 error
