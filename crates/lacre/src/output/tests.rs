@@ -115,7 +115,7 @@ fn lists_have_the_fields_of_the_contract() {
     let text = |text: &str| text.to_owned();
     let kept = vec![KeptEntry { snapshot: text("a"), job: text("j"), time: text("t"), reasons: vec![text("daily")] }];
     let forgotten = vec![ForgottenEntry { snapshot: text("b"), job: text("j"), time: text("t") }];
-    let value = check(&ForgetResult { dry_run: true, kept, forgotten }, &["kept", "forgotten"]);
+    let value = check(&ForgetResult { dry_run: true, kept, forgotten, pruned: None }, &["kept", "forgotten"]);
     assert_eq!(value["kept"][0]["reasons"][0], "daily");
 }
 
