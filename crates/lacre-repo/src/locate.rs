@@ -12,7 +12,13 @@ use lacre_format::{
     reach::Reach,
 };
 
-use crate::{catalog::KnownPack, error::Error, repository::Repository, store::{Listing, ObjectMeta}, view::View};
+use crate::{
+    catalog::KnownPack,
+    error::Error,
+    repository::Repository,
+    store::{Listing, ObjectMeta},
+    view::View,
+};
 
 /// The packs of a listing with their lengths; what is no pack is left out.
 pub(crate) fn packs_listed(objects: &[ObjectMeta]) -> BTreeMap<PackName, u64> {

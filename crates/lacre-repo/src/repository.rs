@@ -346,11 +346,14 @@ impl Repository {
     fn drop_unlisted(&self, segments: &[Digest], packs: &[(PackName, u64)], listing: &Listing) -> Result<(), Error> {
         let listed: BTreeSet<&str> = listing.objects.iter().map(|object| object.name.as_str()).collect();
         let mut catalog = self.catalog()?;
-        for digest in segments.iter().filter(|digest| !listed.contains(ObjectName::of(&Named::Segment(**digest)).as_str())) {
+        for digest in
+            segments.iter().filter(|digest| !listed.contains(ObjectName::of(&Named::Segment(**digest)).as_str()))
+        {
             catalog.drop_segment(digest)?;
         }
         let mut gone = Vec::new();
-        for (name, _) in packs.iter().filter(|(name, _)| !listed.contains(ObjectName::of(&Named::Pack(*name)).as_str())) {
+        for (name, _) in packs.iter().filter(|(name, _)| !listed.contains(ObjectName::of(&Named::Pack(*name)).as_str()))
+        {
             if !catalog.is_in_segment(*name)? {
                 gone.push(*name);
             }

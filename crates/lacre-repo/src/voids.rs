@@ -22,12 +22,7 @@ use crate::{
 
 impl View {
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    pub(crate) fn read_voids(
-        &mut self,
-        store: &Store,
-        catalog: &Catalog,
-        listing: &Listing,
-    ) -> Result<(), Error> {
+    pub(crate) fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
         for object in bounded(listing.below("void").collect())? {
             let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
                 Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
