@@ -42,7 +42,6 @@ enum Held {
 }
 
 impl Located {
-    /// Length of its frames together, in bytes.
     fn bytes(&self) -> u64 {
         match &self.frames {
             Held::Born(frames) => frames.iter().map(|frame| u64::from(frame.bytes)).sum(),
@@ -171,6 +170,14 @@ impl<'r> Frames<'r> {
         }
     }
 
+    /// The length of the frames that were born in a pack, all that are left, and that of some of them together.
+    pub(crate) fn needed(&self, id: PackId, slots: impl Iterator<Item = u32>) -> Result<(u64, u64), Error> {
+        let packs = self.packs(id)?;
+        let all = packs.iter().map(Located::bytes).sum();
+        let placed = slots.filter_map(|slot| place_of(&packs, Birth { pack: id, slot }).ok());
+        Ok((all, placed.map(|(_, frame)| u64::from(frame.bytes)).sum()))
+    }
+
     /// Learns anew where frames lie.
     fn look_again(&self) -> Result<(), Error> {
         let view = self.repository.view()?;
@@ -183,18 +190,6 @@ impl<'r> Frames<'r> {
         footers.known.clear();
         footers.absent = gone;
         Ok(())
-    }
-
-    /// The length of all frames born in a pack, and that of some of them together, wherever they lie now.
-    pub(crate) fn needed(&self, id: PackId, slots: impl Iterator<Item = u32>) -> Result<(u64, u64), Error> {
-        let packs = self.packs(id)?;
-        let all = packs.iter().map(Located::bytes).max().unwrap_or_default();
-        let mut some = 0u64;
-        for slot in slots {
-            let (_, frame) = place_of(&packs, Birth { pack: id, slot })?;
-            some = some.saturating_add(u64::from(frame.bytes));
-        }
-        Ok((all, some))
     }
 
     fn read_once(&self, entries: &[Entry], reading: Reading) -> Result<Vec<Bytes>, Error> {

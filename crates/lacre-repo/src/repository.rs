@@ -239,7 +239,8 @@ impl Repository {
     /// Errors of the store; damaged segments and packs are findings.
     pub fn refresh(&self, view: &View) -> Result<Vec<Finding>, Error> {
         // Known before the listing: what another run of this host stores meanwhile is not taken for gone.
-        let (segments, packs) = (self.catalog()?.segments()?, self.catalog()?.pack_names()?);
+        let segments = self.catalog()?.segments()?;
+        let packs = self.catalog()?.pack_names()?;
         let listing = self.store.list_many(&["index", "packs"])?;
         let findings = self.refresh_from(view, &listing)?;
         self.drop_unlisted(&segments, &packs, &listing)?;
