@@ -122,7 +122,7 @@ fn facts_of(toc: &Toc) -> DatabaseFacts {
         _ => "c",
     };
     DatabaseFacts {
-        server_number: Version::parse(&server_version).map_or(0, |version| number(version)),
+        server_number: Version::parse(&server_version).map_or(0, number),
         server_version,
         name: text(header.database),
         owner,
