@@ -3,13 +3,14 @@
 //! A [`FaultPlan`] is data; [`crate::store::Store::with_faults`] applies it. A crash loop is: run the operation with
 //! [`FaultPlan::crash_at`] 1, 2, 3, ... until it completes, and look at the real store after each run. Production code never makes a plan.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use lacre_format::name::ObjectName;
 
-use super::{Operation, PutOutcome, StoreError, Verb};
+use super::{Operation, PutOutcome, StoreError, Verb, schedule::Schedule};
 
 /// What happens at a chosen call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,12 +112,17 @@ impl FaultPlan {
 pub(super) struct Faults {
     faults: Vec<(Fault, AtomicU64)>,
     crashed: AtomicBool,
+    schedule: Option<Arc<Schedule>>,
 }
 
 impl Faults {
     pub(super) fn new(plan: FaultPlan) -> Self {
         let faults = plan.faults.into_iter().map(|fault| (fault, AtomicU64::new(0))).collect();
-        Self { faults, crashed: AtomicBool::new(false) }
+        Self { faults, crashed: AtomicBool::new(false), schedule: None }
+    }
+
+    pub(super) fn scheduled(schedule: Arc<Schedule>) -> Self {
+        Self { schedule: Some(schedule), ..Self::new(FaultPlan::default()) }
     }
 
     pub(super) fn put_new(
@@ -161,6 +167,9 @@ impl Faults {
 
     /// The effect of this call, if any; an error once the "process" is dead.
     fn strike(&self, verb: Verb, name: &str) -> Result<Option<Effect>, StoreError> {
+        if let Some(schedule) = &self.schedule {
+            schedule.pass(verb, name);
+        }
         if self.crashed.load(Ordering::SeqCst) {
             return Err(dead(name));
         }

@@ -14,6 +14,7 @@ mod handles;
 mod local;
 mod probe;
 mod remote;
+pub mod schedule;
 mod staging;
 #[cfg(test)]
 mod tests;

@@ -217,6 +217,7 @@ struct Intake<'scope, 'env, 'r> {
     state: State<'scope, 'r>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one lives for each source that is read, and it is never copied")]
 enum State<'scope, 'r> {
     Head { backup: &'scope mut Backup<'r>, head: Vec<u8> },
     Stream { writer: Box<StreamWriter>, findings: Vec<Finding> },
