@@ -152,7 +152,9 @@ impl Arena {
         let total: usize = acknowledged.values().map(Vec::len).sum();
         let killed = self.killed.into_inner().unwrap();
         let [writers, housekeepers, servers] = killed;
-        let said = format!("{total} acknowledged; killed: {writers} writers, {housekeepers} housekeepers, {servers} servers\n");
+        let said = format!(
+            "{total} acknowledged; killed: {writers} writers, {housekeepers} housekeepers, {servers} servers\n"
+        );
         std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
         assert!(total > 0, "nothing was ever acknowledged");
     }

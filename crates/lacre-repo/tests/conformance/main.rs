@@ -3,7 +3,12 @@
 //! A case sees a store of its own and knows only what the place promises about names that are taken. A server is started once and
 //! shared by all cases; every case has a prefix to itself.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails"
+)]
 
 mod buckets;
 mod deleting;
