@@ -8,4 +8,5 @@ mod support;
 mod commands;
 mod driver;
 mod fixtures;
+mod stores;
 mod tidy;

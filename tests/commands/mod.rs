@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use crate::support::sandbox::Sandbox;
 
 /// The folder of the home that belongs to the sandbox's one repository.
-fn keys_of(sandbox: &Sandbox) -> PathBuf {
+pub(crate) fn keys_of(sandbox: &Sandbox) -> PathBuf {
     let mut folders = fs::read_dir(sandbox.home().join("repos")).unwrap();
     let folder = folders.next().unwrap().unwrap().path();
     assert!(folders.next().is_none(), "more than one repository in the home");
@@ -43,7 +43,7 @@ fn lines(count: u32) -> Vec<u8> {
 }
 
 /// Ids of all snapshots in a state, oldest first.
-fn snapshots(sandbox: &Sandbox, state: &str) -> Vec<String> {
+pub(crate) fn snapshots(sandbox: &Sandbox, state: &str) -> Vec<String> {
     let document = sandbox.run(&["snapshots", "--json"]).exits(0).json();
     let of_state = document["snapshots"].as_array().unwrap().iter().filter(|row| row["state"] == state);
     of_state.map(|row| row["snapshot"].as_str().unwrap().to_owned()).collect()

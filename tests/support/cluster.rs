@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,6 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub(crate) use lacre_test_bucket::test_dir;
+
+use lacre_test_bucket::free_port;
 
 /// The order-independent digest script, shared with the demo.
 const DIGEST_SQL: &str = include_str!("digest.sql");
@@ -290,13 +292,6 @@ impl Drop for Cluster {
     }
 }
 
-/// A temporary folder whose name holds this process's id; folders of processes that were killed are swept.
-pub(crate) fn test_dir(kind: &str) -> TempDir {
-    let parent = std::env::temp_dir();
-    sweep(&parent);
-    tempfile::Builder::new().prefix(&format!("lacre-t-{}-{kind}-", std::process::id())).tempdir_in(parent).unwrap()
-}
-
 /// Makes two plain dumps comparable: drops `\restrict` and `\unrestrict` lines, sorts the rows between `COPY` and `\.`.
 pub(crate) fn comparable(dump: &[u8]) -> Vec<u8> {
     let mut lines: Vec<&[u8]> = Vec::new();
@@ -452,30 +447,4 @@ fn make_template(tools: &Path, account: Option<&Account>, template: &Path) {
 /// Copies a folder with owners and modes; blocks are shared where the file system can.
 fn copy_tree(from: &Path, to: &Path) {
     finished(Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(to));
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .unwrap()
-}
-
-/// Removes the folders of test processes that no longer exist.
-fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("lacre-t-")).and_then(|rest| rest.split('-').next());
-        let gone = pid
-            .is_some_and(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()) && !Path::new("/proc").join(pid).exists());
-        if gone {
-            // Two tests may sweep at once; whoever comes second finds nothing.
-            match fs::remove_dir_all(entry.path()) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => continue,
-            }
-        }
-    }
 }

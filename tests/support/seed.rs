@@ -28,6 +28,11 @@ impl Seed {
         self.next() % end
     }
 
+    /// Numbers of their own for one of several threads, which the same seed gives again.
+    pub(crate) fn split(&mut self) -> Seed {
+        Seed { start: self.start, state: self.next() }
+    }
+
     /// An index into something of this length.
     pub(crate) fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(u64::try_from(len).unwrap())).unwrap()
