@@ -16,7 +16,7 @@ use crate::{
     monitor::{Finding, Monitor, Progress, Severity},
     op::{
         check::hash_pack,
-        prune::survey::{Survey, birth_of},
+        prune::survey::{Claims, Survey, birth_of},
     },
     pack::{self, OpenPack},
     repository::Repository,
@@ -146,7 +146,8 @@ impl Repository {
         }
         let is_output = survey.view.plans.outputs.contains(&source);
         for (slot, frame) in (0u32..).zip(&footer.frames) {
-            let birth = birth_of(&footer, slot, frame.born, is_output).filter(|birth| survey.marks.contains(*birth));
+            let birth = birth_of(&footer, slot, frame.born, Claims::of(is_output))
+                .filter(|birth| survey.marks.contains(*birth));
             let Some(birth) = birth else { continue };
             let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
             let end = start.saturating_add(usize::try_from(frame.bytes).unwrap_or(usize::MAX));
@@ -192,7 +193,8 @@ impl Repository {
             let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
             let is_output = survey.view.plans.outputs.contains(&known.name);
             let held = (0u32..).zip(&footer.frames);
-            let mut held = held.filter(|(slot, frame)| birth_of(&footer, *slot, frame.born, is_output) == Some(birth));
+            let mut held =
+                held.filter(|(slot, frame)| birth_of(&footer, *slot, frame.born, Claims::of(is_output)) == Some(birth));
             if let Some((_, frame)) = held.next() {
                 return Ok(Some((known.name, *frame)));
             }

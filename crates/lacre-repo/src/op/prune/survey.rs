@@ -309,7 +309,7 @@ impl Survey {
         for (slot, frame) in (0u32..).zip(&footer.frames) {
             counted.frames += 1;
             claims |= frame.born.is_some() && !is_output;
-            let birth = birth_of(&footer, slot, frame.born, is_output);
+            let birth = birth_of(&footer, slot, frame.born, Claims::of(is_output));
             let live = birth.filter(|birth| self.marks.contains(*birth));
             let Some(birth) = live else {
                 counted.dead_bytes += u64::from(frame.bytes);
@@ -353,9 +353,26 @@ impl Survey {
 }
 
 /// The name under which a frame of a pack may be needed. A claim to hold frames born elsewhere counts only in an output of a plan.
-pub(crate) fn birth_of(footer: &Footer, slot: u32, born: Option<Birth>, is_output: bool) -> Option<Birth> {
-    match born {
-        None => Some(Birth { pack: footer.pack, slot }),
-        Some(birth) => is_output.then_some(birth),
+pub(crate) fn birth_of(footer: &Footer, slot: u32, born: Option<Birth>, claims: Claims) -> Option<Birth> {
+    match (born, claims) {
+        (None, _) => Some(Birth { pack: footer.pack, slot }),
+        (Some(birth), Claims::Believed) => Some(birth),
+        (Some(_), Claims::Ignored) => None,
+    }
+}
+
+/// Whether a pack's claims to hold frames born elsewhere count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Claims {
+    /// It is an output of a plan.
+    Believed,
+    /// It is not.
+    Ignored,
+}
+
+impl Claims {
+    /// Believed of outputs of plans only.
+    pub(crate) const fn of(is_output: bool) -> Self {
+        if is_output { Self::Believed } else { Self::Ignored }
     }
 }
