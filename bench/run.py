@@ -363,32 +363,48 @@ def table(head, rows):
     print()
 
 
+# How many times as long as Lacre the fastest other tool is to take, if all is as intended.
+GOALS = {"initial": 2.5, "unchanged": 5.0, "night": 5.0, "restore": 1.3, "check": 5.0}
+OPERATIONS = tuple(GOALS)
+
+
+def versus(results, names, operation, what):
+    """Medians of each tool, how many times Lacre's the best other one is, and how many it should be."""
+    row, base, best = [operation], None, None
+    for name in names:
+        runs = results.get((operation, name))
+        if not runs:
+            row.append("-")
+            continue
+        middle, values = median(runs, what), [getattr(run, what) for run in runs]
+        if name == "lacre":
+            base = middle
+        else:
+            best = middle if best is None else min(best, middle)
+        spread = f" ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else ""
+        row.append(f"{middle:.2f}{spread}" + ("" if name == "lacre" or not base else f" {middle / base:.1f}x"))
+    return [*row, f"{best / base:.1f}x" if base and best else "-", f"{GOALS[operation]:.1f}x"]
+
+
 def report(results, names, paths):
-    if paths:
+    if paths and any(operation == "initial" for operation, _ in results):
         size, days = os.path.getsize(paths[0]) / MB, len(paths)
-        print(f"\nWall seconds on a dump of {size:.0f} MB, median (least-most); x: how many times as long as lacre\n")
-        rows = []
-        for operation in ("initial", "unchanged", "night", "restore", "check"):
-            row, base = [operation], None
-            for name in names:
-                runs = results.get((operation, name))
-                if not runs:
-                    row.append("-")
-                    continue
-                wall = median(runs, "wall")
-                base = wall if name == "lacre" else base
-                walls = [run.wall for run in runs]
-                row.append(f"{wall:.2f} ({min(walls):.2f}-{max(walls):.2f})" + ("" if name == "lacre" or not base else f" {wall / base:.1f}x"))
-            rows.append(row)
-        table(["operation", *names], rows)
+        columns = ["operation", *names, "best other", "goal"]
+        spread = "median (least-most); x: how many times as long as lacre"
+        print(f"\nWall seconds on a dump of {size:.0f} MB, {spread}\n")
+        table(columns, [versus(results, names, operation, "wall") for operation in OPERATIONS])
+        print(f"Processor seconds (user and system, children with them), {spread}\n")
+        table(columns, [versus(results, names, operation, "cpu") for operation in OPERATIONS])
         print("Bytes and memory\n")
+        stored = {day: {name: statistics.median(results[(f"stored {day}", name)]) / MB for name in names} for day in ("1", "n")}
+        others = [stored["n"][name] for name in names if name not in ("lacre", BorgSmall.name)]
+        share = f"{stored['n']['lacre'] / min(others):.2f}" if "lacre" in names and others else "-"
         rows = [
-            ["stored after day 1, MB", *(f"{statistics.median(results[('stored 1', name)]) / MB:.1f}" for name in names)],
-            [f"stored after day {days}, MB", *(f"{statistics.median(results[('stored n', name)]) / MB:.1f}" for name in names)],
-            ["peak memory, largest, MB", *(f"{max(run.peak_mb for (_, who), runs in results.items() if who == name for run in runs if isinstance(run, Run)):.0f}" for name in names)],
-            ["processor seconds, initial", *(f"{median(results[('initial', name)], 'cpu'):.1f}" for name in names)],
+            ["stored after day 1, MB", *(f"{stored['1'][name]:.1f}" for name in names), "-", "-"],
+            [f"stored after day {days}, MB", *(f"{stored['n'][name]:.1f}" for name in names), f"{share} of it", "0.25"],
+            ["peak memory, largest, MB", *(f"{max(run.peak_mb for (_, who), runs in results.items() if who == name for run in runs if isinstance(run, Run)):.0f}" for name in names), "-", "96"],
         ]
-        table(["", *names], rows)
+        table(["", *names, "best default", "goal"], rows)
     if ("live first", "lacre") in results:
         print("Backup of the running database beside `pg_dump -Fc -Z0 > /dev/null`\n")
         rows = []

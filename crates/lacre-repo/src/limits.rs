@@ -1,7 +1,8 @@
 //! Every bound of the vault, with its arithmetic.
 //!
-//! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk
-//! of the base and 11 to 22 for each new one: about 60 MiB and 8 to 22 MiB for a million chunks, under the promised 96.
+//! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight
+//! (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14
+//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks, under the promised 96.
 
 /// How long a run waits for another to leave a short critical section.
 pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -33,6 +34,8 @@ pub(crate) const NODE_READS_MAX: u32 = 3;
 pub(crate) const WHOLE_PACK_DIVISOR: u64 = 64;
 /// Packs whose footers are kept decoded while reading.
 pub(crate) const FOOTERS_KEPT: usize = 64;
+/// Bytes of footers in one index segment: sealing, signing and reading one hold up to eight copies of it at a time.
+pub(crate) const SEGMENT_FOOTERS_BYTES: usize = 1024 * 1024;
 /// How often a writer re-makes its key entry because the policy moved before it gives up.
 pub(crate) const ANCHOR_ATTEMPTS_MAX: u32 = 8;
 /// Most log entries, policies and snapshots that are read.

@@ -75,7 +75,9 @@ impl OpenPack {
             entries[slot] = FrameEntry { offset, bytes: length_u32(length)?, level, born: None };
             object.extend_from_slice(&frames[start..start + length]);
         }
-        let footer = Footer { pack: id, frames: entries }.encode();
+        let mut footer = Footer { pack: id, frames: entries }.encode();
+        // It waits for the end of the run beside the footers of all other packs.
+        footer.shrink_to_fit();
         let sealed = key.seal(Structure::Footer, repository, &footer)?;
         object.extend_from_slice(&sealed.ciphertext);
         object.extend_from_slice(&Trailer::encode(sealed.salt, length_u32(sealed.ciphertext.len())?));

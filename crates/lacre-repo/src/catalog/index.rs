@@ -261,48 +261,145 @@ impl IndexWriter {
     }
 }
 
-/// Name prefixes of the frames new in this run: open addressing, 8 bytes a slot. Names are keyed hashes, so they need no other.
-#[derive(Default)]
+/// Name prefixes of the frames new in this run, in parts that grow one after the other and by little: 11 to 14 bytes a frame, and
+/// never a second copy of all of them. Names are keyed hashes, so they need no other.
 struct Twins {
+    parts: Vec<TwinPart>,
+    used: usize,
+}
+
+/// The prefixes that begin with the same bits: open addressing, 8 bytes a slot.
+#[derive(Default)]
+struct TwinPart {
     slots: Vec<u64>,
     used: usize,
 }
 
+/// High bits of a packed word that choose its part.
+const PART_BITS: u32 = 6;
+/// Bits of a packed word that choose its place within a part.
+const PLACE_BITS: u32 = u64::BITS - PART_BITS - NUMBER_BITS;
+/// A part grows by a quarter and by at least so many slots.
+const PART_SLOTS_STEP: usize = 64;
+
+impl Default for Twins {
+    fn default() -> Self {
+        Self { parts: (0..1usize << PART_BITS).map(|_| TwinPart::default()).collect(), used: 0 }
+    }
+}
+
 impl Twins {
+    fn part(word: u64) -> usize {
+        usize::try_from(word >> (u64::BITS - PART_BITS)).unwrap_or(0)
+    }
+
     /// Slots hold the prefix and the number plus one; zero is a free slot.
     fn insert(&mut self, name: &Name, number: usize) {
         if self.used >= INDEX_ROWS_MAX {
             return;
         }
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
-            let grown = vec![0u64; (self.slots.len() * 2).max(1024)];
-            let old = std::mem::replace(&mut self.slots, grown);
-            old.into_iter().filter(|word| *word != 0).for_each(|word| self.place(word));
-        }
         let number = u64::try_from(number + 1).unwrap_or(NUMBER_MASK) & NUMBER_MASK;
-        self.place(prefix(name) | number);
-        self.used += 1;
-    }
-
-    fn place(&mut self, word: u64) {
-        let mask = self.slots.len() - 1;
-        let mut at = Self::home(word, mask);
-        while self.slots[at] != 0 {
-            at = (at + 1) & mask;
+        let word = prefix(name) | number;
+        if let Some(part) = self.parts.get_mut(Self::part(word)) {
+            part.insert(word);
+            self.used += 1;
         }
-        self.slots[at] = word;
-    }
-
-    fn home(word: u64, mask: usize) -> usize {
-        usize::try_from(word >> NUMBER_BITS).unwrap_or(0) & mask
     }
 
     fn numbers(&self, name: &Name) -> impl Iterator<Item = usize> + '_ {
         let wanted = prefix(name);
-        let mask = self.slots.len().saturating_sub(1);
-        let start = Self::home(wanted, mask);
-        let probe = (0..self.slots.len()).map(move |step| self.slots[(start + step) & mask]);
+        self.parts.get(Self::part(wanted)).into_iter().flat_map(move |part| part.numbers(wanted))
+    }
+}
+
+impl TwinPart {
+    fn insert(&mut self, word: u64) {
+        if (self.used + 1) * 4 > self.slots.len() * 3 {
+            let grown = vec![0u64; self.slots.len() + (self.slots.len() / 4).max(PART_SLOTS_STEP)];
+            let old = std::mem::replace(&mut self.slots, grown);
+            old.into_iter().filter(|word| *word != 0).for_each(|word| self.place(word));
+        }
+        self.place(word);
+        self.used += 1;
+    }
+
+    fn place(&mut self, word: u64) {
+        let mut at = self.home(word);
+        while self.slots[at] != 0 {
+            at = self.behind(at);
+        }
+        self.slots[at] = word;
+    }
+
+    fn home(&self, word: u64) -> usize {
+        let bits = (word >> NUMBER_BITS) & ((1 << PLACE_BITS) - 1);
+        let slots = u64::try_from(self.slots.len()).unwrap_or(0);
+        usize::try_from((bits * slots) >> PLACE_BITS).unwrap_or(0)
+    }
+
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 < self.slots.len() { at + 1 } else { 0 }
+    }
+
+    fn numbers(&self, wanted: u64) -> impl Iterator<Item = usize> + '_ {
+        let mut at = self.home(wanted);
+        let probe = (0..self.slots.len()).map(move |_| {
+            let word = self.slots[at];
+            at = self.behind(at);
+            word
+        });
         let same = probe.take_while(|word| *word != 0).filter(move |word| *word & !NUMBER_MASK == wanted);
         same.map(|word| usize::try_from((word & NUMBER_MASK) - 1).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Evenly spread names, as keyed hashes are.
+    fn name(number: u64) -> Name {
+        let hash = blake3::hash(&number.to_le_bytes());
+        let mut name = Name::default();
+        name.copy_from_slice(&hash.as_bytes()[..ROW_NAME_BYTES]);
+        name
+    }
+
+    #[test]
+    fn every_twin_is_found_and_nothing_else_is() {
+        let mut twins = Twins::default();
+        assert_eq!(twins.numbers(&name(0)).count(), 0);
+        for number in 0..50_000usize {
+            twins.insert(&name(number as u64), number);
+        }
+        for number in 0..50_000usize {
+            assert!(twins.numbers(&name(number as u64)).any(|found| found == number), "row {number}");
+        }
+        assert_eq!((50_000..100_000).filter(|number| twins.numbers(&name(*number)).count() > 0).count(), 0);
+    }
+
+    #[test]
+    fn names_that_begin_alike_share_a_probe() {
+        let mut twins = Twins::default();
+        let same = [0xff; ROW_NAME_BYTES];
+        for number in 0..1000 {
+            twins.insert(&same, number);
+        }
+        let found: Vec<usize> = twins.numbers(&same).collect();
+        assert_eq!(found.len(), 1000);
+        assert!(found.iter().all(|number| *number < 1000));
+    }
+
+    #[test]
+    fn a_frame_costs_less_than_fifteen_bytes_at_any_size() {
+        let mut twins = Twins::default();
+        for number in 0..300_000usize {
+            twins.insert(&name(number as u64), number);
+            if number > 50_000 && number % 1000 == 0 {
+                let slots: usize = twins.parts.iter().map(|part| part.slots.capacity()).sum();
+                let bytes = slots * size_of::<u64>();
+                assert!(bytes < 15 * number, "{bytes} bytes for {number} frames");
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     catalog::KnownPack,
     error::Error,
     files::LockFile,
-    limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, REACH_KEPT_BYTES_MAX, SHRINK_DIVISOR},
+    limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, REACH_KEPT_BYTES_MAX, SEGMENT_FOOTERS_BYTES, SHRINK_DIVISOR},
     monitor::{Finding, Progress, Severity},
     op::backup::{Backup, kept_reach, pipeline::Produced, put_end, stream::StreamSummary},
     pack::salted_object,
@@ -165,7 +165,10 @@ impl Backup<'_> {
         let structure = self.repository.structure()?;
         let mut digests = Vec::new();
         let mut bytes = 0u64;
-        for some in packs.chunks(SEGMENT_PACKS_MAX) {
+        let mut rest = packs;
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(packs_of_one_segment(rest));
+            rest = later;
             let mut packs: Vec<SegmentPack> = some
                 .iter()
                 .map(|pack| SegmentPack {
@@ -380,5 +383,38 @@ impl Backup<'_> {
         }
         tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");
         Ok(())
+    }
+}
+
+/// How many of the first packs go into one segment: at least one, and no more than a reader can hold several copies of.
+fn packs_of_one_segment(packs: &[KnownPack]) -> usize {
+    let mut footers = 0usize;
+    let fits = packs.iter().take(SEGMENT_PACKS_MAX).take_while(|pack| {
+        footers = footers.saturating_add(pack.footer.len());
+        footers <= SEGMENT_FOOTERS_BYTES
+    });
+    fits.count().max(1).min(packs.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use lacre_format::ids::{PackId, PackName};
+
+    use super::*;
+
+    fn pack(footer_bytes: usize) -> KnownPack {
+        let (id, name) = (PackId::new([0; PackId::LEN]), PackName::new([0; PackName::LEN]));
+        KnownPack { id, name, bytes: 0, footer: vec![0; footer_bytes] }
+    }
+
+    #[test]
+    fn a_segment_takes_packs_until_their_footers_are_many_bytes() {
+        let quarter = SEGMENT_FOOTERS_BYTES / 4;
+        let packs: Vec<KnownPack> = (0..10).map(|_| pack(quarter)).collect();
+        assert_eq!(packs_of_one_segment(&packs), 4);
+        assert_eq!(packs_of_one_segment(&packs[..3]), 3);
+        assert_eq!(packs_of_one_segment(&[pack(2 * SEGMENT_FOOTERS_BYTES), pack(1)]), 1, "one pack always fits");
+        let small: Vec<KnownPack> = (0..SEGMENT_PACKS_MAX + 1).map(|_| pack(1)).collect();
+        assert_eq!(packs_of_one_segment(&small), SEGMENT_PACKS_MAX);
     }
 }
