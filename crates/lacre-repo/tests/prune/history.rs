@@ -90,7 +90,7 @@ impl History {
                 let home = Home::open(&bench.directory.path().join("home")).unwrap();
                 let faulty = Repository::open(bench.store.with_faults(plan), &home, bench.clock.clone());
                 drop(faulty.and_then(|repository| {
-                    if nth % 3 == 0 {
+                    if nth.is_multiple_of(3) {
                         let table = night(self.nights, ROWS);
                         backup(&repository, "app", &[("t", Shape::Rows, &table)], BackupOptions::default()).map(drop)
                     } else {

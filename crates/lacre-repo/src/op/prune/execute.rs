@@ -15,7 +15,10 @@ use crate::{
     error::Error,
     monitor::{Finding, Progress, Severity},
     op::{
-        prune::{Losses, PruneState, Run, Survey, Waiting, survey::{Claims, birth_of}},
+        prune::{
+            Losses, PruneState, Run, Survey, Waiting,
+            survey::{Claims, birth_of},
+        },
         sessions::{Standing, Unfinished},
         void::Voided,
     },
@@ -210,7 +213,7 @@ impl Repository {
         let footer = Footer::decode(&known.footer).map_err(|error| Error::format(name, error))?;
         let is_output = survey.view.plans.outputs.contains(&name);
         for (slot, frame) in (0u32..).zip(&footer.frames) {
-            if let Some(birth) = birth_of(&footer, slot, frame.born, Claims::of(is_output))
+            if let Some(birth) = birth_of(&footer, slot, frame.born, Claims::from(is_output))
                 && !each(birth, frame.born.is_none())
             {
                 break;

@@ -146,7 +146,7 @@ impl Repository {
         }
         let is_output = survey.view.plans.outputs.contains(&source);
         for (slot, frame) in (0u32..).zip(&footer.frames) {
-            let birth = birth_of(&footer, slot, frame.born, Claims::of(is_output))
+            let birth = birth_of(&footer, slot, frame.born, Claims::from(is_output))
                 .filter(|birth| survey.marks.contains(*birth));
             let Some(birth) = birth else { continue };
             let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
@@ -193,8 +193,8 @@ impl Repository {
             let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
             let is_output = survey.view.plans.outputs.contains(&known.name);
             let held = (0u32..).zip(&footer.frames);
-            let mut held =
-                held.filter(|(slot, frame)| birth_of(&footer, *slot, frame.born, Claims::of(is_output)) == Some(birth));
+            let mut held = held
+                .filter(|(slot, frame)| birth_of(&footer, *slot, frame.born, Claims::from(is_output)) == Some(birth));
             if let Some((_, frame)) = held.next() {
                 return Ok(Some((known.name, *frame)));
             }

@@ -309,7 +309,7 @@ impl Survey {
         for (slot, frame) in (0u32..).zip(&footer.frames) {
             counted.frames += 1;
             claims |= frame.born.is_some() && !is_output;
-            let birth = birth_of(&footer, slot, frame.born, Claims::of(is_output));
+            let birth = birth_of(&footer, slot, frame.born, Claims::from(is_output));
             let live = birth.filter(|birth| self.marks.contains(*birth));
             let Some(birth) = live else {
                 counted.dead_bytes += u64::from(frame.bytes);
@@ -370,9 +370,9 @@ pub(crate) enum Claims {
     Ignored,
 }
 
-impl Claims {
+impl From<bool> for Claims {
     /// Believed of outputs of plans only.
-    pub(crate) const fn of(is_output: bool) -> Self {
+    fn from(is_output: bool) -> Self {
         if is_output { Self::Believed } else { Self::Ignored }
     }
 }

@@ -220,7 +220,7 @@ struct Intake<'scope, 'env, 'r> {
 #[expect(clippy::large_enum_variant, reason = "one lives for each source that is read, and it is never copied")]
 enum State<'scope, 'r> {
     Head { backup: &'scope mut Backup<'r>, head: Vec<u8> },
-    Stream { writer: Box<StreamWriter>, findings: Vec<Finding> },
+    Stream { writer: StreamWriter, findings: Vec<Finding> },
     Archive { pieces: SyncSender<Vec<u8>>, parts: Parts<'scope> },
     Broken,
 }
@@ -264,7 +264,7 @@ impl Intake<'_, '_, '_> {
         let opened = backup.stream(spec).and_then(|mut writer| writer.push(&head).map(|()| writer));
         match opened {
             Ok(writer) => {
-                self.state = State::Stream { writer: Box::new(writer), findings };
+                self.state = State::Stream { writer, findings };
                 Ok(())
             }
             Err(error) => {
