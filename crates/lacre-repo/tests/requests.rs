@@ -6,7 +6,7 @@
 mod support;
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use lacre_format::{name::ObjectName, root::Shape};
 use lacre_repo::{
     home::Home,
@@ -140,7 +140,7 @@ fn a_lock_is_pending_and_no_error_and_never_on_keys() {
     let Deletion::Pending { until: Some(until) } = store.delete(&pack).unwrap() else {
         unreachable!("a locked pack was deleted")
     };
-    let now = Timestamp::now();
+    let now = lacre_repo::Clock::now(&lacre_repo::SystemClock);
     assert!(until > now + SignedDuration::from_hours(23) && until < now + SignedDuration::from_hours(25), "{until}");
     let later = now + SignedDuration::from_hours(72);
     store.extend_lock(&pack, later).unwrap();
