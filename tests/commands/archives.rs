@@ -47,11 +47,12 @@ fn an_archive_from_a_file_a_command_or_a_pipe_is_taken_apart() {
     assert_eq!(again["chunks_new"], 0);
     sandbox.run(&["check", "--read-data"]).exits(0);
 
-    let before = cluster.comparable_dump("astro");
+    let before = cluster.tables("astro");
     let to = cluster.url("astro");
     let swapped = ["restore", "latest:c", "--to", &to, "--swap", "--yes", "--json"];
     assert_eq!(sandbox.run(&swapped).exits(0).json()["verified"], true);
-    assert!(cluster.comparable_dump("astro") == before, "the database is the same");
+    // Not its own settings and comment: the archive has them for pg_restore --create alone, and a note said so.
+    assert_eq!(cluster.tables("astro"), before);
     cluster.sql("postgres", "create database other");
     let one = ["restore", "latest:b", "--to", &cluster.url("other"), "--table", "app.users", "--json"];
     let restored = sandbox.run(&one).exits(0).json();
