@@ -35,7 +35,7 @@ fn a_prune_is_planned_said_and_done() {
     let stats = sandbox.run(&["stats", "--json"]).exits(0).json();
     assert!(stats["bytes_dead"].as_u64().unwrap() > 0, "{stats}");
     assert!(sandbox.run(&["stats"]).exits(0).text().contains("dead:"));
-    let all = ["--max-repack", "100%", "--min-dead", "1%", "--min-gain", "0%"];
+    let all = ["--max-repack", "100%", "--min-dead", "1%", "--min-gain", "0.1%"];
     let before = files_under(&sandbox.repository()).len();
     let plan = sandbox.run(&[&["repo", "prune", "--dry-run", "--json"][..], &all].concat()).exits(0).json();
     assert_eq!(plan["state"], "planned");

@@ -13,7 +13,7 @@ use crate::support::sandbox::{Outcome, Sandbox};
 fn told(outcome: Outcome, code: i32, word: &str) {
     let outcome = outcome.exits(code);
     let text = &outcome.stderr;
-    assert!(text.contains("hint:"), "{}: no next step in {text}", outcome.command);
+    assert!(text.contains("hint:") || text.contains("try '--help'"), "{}: no next step in {text}", outcome.command);
     assert!(text.to_lowercase().contains(word), "{}: {word:?} is not in {text}", outcome.command);
     assert!(!text.contains(&Key::Root.secret()) && !outcome.text().contains(&Key::Root.secret()), "{text}");
     assert!(!text.contains("panicked"), "{text}");

@@ -39,6 +39,7 @@ pub struct Snapshot<'r> {
     repository: &'r Repository,
     known: Known,
     is_forgotten: bool,
+    is_to_be_erased: bool,
     root: Root,
     frames: Frames<'r>,
     findings: Vec<Finding>,
@@ -91,6 +92,7 @@ impl Repository {
             repository: self,
             known: known.clone(),
             is_forgotten: view.forgotten.contains(&snapshot),
+            is_to_be_erased: view.erased.contains(&snapshot),
             root,
             frames: Frames::new(self),
             findings,
@@ -109,6 +111,12 @@ impl Snapshot<'_> {
     #[must_use]
     pub const fn is_forgotten(&self) -> bool {
         self.is_forgotten
+    }
+
+    /// Whether an erasure names it that has not changed the seal yet.
+    #[must_use]
+    pub const fn is_to_be_erased(&self) -> bool {
+        self.is_to_be_erased
     }
 
     /// What reading all of it will ask of the store, from its reach map and the footers this host knows.

@@ -93,7 +93,7 @@ impl Repository {
 }
 
 fn try_envelope(seed: &lacre_seal::outer::SealSeed, bytes: &[u8]) -> Vec<Vec<u8>> {
-    let signed = Signed::decode(Kind::KeyEntry, bytes).ok();
+    let signed = Signed::decode(Kind::KeyEnvelope, bytes).ok();
     let envelope = signed.and_then(|signed| codec::from_cbor::<KeyEnvelope>("key entry", &signed.payload).ok());
     let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
     let inner = envelope.and_then(|envelope| seed.open(&envelope.sealed, limit).ok());

@@ -132,8 +132,8 @@ impl Repository {
         snapshot: SnapshotId,
     ) -> Result<Vec<u8>, Error> {
         let bytes = self.store().get(name, KEY_ENTRY_BYTES_MAX)?;
-        let signed = Signed::decode(Kind::KeyEntry, &bytes).map_err(|error| Error::format(name, error))?;
-        view.verify(Kind::KeyEntry, name, &signed)?;
+        let signed = Signed::decode(Kind::KeyEnvelope, &bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEnvelope, name, &signed)?;
         let envelope: KeyEnvelope =
             codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
         let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);

@@ -187,9 +187,9 @@ impl Repository {
         let sealed = public.seal(entry).map_err(|error| Error::Bug { why: error.to_string() })?;
         let digest = Digest::new(*blake3::hash(entry).as_bytes());
         let envelope = KeyEnvelope { snapshot, generation, entry: digest, sealed };
-        let signed = admin.key.sign(Kind::KeyEntry, self.id(), admin.home, codec::to_cbor(&envelope));
+        let signed = admin.key.sign(Kind::KeyEnvelope, self.id(), admin.home, codec::to_cbor(&envelope));
         let name = ObjectName::of(&Named::KeyEntry(generation, snapshot, entropy::token()?));
-        self.put(&name, signed.encode(Kind::KeyEntry))
+        self.put(&name, signed.encode(Kind::KeyEnvelope))
     }
 
     /// Removes candidates of attempts that died before they published: no policy names them, nothing is sealed to them alone.

@@ -76,7 +76,15 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
 
 fn is_full(code: &str, message: &str) -> bool {
     let lower = message.to_ascii_lowercase();
-    ["QuotaExceeded", "StorageFull", "XMinioStorageFull", "InsufficientStorage", "InsufficientCapacity"].contains(&code)
+    [
+        "QuotaExceeded",
+        "StorageFull",
+        "XMinioStorageFull",
+        "InsufficientStorage",
+        "InsufficientCapacity",
+        "storage_cap_exceeded",
+    ]
+    .contains(&code)
         || (lower.contains("cap exceeded") || lower.contains("quota") && lower.contains("exceed"))
 }
 

@@ -18,6 +18,9 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
     if snapshot.is_forgotten() {
         return Err(vault.explain(lacre_repo::Error::Forgotten { snapshot: id }));
     }
+    if snapshot.is_to_be_erased() {
+        vault.refuse_forgotten(id)?;
+    }
     if vault.repository.store().http_requests().is_some() {
         // A reach map that cannot be read is told by whoever needs it; a restore does not.
         if let Ok(estimate) = snapshot.estimate() {
