@@ -51,7 +51,8 @@ pub enum EraseAction {
     Status(OptionalErasureArgs),
     /// Try every identity, seal, bundle and inbox object at hand on erased snapshots
     ///
-    /// Point --repo at any copy, also an old one, and --kit at any kit. Exit 4 if one opening succeeds.
+    /// Point --repo at any copy, and --kit at any kit. An old copy is older than what this home has seen: give it a --home of its own
+    /// and the --identity. Exit 4 if one opening succeeds.
     ///
     /// Example: lacre --repo /mnt/old-copy erase prove
     Prove(EraseProveArgs),
