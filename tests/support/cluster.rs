@@ -242,6 +242,10 @@ impl Cluster {
                     return;
                 }
                 Err(log) if log.contains("Address already in use") || log.contains("lock file") => {}
+                // After a crash: the server's own children have not all noticed yet.
+                Err(log) if log.contains("pre-existing shared memory block") => {
+                    std::thread::sleep(Duration::from_millis(500));
+                }
                 Err(log) => panic!("PostgreSQL did not start:\n{log}"),
             }
         }
