@@ -18,6 +18,7 @@ pub mod monitor;
 pub mod op;
 mod pack;
 pub mod plans;
+mod policies;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use lacre_seal::{
 
 use crate::{
     catalog::{Catalog, KnownPack},
+    cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
@@ -42,6 +43,7 @@ pub struct Repository {
     clock: SharedClock,
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
+    reach: Arc<dyn CellReach>,
 }
 
 /// Where a store is, for messages.
@@ -89,7 +91,27 @@ impl Repository {
             return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
         }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None) })
+        let reach = Arc::new(FilesOnly);
+        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), reach })
+    }
+
+    /// The same with a way to cells that are not files of this host.
+    #[must_use]
+    pub fn with_cells(mut self, reach: Arc<dyn CellReach>) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// Opens a cell of the policy; nothing when it is a file of another host.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Cell`] when it cannot be reached.
+    pub(crate) fn cell(&self, name: &str) -> Result<Option<Cell>, Error> {
+        Cell::open_over(&CellPlace::parse(name)?, &self.reach)
+    }
+
+    pub(crate) const fn reach_of_cells(&self) -> &Arc<dyn CellReach> {
+        &self.reach
     }
 
     /// The repository's id.

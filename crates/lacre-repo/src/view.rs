@@ -13,7 +13,7 @@ use lacre_format::{
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
-    policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
+    policy::{HomeEntry, Policy, Role},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -26,6 +26,7 @@ use crate::{
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
     plans::Plans,
+    policies,
     store::{Listing, Store, StoreError},
 };
 
@@ -69,6 +70,8 @@ pub struct View {
     pub voided: BTreeSet<SnapshotId>,
     /// Sessions somebody intends to void.
     pub void_intents: BTreeSet<SnapshotId>,
+    /// Sessions whose own writer gave them up and cannot end: another process may have the same keys.
+    pub given_up: BTreeSet<SnapshotId>,
     /// Snapshots proved at level 4 or more by another home than their writer's.
     pub verified: BTreeSet<SnapshotId>,
     /// The newest recorded audits, oldest first.
@@ -134,7 +137,7 @@ fn of_the_snapshot(error: &Error) -> bool {
     of_the_object(error) || unreadable
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::new(*blake3::hash(bytes).as_bytes())
 }
 
@@ -168,8 +171,29 @@ impl View {
         pin: Option<&Pin>,
         listing: &Listing,
     ) -> Result<Self, Error> {
+        let mut passed: BTreeSet<Digest> = BTreeSet::new();
+        loop {
+            let view = Self::without(store, catalog, manifest, pin, listing, &passed)?;
+            // A policy whose claim was voided is nobody's tip, because its request may have landed after that.
+            match view.policy.claim.filter(|claim| view.ledger.is_void(*claim)) {
+                Some(_) => drop(passed.insert(view.policy_digest)),
+                None => return Ok(view),
+            }
+        }
+    }
+
+    /// As [`View::of_listing`], passing over some policies.
+    fn without(
+        store: &Store,
+        catalog: &Catalog,
+        manifest: &Manifest,
+        pin: Option<&Pin>,
+        listing: &Listing,
+        passed: &BTreeSet<Digest>,
+    ) -> Result<Self, Error> {
         let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
-        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, listing, &mut findings)?;
+        let pin = pin.filter(|pin| !passed.contains(&pin.digest));
+        let (policy, policy_digest) = policies::newest(store, catalog, manifest, pin, listing, passed, &mut findings)?;
         let mut view = Self {
             repository: manifest.repository,
             admin: manifest.admin,
@@ -183,6 +207,7 @@ impl View {
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
             void_intents: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             verified: BTreeSet::new(),
             checks: Vec::new(),
             plans: Plans::default(),
@@ -515,62 +540,6 @@ impl View {
         self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
         self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
         pruned
-    }
-}
-
-fn newest_policy(
-    store: &Store,
-    catalog: &Catalog,
-    manifest: &Manifest,
-    pin: Option<&Pin>,
-    listing: &Listing,
-    findings: &mut Vec<Finding>,
-) -> Result<(Policy, Digest), Error> {
-    let mut newest: Option<(Policy, Digest)> = None;
-    for object in bounded(listing.below("policy").collect())? {
-        let Some((name, Named::Policy(number, name_digest))) = ObjectName::parse(&object.name) else {
-            findings.push(foreign_name(&object.name));
-            continue;
-        };
-        match read_policy(store, catalog, manifest, &name, object.bytes, (number, name_digest)) {
-            Ok(policy) => newest = Some((policy, name_digest)),
-            Err(error) if of_the_object(&error) => {
-                let advice = "the policy is ignored; bring it back from a copy of the repository";
-                findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let Some((policy, name_digest)) = newest else {
-        return Err(Error::damaged("policy", "there is no valid policy in the repository"));
-    };
-    if let Some(pin) = pin.filter(|pin| pin.policy > policy.number) {
-        let why = format!("the newest is number {}, but this host has seen number {}", policy.number, pin.policy);
-        return Err(Error::damaged("policy", why));
-    }
-    Ok((policy, name_digest))
-}
-
-fn read_policy(
-    store: &Store,
-    catalog: &Catalog,
-    manifest: &Manifest,
-    name: &ObjectName,
-    listed: u64,
-    (number, name_digest): (u32, Digest),
-) -> Result<Policy, Error> {
-    let bytes = fetch_listed(store, catalog, name, listed, POLICY_BYTES_MAX)?;
-    if digest(&bytes) != name_digest {
-        return Err(Error::damaged(name, "its bytes do not hash to its name"));
-    }
-    let signed = Signed::decode(Kind::Policy, &bytes).map_err(|error| Error::format(name, error))?;
-    sign::verify(&manifest.admin, Kind::Policy, manifest.repository, &signed)
-        .map_err(|error| Error::damaged(name, error.to_string()))?;
-    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
-    if policy.number == number && policy.repository == manifest.repository {
-        Ok(policy)
-    } else {
-        Err(Error::damaged(name, "it is another policy's object"))
     }
 }
 

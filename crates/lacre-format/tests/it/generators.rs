@@ -257,13 +257,13 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let role = select(vec![Role::Writer, Role::Maintenance, Role::Admin]);
     let entry = (home(), public_key(), role, text(), option::of(chain_head()))
         .prop_map(|(home, key, role, label, revoked_at)| HomeEntry { home, key, role, label, revoked_at });
-    let cell = (text(), text()).prop_map(|(name, host)| CellEntry { name, host });
+    let cell = (text(), text(), option::of(text())).prop_map(|(name, host, holder)| CellEntry { name, host, holder });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
-    let counts = (any::<u32>(), option::of(token()));
+    let counts = (any::<u32>(), option::of(token()), option::of(millis()), any::<Option<u32>>());
     let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
-        let (seal_public, homes, cells, two, heads, (min_verified, claim)) = who;
+        let (seal_public, homes, cells, two, heads, (min_verified, claim, sealed_at, approvals)) = who;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -279,6 +279,8 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             heads,
             min_verified,
             claim,
+            sealed_at,
+            approvals,
         }
     })
 }

@@ -7,12 +7,12 @@ use lacre_format::{
     frame::{Codec, RAW_BYTES_MAX, decode_body, encode_body},
     header::{CHAIN_HEADS_MAX, Header, Label, SEGMENTS_MAX, SnapshotObject, TAGS_MAX},
     keyring::{BUNDLE_ENTRIES_MAX, Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WRAPS_MAX, WrapKind},
-    log::{EVENT_SNAPSHOTS_MAX, LogEntry, Named},
+    log::{EVENT_SNAPSHOTS_MAX, LogEntry, Named, PointerRecord},
     manifest::Manifest,
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
     pack::{FOOTER_BYTES_MAX, Footer, PACK_BYTES_MAX, SLOTS_MAX, Trailer},
-    policy::{CELLS_MAX, HOMES_MAX, Policy, RECIPIENTS_MAX},
+    policy::{CELLS_MAX, HOMES_MAX, KitState, Policy, RECIPIENTS_MAX},
     reach::Reach,
     root::Root,
     segment::{SEGMENT_PACKS_MAX, Salted, Segment},
@@ -273,6 +273,12 @@ fn every_list_ends_at_its_bound() {
     bound(HOMES_MAX, |count| Policy { homes: vec![policy.homes[0].clone(); count], ..policy.clone() });
     bound(CELLS_MAX, |count| Policy { cells: vec![policy.cells[0].clone(); count], ..policy.clone() });
     bound(CHAIN_HEADS_MAX, |count| Policy { heads: vec![head; count], ..policy.clone() });
+    bound(CELLS_MAX, |count| PointerRecord {
+        number: 1,
+        state: KitState::Issued,
+        words: [0; 4],
+        cells: vec![String::new(); count],
+    });
     bound(EVENT_SNAPSHOTS_MAX, |count| Named { snapshots: vec![values::SNAPSHOT; count], reason: String::new() });
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     erasure::{
-        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
+        Approval, Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
         IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
@@ -16,7 +16,7 @@ use lacre_format::{
         Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{CheckRecord, Event, KitRecord, LogEntry, Named, PointerRecord, ProbeRecord, PruneRecord, RestoreRecord},
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
@@ -228,11 +228,31 @@ pub(crate) fn policy() -> Policy {
             label: "db1".to_owned(),
             revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
         }],
-        cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
+        cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned(), holder: None }],
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
         claim: Some(CLAIM),
+        sealed_at: None,
+        approvals: None,
+    }
+}
+
+/// A policy with what came after the first ones: cells elsewhere, a time of its own for the seal, approvals of erasures.
+pub(crate) fn policy_with_cells() -> Policy {
+    let cell = |name: &str, holder: &str| CellEntry {
+        name: name.to_owned(),
+        host: "vault1".to_owned(),
+        holder: Some(holder.to_owned()),
+    };
+    Policy {
+        cells: vec![
+            cell("s3://astro-seal/seal?region=eu-west-1&credentials=seal", "bucket:0011223344556677"),
+            cell("exec:/usr/local/bin/seal-vault", "vault"),
+        ],
+        sealed_at: Some(TAKEN),
+        approvals: Some(1),
+        ..policy()
     }
 }
 
@@ -315,6 +335,14 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         reason: "art17".to_owned(),
         request: Some(digest(0xdb)),
         not_before: Some(TAKEN),
+        approvals: None,
+    };
+    let guarded = EraseIntent { approvals: Some(1), ..intent.clone() };
+    let pointer = PointerRecord {
+        number: 2,
+        state: KitState::Issued,
+        words: [0xdc, 1, 2, 3],
+        cells: vec!["s3://astro-seal/seal?region=eu-west-1&credentials=seal".to_owned()],
     };
     let rotated = Rotated {
         claim: CLAIM,
@@ -336,6 +364,9 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-destroyed", Event::Destroyed(destroyed)),
         ("event-attestation", Event::Attestation(lost)),
         ("event-receipt", Event::Receipt(Box::new(receipt))),
+        ("event-erase-intent-guarded", Event::EraseIntent(guarded)),
+        ("event-pointer", Event::Pointer(pointer)),
+        ("event-approval", Event::Approval(Approval { id: ERASURE, intent: digest(0xdd) })),
         ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
 }
@@ -432,6 +463,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
         ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
         ("policy", codec::to_cbor(&policy()), "policy"),
+        ("policy-cells", codec::to_cbor(&policy_with_cells()), "policy"),
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),

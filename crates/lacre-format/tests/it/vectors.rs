@@ -112,6 +112,7 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Bundle>("", &read("bundle")).unwrap(), values::bundle());
     assert_eq!(from_cbor::<BundleList>("", &read("bundle-list")).unwrap(), values::bundle_list());
     assert_eq!(from_cbor::<Policy>("", &read("policy")).unwrap(), values::policy());
+    assert_eq!(from_cbor::<Policy>("", &read("policy-cells")).unwrap(), values::policy_with_cells());
     assert_eq!(from_cbor::<LogEntry>("", &read("log-entry")).unwrap(), values::log_entry());
     assert_eq!(from_cbor::<Session>("", &read("session")).unwrap(), values::session());
     assert_eq!(from_cbor::<SessionEnd>("", &read("session-end")).unwrap(), values::session_end());

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod backup;
+pub mod cells;
 pub mod check;
 pub mod erase;
 pub mod forget;

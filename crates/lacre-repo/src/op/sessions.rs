@@ -41,6 +41,8 @@ pub(crate) struct Unfinished {
     pub(crate) standing: Standing,
     /// Whether its writer may still sign.
     pub(crate) revoked: bool,
+    /// Whether its writer said that it gave up.
+    pub(crate) given_up: bool,
 }
 
 /// What lies below `session/`, names only.
@@ -114,7 +116,8 @@ impl Repository {
                 Standing::Open
             };
             let revoked = view.home(session.home).is_none_or(|home| home.revoked_at.is_some());
-            let unfinished = Unfinished { home: session.home, base: session.base, written, standing, revoked };
+            let given_up = view.given_up.contains(&snapshot);
+            let unfinished = Unfinished { home: session.home, base: session.base, written, standing, revoked, given_up };
             sessions.unfinished.insert(snapshot, unfinished);
         }
         for snapshot in names.ended.iter().filter(|snapshot| !seen.contains(*snapshot)) {

@@ -19,6 +19,7 @@ mod staging;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::path::Path;
@@ -297,6 +298,22 @@ impl Store {
         match &self.faults {
             None => list(),
             Some(faults) => faults.run(Verb::List, prefixes.first().copied().unwrap_or_default(), list),
+        }
+    }
+
+    /// The names below a prefix of which anything is kept: in a versioned bucket also those of which only hidden versions are left.
+    ///
+    /// # Errors
+    /// As [`Store::list`]; [`StoreError::Remote`] when the keys may not list versions.
+    pub fn names_kept(&self, prefix: &str) -> Result<BTreeSet<String>, StoreError> {
+        let Backend::Bucket(bucket) = &*self.backend else {
+            return Ok(self.list(prefix)?.objects.into_iter().map(|object| object.name).collect());
+        };
+        self.counter.begin(Verb::List);
+        let segments = checked_prefix(prefix)?;
+        match &self.faults {
+            None => bucket.names_kept(segments),
+            Some(faults) => faults.run(Verb::List, prefix, || bucket.names_kept(segments)),
         }
     }
 

@@ -10,6 +10,7 @@ mod host;
 mod inspect;
 mod restore;
 mod retention;
+mod seal;
 pub mod value;
 
 use std::path::PathBuf;
@@ -18,10 +19,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
         ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
@@ -30,6 +31,7 @@ pub use self::{
     },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
+    seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},
 };
 use crate::term::{
     Form, Talk, Terminal,

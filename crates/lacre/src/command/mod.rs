@@ -2,6 +2,7 @@
 
 mod backup;
 mod cat;
+mod cells;
 mod check;
 mod completions;
 mod config;

@@ -220,11 +220,24 @@ const SEAL: Table = Table {
     shape: Shape::Single,
     effect: Effect::Acts,
     help: "Who holds the seal. Only on an admin's machine, never on a host that only makes backups.",
-    keys: &[key(
-        "cells",
-        Form::Texts,
-        "Seal cells, for example file:/mnt/other-disk/seal. Never inside the repository or a backed-up path.",
-    )],
+    keys: &[
+        key(
+            "cells",
+            Form::Texts,
+            "Seal cells: file:/mnt/other-disk/seal, s3://bucket/prefix, b2://bucket/prefix or exec:/program. Never inside the repository or a backed-up path.",
+        ),
+        key(
+            "credentials",
+            Form::Text,
+            "Name of the [credential.NAME] table for cells in buckets that name none with ?credentials=NAME. Never the repository's own.",
+        ),
+        key(
+            "rotate_every",
+            Form::Duration,
+            "How often `repo prune` and `seal rotate --if-due` change the seal without being asked, where two independent remote cells make that possible. Unset: never.",
+        ),
+        key("patience", Form::Duration, "How long the command of an exec: cell may take.").default("1m"),
+    ],
     example: "cells = [\"file:/var/lib/lacre-seal/seal\"]",
 };
 
@@ -323,10 +336,15 @@ const HOOKS: Table = Table {
     name: "hooks",
     shape: Shape::Single,
     effect: Effect::Acts,
-    help: "Programs run around a restore into a database. No shell, no text is put into their arguments.",
+    help: "Programs run around a restore into a database and when an erasure is signed. No shell, no text is put into their arguments.",
     keys: &[
         key("before_restore", Form::Argvs, "Run before the restore; one that fails stops it."),
         key("after_restore", Form::Argvs, "Always run after the restore, also when it failed."),
+        key(
+            "on_erase_intent",
+            Form::Argvs,
+            "Run whenever an erasure was signed, with repository, erasure and counts as JSON on standard input.",
+        ),
     ],
     example: "before_restore = [[\"docker\", \"compose\", \"stop\", \"api\"]]\nafter_restore = [[\"docker\", \"compose\", \"start\", \"api\"]]",
 };

@@ -86,6 +86,12 @@ pub struct Settings {
     pub jobs: Vec<Job>,
     /// Seal cells.
     pub seal_cells: Vec<String>,
+    /// The credentials of seal cells in buckets that name none, by name.
+    pub seal_credentials: Option<String>,
+    /// How often the seal is changed without a person.
+    pub rotate_every: Option<Duration>,
+    /// How long the command of a cell may take.
+    pub cell_patience: Duration,
     /// The keep rules for jobs without their own.
     pub retention: Retention,
     /// Programs around a restore.
@@ -172,6 +178,9 @@ pub struct Retention {
     pub min_verified: u32,
 }
 
+/// The default of `patience` of `[seal]`.
+const CELL_PATIENCE_DEFAULT: Duration = Duration::from_secs(60);
+
 /// The default of `min_verified`.
 pub const MIN_VERIFIED_DEFAULT: u32 = 3;
 
@@ -221,6 +230,8 @@ pub struct Hooks {
     pub before_restore: Vec<Vec<String>>,
     /// After, always.
     pub after_restore: Vec<Vec<String>>,
+    /// When an erasure was signed.
+    pub on_erase_intent: Vec<Vec<String>>,
 }
 
 /// Bounds on what a run takes from machine and network.
@@ -255,10 +266,14 @@ pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) 
             .collect(),
         jobs,
         seal_cells: get(document.of("seal").next(), "cells", as_texts).unwrap_or_default(),
+        seal_credentials: get(document.of("seal").next(), "credentials", as_text),
+        rotate_every: get(document.of("seal").next(), "rotate_every", as_duration),
+        cell_patience: get(document.of("seal").next(), "patience", as_duration).unwrap_or(CELL_PATIENCE_DEFAULT),
         retention: document.of("retention").next().map(retention).unwrap_or_default(),
         hooks: Hooks {
             before_restore: get(hooks, "before_restore", as_argvs).unwrap_or_default(),
             after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
+            on_erase_intent: get(hooks, "on_erase_intent", as_argvs).unwrap_or_default(),
         },
         limits: limits(document.of("limits").next()),
         object_lock: object_lock(document.of("object_lock").next()),

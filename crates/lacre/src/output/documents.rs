@@ -8,11 +8,12 @@ use super::{
     Document, Field,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
+        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     prune::PruneResult,
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -396,61 +397,6 @@ impl Document for HoldResult {
         &[field("snapshot", "Id of the snapshot, hexadecimal."), field("held", "Whether a legal hold is on it now.")];
 }
 
-/// The holders of the seal.
-#[derive(Clone, Debug, Serialize)]
-pub struct SealStatusResult {
-    /// Current seal generation.
-    pub generation: u32,
-    /// Holders: kind (cell, kit), name, generation, verified, what.
-    pub holders: Vec<SealHolder>,
-    /// Holders that are proved to hold the current generation.
-    pub holders_verified: u32,
-    /// Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.
-    pub identity_sheets: Vec<SealHolder>,
-    /// Whether enough holders are verified.
-    pub ok: bool,
-}
-
-impl Document for SealStatusResult {
-    const COMMAND: &'static str = "seal status, seal verify";
-    const FIELDS: &'static [Field] = &[
-        field("generation", "Current seal generation."),
-        field("holders", "Holders: kind (cell, kit), name, generation, verified, what."),
-        field("holders_verified", "Holders that are proved to hold the current generation."),
-        field(
-            "identity_sheets",
-            "Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.",
-        ),
-        field("ok", "Whether enough holders are verified."),
-    ];
-}
-
-/// A printed kit.
-#[derive(Clone, Debug, Serialize)]
-pub struct KitResult {
-    /// Number of the kit.
-    pub kit: u32,
-    /// Seal generation on it.
-    pub generation: u32,
-    /// issued, verified or destroyed.
-    pub state: String,
-    /// File it was written to, or null.
-    pub kit_file: Option<String>,
-    /// File with the identity sheet that goes with it, or null.
-    pub identity_sheet_file: Option<String>,
-}
-
-impl Document for KitResult {
-    const COMMAND: &'static str = "kit issue, kit ack";
-    const FIELDS: &'static [Field] = &[
-        field("kit", "Number of the kit."),
-        field("generation", "Seal generation on it."),
-        field("state", "issued, verified or destroyed."),
-        field("kit_file", "File it was written to, or null."),
-        field("identity_sheet_file", "File with the identity sheet that goes with it, or null."),
-    ];
-}
-
 /// Who may read and write.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyListResult {
@@ -578,6 +524,8 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ProveResult>(),
         entry::<ReceiptResult>(),
         entry::<KitResult>(),
+        entry::<CellChangeResult>(),
+        entry::<GuardResult>(),
         entry::<KeyListResult>(),
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),

@@ -7,14 +7,15 @@ mod documents;
 mod entries;
 mod erasure;
 mod prune;
+mod seal;
 
 use serde::Serialize;
 
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
-        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, KeyListResult, LsResult, ManResult, RebuildResult,
+        RestoreResult, RestoreToBytesResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
@@ -26,6 +27,7 @@ pub use self::{
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 /// The version of every JSON document; fields may be added without changing it.

@@ -44,6 +44,7 @@ pub(super) fn gather(vault: &Vault, invocation: &Invocation, sheets: &[PathBuf])
             match sheet {
                 Kit::Seal(kit) => keys.kits.push(kit),
                 Kit::Identity(sheet) => keys.identities.push(sheet.secret.identity()),
+                Kit::Pointer(kit) => keys.cells.extend(vault.cells.learn(kit)?),
             }
         }
     }

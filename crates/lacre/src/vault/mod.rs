@@ -4,6 +4,7 @@
 //! codes of the command line. It must not know what a command does with them.
 
 mod bucket;
+mod cells;
 mod failure;
 mod folder;
 mod keys;
@@ -17,6 +18,7 @@ use lacre_format::ids::SnapshotId;
 use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store::Store};
 
 pub use self::{
+    cells::CellWay,
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},
@@ -36,6 +38,8 @@ pub struct Vault {
     pub settings: Settings,
     /// Where the store lies, for messages.
     pub place: StoreUrl,
+    /// The way to seal cells that are not files of this host.
+    pub cells: Arc<CellWay>,
 }
 
 impl Vault {
@@ -48,11 +52,14 @@ impl Vault {
         let place = invocation.repository(&settings)?;
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
-        let repository = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+        let cells = CellWay::new(&settings, &invocation.interrupt);
+        let repository = Repository::open(store, &home, Arc::new(SystemClock))
+            .map_err(|error| explain(error, None))?
+            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>);
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
-        Ok(Vault { repository, settings, place })
+        Ok(Vault { repository, settings, place, cells })
     }
 
     /// Turns an error of the vault into one for people, naming the files of this host it is about.

@@ -253,6 +253,11 @@ impl Backup<'_> {
         for _ in 0..ANCHOR_ATTEMPTS_MAX {
             let anchor = self.put_key_entry(key)?;
             let tip = self.repository.view()?;
+            // What a claim has published that another may take over counts for nobody before that is decided.
+            if tip.policy.claim.is_some_and(|claim| tip.ledger.is_in_doubt(claim)) {
+                let why = "another admin is deciding whether the newest policy counts".to_owned();
+                return Err(Error::Overtaken { why });
+            }
             let same = tip.policy.number == anchor.policy && tip.policy_digest == self.view.policy_digest;
             self.view = tip;
             if same {

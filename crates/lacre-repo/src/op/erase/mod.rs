@@ -27,6 +27,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
+    ledger::Intent,
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
     view::View,
@@ -68,6 +69,22 @@ pub struct EraseReason {
     pub request: Option<Digest>,
     /// Nothing is destroyed before this time.
     pub not_before: Option<Millis>,
+}
+
+/// Sessions without an end and without an acknowledged snapshot.
+#[derive(Default)]
+pub(crate) struct UnfinishedSessions {
+    pub(crate) open: Vec<Session>,
+    pub(crate) voided: Vec<Session>,
+}
+
+impl View {
+    /// How many approvals an erasure still lacks: as many as the policy asks for, now or when the intent was signed.
+    #[must_use]
+    pub fn missing_approvals(&self, intent: &Intent) -> u32 {
+        let needed = self.policy.approvals.max(intent.record.approvals).unwrap_or_default();
+        needed.saturating_sub(self.ledger.approved(intent))
+    }
 }
 
 impl Repository {
@@ -144,6 +161,7 @@ impl Repository {
             reason: reason.code.clone(),
             request: reason.request,
             not_before: reason.not_before,
+            approvals: self.view()?.policy.approvals,
         };
         self.append(&admin, &Event::EraseIntent(record.clone()))?;
         Ok(record.id)
@@ -175,6 +193,11 @@ impl Repository {
 
     /// Believed sessions that have neither ended, nor committed, nor been voided.
     pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
+        Ok(self.unfinished_sessions(view)?.open)
+    }
+
+    /// Believed sessions that neither ended nor committed: the open ones, and those that were voided.
+    pub(crate) fn unfinished_sessions(&self, view: &View) -> Result<UnfinishedSessions, Error> {
         let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
         let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
         for object in self.store().list("session")?.objects {
@@ -184,11 +207,10 @@ impl Repository {
                 _ => {}
             }
         }
-        let mut sessions = Vec::new();
+        let mut sessions = UnfinishedSessions::default();
         for (snapshot, name) in opened {
-            let over =
-                ended.contains(&snapshot) || view.voided.contains(&snapshot) || view.snapshots.contains_key(&snapshot);
-            if over {
+            let voided = view.voided.contains(&snapshot);
+            if ended.contains(&snapshot) || (view.snapshots.contains_key(&snapshot) && !voided) {
                 continue;
             }
             let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
@@ -201,7 +223,8 @@ impl Repository {
                 .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
             let session =
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
-            sessions.extend(session.filter(|session| session.snapshot == snapshot));
+            let list = if voided { &mut sessions.voided } else { &mut sessions.open };
+            list.extend(session.filter(|session| session.snapshot == snapshot));
         }
         Ok(sessions)
     }

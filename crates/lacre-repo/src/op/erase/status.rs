@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     codec,
-    erasure::{Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Receipt, Rotated},
+    erasure::{Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Receipt, Rotated},
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
     log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
     name::{Named, ObjectName},
     object::Kind,
-    policy::KitState,
+    policy::{KitState, Role},
+    session::{Outcome, Session},
     signed::Signed,
 };
 
 use crate::{
-    cell::{Cell, CellPlace},
     error::Error,
     ledger::Intent,
     op::{erase::Account, rotate::Pending, snapshots::SnapshotRow},
@@ -106,6 +106,14 @@ impl Repository {
     }
 
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+        let missing = view.missing_approvals(intent);
+        if missing > 0 {
+            return Pending {
+                item: "approval".to_owned(),
+                what: format!("{missing} other admin(s) have to approve it"),
+                command: format!("on another admin's machine: lacre erase approve {}", intent.record.id.short()),
+            };
+        }
         let now = self.clock().now().as_millisecond();
         let what = match intent.record.not_before {
             Some(before) if before.0 > now => "its cool-down has not ended".to_owned(),
@@ -118,14 +126,14 @@ impl Repository {
     /// Rule 10, line by line.
     fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
-        if view
-            .ledger
-            .open_claims()
-            .any(|state| state.claim.id == rotated.claim || state.claim.adopts == Some(rotated.claim))
-        {
+        let works_on = |state: &crate::ledger::ClaimState| {
+            state.claim.id == rotated.claim || view.ledger.in_front_of(&state.claim).contains(&rotated.claim)
+        };
+        if view.ledger.open_claims().any(works_on) {
             let what = format!("generation {} is not destroyed yet", rotated.from);
             pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
         }
+        self.unsettled_entries(view, intent, &mut pending)?;
         self.unsettled_cells(view, rotated, &mut pending)?;
         for (number, (_, kit)) in &view.kits {
             if kit.generation.number <= rotated.from.number && kit.state != KitState::Destroyed {
@@ -149,36 +157,55 @@ impl Repository {
         Ok(pending)
     }
 
+    /// What was anchored too late lies under the new generation, and dies only in another rotation.
+    fn unsettled_entries(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+        let named = self.named_in(view, view.policy.generation)?;
+        for snapshot in intent.record.snapshots.iter().filter(|snapshot| named.contains(snapshot)) {
+            if view.held.contains_key(snapshot) {
+                continue;
+            }
+            pending.push(Pending {
+                item: format!("entry:{snapshot}"),
+                what: format!("a key entry of snapshot {} lies under the new seal", snapshot.short()),
+                command: "lacre seal rotate".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     fn unsettled_cells(&self, view: &View, rotated: &Rotated, pending: &mut Vec<Pending>) -> Result<(), Error> {
         for entry in &view.policy.cells {
             let command = format!("on {}: lacre erase resume", entry.host);
             let item = format!("cell:{}", entry.name);
-            match Cell::open(&CellPlace::parse(&entry.name)?)? {
-                Some(cell) => {
-                    let strays: BTreeSet<String> = cell
-                        .generations(self.id())?
-                        .iter()
-                        .filter(|slot| slot.generation != view.policy.generation)
-                        .map(|slot| slot.generation.to_string())
-                        .collect();
+            let contents = match self.cell(&entry.name) {
+                Ok(Some(cell)) => cell.contents(self.id()).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let gone = view
+                .ledger
+                .destroyed
+                .iter()
+                .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
+            match contents {
+                Ok(Some(contents)) => {
+                    let strays = contents.held.iter().filter(|held| **held != view.policy.generation);
+                    let strays: Vec<String> = strays.map(ToString::to_string).collect();
                     if !strays.is_empty() {
-                        let strays: Vec<String> = strays.into_iter().collect();
                         let what = format!("the cell still holds generation {}", strays.join(", "));
                         pending.push(Pending { item, what, command });
                     }
                 }
-                None => {
-                    let gone = view
-                        .ledger
-                        .destroyed
-                        .iter()
-                        .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
-                    if !gone {
-                        let what =
-                            format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
-                        pending.push(Pending { item, what, command });
-                    }
+                Ok(None) | Err(Error::Cell { .. }) if gone => {}
+                Ok(None) => {
+                    let what = format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
+                    pending.push(Pending { item, what, command });
                 }
+                Err(error @ Error::Cell { .. }) => {
+                    let what = format!("generation {} was not seen to be gone: {error}", rotated.from);
+                    pending.push(Pending { item, what, command });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -196,7 +223,12 @@ impl Repository {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
             let header = &row.known.header;
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
-            *settled.entry((header.home, job)).or_default() |= after && !view.voided.contains(&row.snapshot);
+            let settled = settled.entry((header.home, job)).or_default();
+            // The old index dies between the snapshot and the end of its session: only the end says that it is dead.
+            *settled = *settled
+                || after
+                    && !view.voided.contains(&row.snapshot)
+                    && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed);
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
@@ -212,15 +244,24 @@ impl Repository {
                 command: format!("on {host}: lacre backup {job}"),
             });
         }
-        for session in self.open_sessions(view)? {
-            if session.opened < intent.at && self.session_job(&session).is_none_or(|job| jobs.contains(&job)) {
-                let id = session.snapshot;
-                pending.push(Pending {
-                    item: format!("session:{id}"),
-                    what: format!("a backup that began before the erasure is still open ({})", id.short()),
-                    command: "wait for it, or void it: lacre repo prune".to_owned(),
-                });
-            }
+        let of_jobs = |session: &Session| self.session_job(session).is_none_or(|job| jobs.contains(&job));
+        let began_before = |session: &&Session| session.opened < intent.at && of_jobs(session);
+        let unfinished = self.unfinished_sessions(view)?;
+        for session in unfinished.open.iter().filter(began_before) {
+            let id = session.snapshot;
+            pending.push(Pending {
+                item: format!("session:{id}"),
+                what: format!("a backup that began before the erasure is still open ({})", id.short()),
+                command: "wait for it, or void it: lacre repo prune".to_owned(),
+            });
+        }
+        for session in unfinished.voided.iter().filter(began_before) {
+            let id = session.snapshot;
+            pending.push(Pending {
+                item: format!("session:{id}"),
+                what: format!("a backup that began before the erasure was voided ({}); its process may only sleep", id.short()),
+                command: format!("make sure that it is dead, then: lacre erase attest session:{id} destroyed"),
+            });
         }
         Ok(())
     }
@@ -276,7 +317,7 @@ impl Repository {
                 })
                 .collect(),
             pending: status.pending.iter().map(|item| format!("{}: {}", item.item, item.what)).collect(),
-            declared: status.declared.clone(),
+            declared: status.declared.iter().cloned().chain(removed_cells(view, rotated)).collect(),
             bytes_dead: account.bytes_dead,
             bytes_shared: account.bytes_shared,
             reason: intent.record.reason.clone(),
@@ -314,6 +355,26 @@ impl Repository {
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
         let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
         self.account(&view, &intent.record.snapshots.iter().copied().collect())
+    }
+
+    /// Approves an erasure that another admin has signed.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without an admin key; [`Error::Refused`] for one's own erasure; [`Error::Usage`] for an unknown one.
+    pub fn approve_erase(&self, erasure: Token) -> Result<(), Error> {
+        let admin = self.home().admin_key()?;
+        let view = self.view()?;
+        if view.home(admin.home).is_none_or(|home| home.role != Role::Admin || home.revoked_at.is_some()) {
+            return Err(Error::Refused { why: "this host's key is no admin's of this repository".to_owned() });
+        }
+        let Some(intent) = view.ledger.standing_intents().find(|intent| intent.record.id == erasure) else {
+            return Err(Error::Usage { why: format!("no erasure {erasure} is under way") });
+        };
+        if intent.place.home == admin.home {
+            let why = "an erasure is approved by another admin than the one who signed it".to_owned();
+            return Err(Error::Refused { why });
+        }
+        self.append(&admin, &Event::Approval(Approval { id: erasure, intent: intent.place.digest }))
     }
 
     /// Records what a person vouches for.
@@ -369,6 +430,20 @@ pub fn verify_receipt(
     let digest = Digest::new(*blake3::hash(object).as_bytes());
     let place = ChainHead { home: entry.home, seq: entry.seq, digest };
     Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
+}
+
+/// Cells that an admin took out of the policy without seeing them empty: what they held is only declared to be gone.
+fn removed_cells(view: &View, rotated: &Rotated) -> Vec<Attestation> {
+    let of_policy = |name: &str| view.policy.cells.iter().any(|cell| cell.name == name);
+    let seen_empty = |name: &str| {
+        let after = |(_, gone): &&(Millis, Destroyed)| gone.cell == name && gone.generation.number >= rotated.from.number;
+        view.ledger.destroyed.iter().any(|record| after(&record))
+    };
+    let cells = view.ledger.attested.iter().filter_map(|(item, (_, state))| Some((item.strip_prefix("cell:")?, *state)));
+    cells
+        .filter(|(name, _)| !of_policy(name) && !seen_empty(name))
+        .map(|(name, state)| Attestation { item: format!("cell:{name}"), state })
+        .collect()
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

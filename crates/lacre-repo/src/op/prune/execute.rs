@@ -149,7 +149,10 @@ impl Repository {
         match session.standing {
             Standing::Abandoned => true,
             Standing::Lost => run.options.losses == Losses::Accept,
-            Standing::Open => session.revoked || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after),
+            // Its own home gave it up: that home's other process, if a clone has its keys, cannot acknowledge it any more.
+            Standing::Open => {
+                session.revoked || session.given_up || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after)
+            }
         }
     }
 

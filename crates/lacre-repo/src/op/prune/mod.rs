@@ -473,7 +473,8 @@ pub(crate) fn design(survey: &Survey, economy: &Economy) -> PrunePlan {
         .collect();
     stays.sort_unstable_by(|one, other| other.cmp(one));
     let abandoned = survey.sessions.with(Standing::Abandoned).chain(survey.sessions.with(Standing::Lost));
-    let revoked = survey.sessions.open().filter(|(_, session)| session.revoked).map(|(snapshot, _)| snapshot);
+    let is_due = |session: &crate::op::sessions::Unfinished| session.revoked || session.given_up;
+    let revoked = survey.sessions.open().filter(|(_, session)| is_due(session)).map(|(snapshot, _)| snapshot);
     let mut sessions: BTreeSet<SnapshotId> = abandoned.chain(revoked).collect();
     sessions.extend(&survey.sessions.over);
     let snapshots = survey.reclaimable();

@@ -193,7 +193,10 @@ impl Repository {
     /// A hold outranks all of them.
     pub(super) fn drops(&self, view: &View, carried: &Carried) -> Result<BTreeSet<SnapshotId>, Error> {
         let now = self.clock().now().as_millisecond();
-        let due = |intent: &&crate::ledger::Intent| intent.record.not_before.is_none_or(|before| before.0 <= now);
+        let due = |intent: &&crate::ledger::Intent| {
+            let cooled = intent.record.not_before.is_none_or(|before| before.0 <= now);
+            cooled && view.missing_approvals(intent) == 0
+        };
         let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
         drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
         drops.extend(&view.voided);
@@ -206,7 +209,7 @@ impl Repository {
         Ok(drops)
     }
 
-    pub(super) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
+    pub(crate) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
         let name = ObjectName::of(&Named::SessionEnd(snapshot));
         let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
             Ok(bytes) => bytes,

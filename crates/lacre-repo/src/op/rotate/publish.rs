@@ -6,17 +6,19 @@ use lacre_format::{
     codec,
     erasure::Rotated,
     ids::{Digest, GenerationId, Millis, SnapshotId},
-    keyring::{Bundle, BundleList, KeyEnvelope, encode_bundle_object},
+    keyring::{Bundle, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, encode_bundle_object},
     log::Event,
     name::{Named, ObjectName},
     object::Kind,
+    policy::Role,
+    signed::Signed,
 };
 use lacre_seal::{bundle, entropy, outer::SealSeed};
 use minicbor::bytes::ByteVec;
 
 use super::{Mandate, RotateOptions, carry::Carried};
 use crate::{
-    cell::{Cell, CellPlace},
+    cell::Cell,
     error::Error,
     home::Signer,
     monitor::Finding,
@@ -61,6 +63,7 @@ impl Repository {
         policy.seal_public = seed.public().as_bytes().to_vec();
         policy.heads.clone_from(&view.heads);
         policy.claim = Some(mandate.id);
+        policy.sealed_at = Some(policy.signed_at);
         self.put_policy(admin, &policy)?;
         let rotated = Rotated {
             claim: mandate.id,
@@ -98,7 +101,7 @@ impl Repository {
     }
 
     /// Snapshots with an entry in a generation, as names and signed lists say.
-    pub(super) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
+    pub(crate) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
         let mut named: BTreeSet<SnapshotId> =
             self.bundle_list(view, generation)?.into_iter().map(|(snapshot, _)| snapshot).collect();
         for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
@@ -195,10 +198,10 @@ impl Repository {
     /// Removes candidates of attempts that died before they published: no policy names them, nothing is sealed to them alone.
     pub(super) fn discard_candidates(&self, view: &View) -> Result<(), Error> {
         for entry in &view.policy.cells {
-            let Some(cell) = Cell::open(&CellPlace::parse(&entry.name)?)? else { continue };
-            for stray in cell.generations(self.id())? {
-                if stray.generation.number > view.policy.generation.number {
-                    cell.destroy(self.id(), stray.generation)?;
+            let Some(cell) = self.cell(&entry.name)? else { continue };
+            for stray in cell.contents(self.id())?.held {
+                if stray.number > view.policy.generation.number {
+                    cell.destroy(self.id(), stray)?;
                 }
             }
         }
@@ -206,9 +209,25 @@ impl Repository {
     }
 
     pub(super) fn reach_cell(&self, name: &str) -> Result<Cell, Error> {
-        Cell::open(&CellPlace::parse(name)?)?.ok_or_else(|| Error::Refused {
+        self.cell(name)?.ok_or_else(|| Error::Refused {
             why: format!("the seal cell {name} cannot be reached from this host: run this where it is, so that it learns the new seal"),
         })
+    }
+
+    /// Rule 8: what was carried late lies in this home too, as the bundle does: losing the store's object must not lose the key.
+    pub(super) fn keep_late(&self, view: &View, generation: GenerationId) -> Result<(), Error> {
+        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
+            let Some((name, Named::KeyEntry(_, snapshot, token))) = ObjectName::parse(&object.name) else { continue };
+            let bytes = self.store().get(&name, KEY_ENTRY_BYTES_MAX)?;
+            let Ok(signed) = Signed::decode(Kind::KeyEnvelope, &bytes) else { continue };
+            let by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
+            let digest = Digest::new(*blake3::hash(&bytes).as_bytes());
+            let what = format!("{snapshot}-{token}");
+            if by_admin && !self.home().has_keyring(generation, &what, digest) {
+                self.home().keep_keyring(generation, &what, &bytes)?;
+            }
+        }
+        Ok(())
     }
 }
 
