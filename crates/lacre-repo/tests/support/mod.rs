@@ -71,11 +71,15 @@ impl Bench {
     }
 
     pub(crate) fn with_options(directory: TempDir, store: Store, options: CreateOptions) -> Self {
-        let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(start.as_millisecond())));
+        let clock = Self::clock();
         let home = Home::open(&directory.path().join("home")).unwrap();
         let (repository, report) = Repository::create(store.clone(), &home, options, clock.clone()).unwrap();
         Self { directory, clock, store, report, repository }
+    }
+
+    pub(crate) fn clock() -> Arc<TestClock> {
+        let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
+        Arc::new(TestClock(AtomicI64::new(start.as_millisecond())))
     }
 
     pub(crate) fn options() -> CreateOptions {
@@ -122,8 +126,7 @@ impl Bench {
     }
 
     pub(crate) fn check_all(&self) -> CheckReport {
-        let options = CheckOptions { level: None, read_data: ReadData::All, snapshot: None };
-        self.repository.check(&options, &self.keys(), &Silent).unwrap()
+        self.repository.check(&all(), &self.keys(), &Silent).unwrap()
     }
 
     /// Files of the repository below a folder, sorted.
@@ -137,6 +140,11 @@ impl Bench {
         let place = CellPlace::parse(&self.report.cells[0]).unwrap();
         Cell::open(&place).unwrap().unwrap()
     }
+}
+
+/// A check of everything.
+pub(crate) fn all() -> CheckOptions {
+    CheckOptions { level: None, read_data: ReadData::All, snapshot: None }
 }
 
 pub(crate) fn backup(
