@@ -152,7 +152,8 @@ fn every_intent_is_told_with_counts_only() {
     configure(&mut sandbox, "", &format!("[hooks]\non_erase_intent = [[{hook:?}], [\"/bin/false\"]]"));
     sandbox.run(&["erase", "snapshot", &ids[0], "--dry-run"]).exits(0);
     assert!(!told.exists(), "a plan is no intent");
-    let arguments = ["erase", "snapshot", &ids[0], "--yes", "--reason", "SECRETREASON", "--not-before", "2099-01-01T00:00:00Z"];
+    let arguments =
+        ["erase", "snapshot", &ids[0], "--yes", "--reason", "SECRETREASON", "--not-before", "2099-01-01T00:00:00Z"];
     let erased = sandbox.run(&arguments).exits(5);
     assert!(erased.stderr.contains("on_erase_intent \"/bin/false\" failed"), "{}", erased.stderr);
     sandbox.run(&["erase", "snapshot", &ids[1], "--yes"]).exits(5);

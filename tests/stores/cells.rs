@@ -12,7 +12,7 @@ fn cell(weed: &Weed, bucket: &str, credentials: &str) -> String {
 }
 
 /// A repository in a folder whose seal lies in two buckets with keys of their own.
-fn ready(weed: &Weed) -> Sandbox {
+fn ready() -> Sandbox {
     let mut sandbox = Sandbox::new();
     let config = sandbox.path("lacre.toml");
     let tables: String = [("one", "ONE"), ("two", "TWO")]
@@ -33,7 +33,7 @@ fn ready(weed: &Weed) -> Sandbox {
 #[test]
 fn a_pointer_kit_opens_the_backups_on_a_bare_machine_and_does_not_go_stale() {
     let Some(weed) = Weed::start() else { return };
-    let sandbox = ready(&weed);
+    let sandbox = ready();
     let (one, two) = (cell(&weed, BUCKET_PLAIN, "one"), cell(&weed, BUCKET_VERSIONED, "two"));
     let made = sandbox.run(&["init", "--no-kit", "--seal-cell", &one, "--seal-cell", &two, "--json"]).exits(0).json();
     assert_eq!(made["cells"].as_array().unwrap().len(), 2);
@@ -43,7 +43,8 @@ fn a_pointer_kit_opens_the_backups_on_a_bare_machine_and_does_not_go_stale() {
     assert_eq!((issued["kit"].as_u64(), issued["identity_sheet_file"].is_null()), (Some(1), true));
     let sheet = fs::read_to_string(sandbox.path("sheet")).unwrap();
     assert!(!sheet.contains(&Key::Root.secret()), "secrets are words");
-    let words = sheet.lines().rfind(|line| line.starts_with("check")).unwrap().trim_start_matches("check").trim().to_owned();
+    let words =
+        sheet.lines().rfind(|line| line.starts_with("check")).unwrap().trim_start_matches("check").trim().to_owned();
     sandbox.run(&["kit", "ack", "1", "--checksum", "acorn actor agent alarm"]).exits(15);
     sandbox.run(&["kit", "ack", "1", "--checksum", &words]).exits(0);
     let status = sandbox.run(&["seal", "status", "--json"]).exits(0).json();
@@ -75,7 +76,7 @@ fn a_pointer_kit_opens_the_backups_on_a_bare_machine_and_does_not_go_stale() {
 #[test]
 fn a_cell_in_the_repositorys_bucket_or_behind_its_keys_is_refused() {
     let Some(weed) = Weed::start() else { return };
-    let mut sandbox = ready(&weed);
+    let mut sandbox = ready();
     super::point(&mut sandbox, weed.port(), BUCKET_PLAIN, "repo");
     super::show_role(&mut sandbox, Key::Admin);
     let refused = sandbox.run(&["init", "--no-kit", "--seal-cell", &cell(&weed, BUCKET_PLAIN, "two")]).exits(15);

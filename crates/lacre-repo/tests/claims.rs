@@ -140,7 +140,8 @@ fn a_host_that_pinned_a_policy_before_its_claim_was_voided_goes_on() {
     assert!(rotate(&dying(&bench, Verb::PutNew, "policy", 1, Effect::CrashAfter)).is_err());
     let pinned = tempfile::tempdir().unwrap();
     copy_tree(&bench.directory.path().join("home"), pinned.path());
-    let other = || Repository::open(bench.store.clone(), &Home::open(pinned.path()).unwrap(), bench.clock.clone()).unwrap();
+    let other =
+        || Repository::open(bench.store.clone(), &Home::open(pinned.path()).unwrap(), bench.clock.clone()).unwrap();
     assert_eq!(other().view().unwrap().policy.number, 1, "it has seen and pinned the policy");
     let (name, bytes) = delayed(&bench.store, "policy");
     bench.reopen().withdraw_claim().unwrap_err();
@@ -194,7 +195,12 @@ fn opened<'r>(repository: &'r Repository, data: &[u8]) -> lacre_repo::op::backup
 }
 
 fn facts() -> SourceFacts {
-    SourceFacts { kind: "file".to_owned(), facts: std::collections::BTreeMap::new(), findings: Vec::new(), source_ms: 1 }
+    SourceFacts {
+        kind: "file".to_owned(),
+        facts: std::collections::BTreeMap::new(),
+        findings: Vec::new(),
+        source_ms: 1,
+    }
 }
 
 #[test]
@@ -210,7 +216,8 @@ fn an_unfinished_session_of_ones_own_home_is_voided_and_a_clone_cannot_commit_it
         if !is_admin {
             std::fs::remove_file(&admin_key).unwrap();
         }
-        let other = Repository::open(bench.store.clone(), &Home::open(clone.path()).unwrap(), bench.clock.clone()).unwrap();
+        let other =
+            Repository::open(bench.store.clone(), &Home::open(clone.path()).unwrap(), bench.clock.clone()).unwrap();
         backup(&other, "app", &[("t", Shape::Rows, &rows(1_100, 8))], BackupOptions::default()).unwrap();
         let names = |folder: &str| -> Vec<String> {
             bench.store.list(folder).unwrap().objects.into_iter().map(|object| object.name).collect()
@@ -326,7 +333,11 @@ fn a_voided_session_that_began_before_an_erasure_has_to_be_declared_dead() {
     let other = Repository::open(bench.store.clone(), &Home::open(clone.path()).unwrap(), bench.clock.clone()).unwrap();
     backup(&other, "app", &[("t", Shape::Rows, &rows(1_100, 8))], BackupOptions::default()).unwrap();
     assert!(bench.reopen().view().unwrap().voided.contains(&session));
-    assert_eq!(pending(&bench), (ErasureState::Interim, vec![format!("session:{session}")]), "its process may only sleep");
+    assert_eq!(
+        pending(&bench),
+        (ErasureState::Interim, vec![format!("session:{session}")]),
+        "its process may only sleep"
+    );
     bench.reopen().attest(&format!("session:{session}"), Declared::Destroyed).unwrap();
     assert_eq!(pending(&bench).0, ErasureState::Complete);
     drop(run);
@@ -342,8 +353,14 @@ fn what_is_carried_late_lies_in_the_second_place_too() {
     let refused = bench.reopen().hold(made[0].0, "court");
     let report = rotate(&bench.reopen()).unwrap();
     assert_eq!(report.state, RotationState::Closed);
-    let late: Vec<String> =
-        bench.store.list(&format!("keyring/in/{}", report.to)).unwrap().objects.into_iter().map(|one| one.name).collect();
+    let late: Vec<String> = bench
+        .store
+        .list(&format!("keyring/in/{}", report.to))
+        .unwrap()
+        .objects
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
     assert_eq!(late.len(), 1, "{refused:?} {late:?}");
     let kept = bench.home_files().join("keyring").join(late[0].replacen("keyring/in/", "", 1).replacen('/', ".", 1));
     let stored = bench.store.get(&ObjectName::from_path(&late[0]).unwrap(), OBJECT_BYTES_MAX).unwrap();

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::identity::AgeSecretKey;
 use crate::kit::{
-    BASE32, CONTENT_SEAL, IdentitySheet, Kit, KitChecksum, KitError, KitLine, LINE_BYTES, LINES, POINTER_PREFIX, QR_PREFIX,
-    SECRET_BYTES, SealKit, SheetKey, generation_bytes, line_check,
+    BASE32, CONTENT_SEAL, IdentitySheet, Kit, KitChecksum, KitError, KitLine, LINE_BYTES, LINES, POINTER_PREFIX,
+    QR_PREFIX, SECRET_BYTES, SealKit, SheetKey, generation_bytes, line_check,
 };
 use crate::outer::SealSeed;
 use crate::pointer::{CONTENT_POINTER, HEAD_BYTES, PAYLOAD_BYTES_MAX, PointerKit};
@@ -86,7 +86,8 @@ fn parse_pointer_scan(text: &str) -> Result<Kit, KitError> {
         return Err(KitError::Scan);
     }
     let bytes = base32_decode(digits, bytes).ok_or(KitError::Scan)?;
-    let (content, check) = bytes.len().checked_sub(4).and_then(|at| bytes.split_at_checked(at)).ok_or(KitError::Scan)?;
+    let (content, check) =
+        bytes.len().checked_sub(4).and_then(|at| bytes.split_at_checked(at)).ok_or(KitError::Scan)?;
     if crate::kit::checksum_of(content).to_bytes() != check {
         return Err(KitError::Scan);
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     erasure::{
-        Approval, Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
-        IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
+        Approval, Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot,
+        ErasureKind, IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},

@@ -97,14 +97,12 @@ impl Values {
                 Err(error) if error.is_not_found() => Ok(None),
                 Err(error) => Err(error.into()),
             },
-            Self::Command { words, reach } => {
-                match reach.command(words, CellVerb::Get, Some(&name.text()), b"")? {
-                    CellAnswer::Done(output) => {
-                        Ok(Some(from_hex(&output).map_or(Slot::Damaged, |slot| fitting(name, decode_slot(&slot)))))
-                    }
-                    CellAnswer::NoValue => Ok(None),
+            Self::Command { words, reach } => match reach.command(words, CellVerb::Get, Some(&name.text()), b"")? {
+                CellAnswer::Done(output) => {
+                    Ok(Some(from_hex(&output).map_or(Slot::Damaged, |slot| fitting(name, decode_slot(&slot)))))
                 }
-            }
+                CellAnswer::NoValue => Ok(None),
+            },
         }
     }
 

@@ -105,7 +105,9 @@ impl Repository {
             (Leftover::DeclareLost, _) => None,
             (Leftover::Destroy, Ok(Some(cell))) => Some(cell),
             (Leftover::Destroy, Ok(None)) => {
-                let why = format!("the cell {name} is not on this host: run this where it is, or declare it lost with --lost");
+                let why = format!(
+                    "the cell {name} is not on this host: run this where it is, or declare it lost with --lost"
+                );
                 return Err(Error::Refused { why });
             }
             (Leftover::Destroy, Err(error)) => return Err(error),
@@ -113,7 +115,9 @@ impl Repository {
         // Looked at before anything is changed: one that does not answer must not be half removed.
         let held = cell.as_ref().map(|cell| cell.contents(self.id())).transpose()?.map(|contents| contents.held);
         if !is_named && held.as_ref().is_none_or(std::collections::BTreeSet::is_empty) {
-            return Err(Error::Usage { why: format!("{name} is no cell of this repository; lacre seal status lists them") });
+            return Err(Error::Usage {
+                why: format!("{name} is no cell of this repository; lacre seal status lists them"),
+            });
         }
         if is_named {
             self.change_cells(&admin, |view, _| self.policy_without(view, name).map(Some))?;
@@ -269,7 +273,10 @@ impl Repository {
             )));
         }
         if let Some(state) = view.ledger.open_claims().find(|_| self.home().admin_key().is_err()) {
-            return Ok(Some(format!("another admin's change of the seal is under way (claim {})", state.claim.id.short())));
+            return Ok(Some(format!(
+                "another admin's change of the seal is under way (claim {})",
+                state.claim.id.short()
+            )));
         }
         Ok(None)
     }

@@ -146,8 +146,7 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         let born = Born::new()?;
-        let repository =
-            Self::with_manifest(store, home, clock, born.manifest)?.with_cells(Arc::clone(&setup.reach));
+        let repository = Self::with_manifest(store, home, clock, born.manifest)?.with_cells(Arc::clone(&setup.reach));
         let places = if options.cells.is_empty() {
             vec![CellPlace::File(repository.home().default_cell())]
         } else {

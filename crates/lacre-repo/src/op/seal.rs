@@ -9,8 +9,8 @@ use lacre_format::{
 };
 use lacre_seal::{
     kit::{Kit, KitChecksum, SealKit},
-    pointer::{PointerCell, PointerKit},
     outer::SealSeed,
+    pointer::{PointerCell, PointerKit},
 };
 
 use crate::{
@@ -93,8 +93,7 @@ impl Repository {
         let current =
             |(_, kit): &&(Millis, KitRecord)| kit.generation == generation && kit.state == KitState::Acknowledged;
         let kits: Vec<(Millis, KitRecord)> = view.kits.values().cloned().collect();
-        let holders: BTreeSet<&str> =
-            cells.iter().filter(|cell| cell.holds).map(|cell| cell.holder.as_str()).collect();
+        let holders: BTreeSet<&str> = cells.iter().filter(|cell| cell.holds).map(|cell| cell.holder.as_str()).collect();
         let holding = holders.len();
         let acknowledged = kits.iter().filter(current).count();
         if view.policy.holders == Holders::Single {
@@ -106,8 +105,9 @@ impl Repository {
                 "print a kit with `lacre kit issue` and keep it apart",
             ));
         } else if holding + acknowledged < 2 {
-            let what =
-                format!("{holding} independent cells and {acknowledged} acknowledged kits hold the seal; two holders are needed");
+            let what = format!(
+                "{holding} independent cells and {acknowledged} acknowledged kits hold the seal; two holders are needed"
+            );
             let advice = "type the kit's checksum back with `lacre kit ack NUMBER`, print one with `lacre kit issue`, or add a cell elsewhere with `lacre seal add-cell SPEC`";
             findings.push(Finding::new(Severity::Warning, what, "seal", advice));
         }
@@ -319,7 +319,8 @@ fn judge_cell(status: &CellStatus, generation: GenerationId, findings: &mut Vec<
     }
     for stray in status.generations.iter().filter(|found| **found != generation) {
         let what = format!("the cell holds generation {stray}, which is not the current one");
-        let advice = "it can bring back what was erased: `lacre seal rotate` destroys every generation but the newest, here too";
+        let advice =
+            "it can bring back what was erased: `lacre seal rotate` destroys every generation but the newest, here too";
         findings.push(Finding::new(Severity::Warning, what, &status.name, advice));
     }
 }

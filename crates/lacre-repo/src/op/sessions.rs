@@ -117,7 +117,8 @@ impl Repository {
             };
             let revoked = view.home(session.home).is_none_or(|home| home.revoked_at.is_some());
             let given_up = view.given_up.contains(&snapshot);
-            let unfinished = Unfinished { home: session.home, base: session.base, written, standing, revoked, given_up };
+            let unfinished =
+                Unfinished { home: session.home, base: session.base, written, standing, revoked, given_up };
             sessions.unfinished.insert(snapshot, unfinished);
         }
         for snapshot in names.ended.iter().filter(|snapshot| !seen.contains(*snapshot)) {

@@ -141,10 +141,8 @@ fn a_cell_without_an_answer_or_keys_stops_a_rotation_and_no_restore() {
 
 #[test]
 fn a_cell_that_dies_after_the_publication_keeps_only_itself_from_forgetting() {
-    let place = Place::new(
-        &[(BUCKET, Some("one")), (OTHER_BUCKET, Some("two")), (COMMAND, Some("vault"))],
-        KitChoice::None,
-    );
+    let place =
+        Place::new(&[(BUCKET, Some("one")), (OTHER_BUCKET, Some("two")), (COMMAND, Some("vault"))], KitChoice::None);
     let made = place.nights(2);
     // A trial run over a repository of the same shape says after how many requests the cell has learnt the new seal.
     place.shop.behaves(WORDS, Manner::DiesAt(6));

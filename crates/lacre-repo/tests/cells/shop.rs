@@ -142,7 +142,10 @@ impl Keeper {
         match verb {
             CellVerb::Put => {
                 let kept = if self.manner == Manner::Half { input.len() / 2 } else { input.len() };
-                assert!(self.values.insert(name.to_owned(), input[..kept].to_vec()).is_none(), "a name is written once");
+                assert!(
+                    self.values.insert(name.to_owned(), input[..kept].to_vec()).is_none(),
+                    "a name is written once"
+                );
                 nothing()
             }
             CellVerb::Get => match self.values.get(name) {
@@ -187,8 +190,7 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path().display().to_string();
         let place = |spec: &str| CellPlace::parse(&spec.replace("HERE", &base)).unwrap();
-        let holders =
-            cells.iter().filter_map(|(spec, holder)| Some((place(spec), (*holder)?.to_owned()))).collect();
+        let holders = cells.iter().filter_map(|(spec, holder)| Some((place(spec), (*holder)?.to_owned()))).collect();
         let places: Vec<CellPlace> = cells.iter().map(|(spec, _)| place(spec)).collect();
         let options = CreateOptions { cells: places, kit, ..Bench::options() };
         let store = Store::memory();
@@ -238,13 +240,18 @@ impl Place {
         for (snapshot, data) in nights {
             assert_eq!(crate::support::read(&repository, *snapshot, &self.bench.keys(), "t").unwrap(), *data);
         }
-        let findings = repository.check(&crate::support::all(), &self.bench.keys(), &lacre_repo::Silent).unwrap().findings;
+        let findings =
+            repository.check(&crate::support::all(), &self.bench.keys(), &lacre_repo::Silent).unwrap().findings;
         assert!(findings.iter().all(|finding| finding.severity != Severity::Damage), "{findings:?}");
     }
 
     /// What `seal verify` says, in one text.
     pub(crate) fn findings(&self) -> String {
         let status = self.reopen().seal_status().unwrap();
-        status.findings.iter().map(|finding| format!("{} {} {}\n", finding.object, finding.what, finding.advice)).collect()
+        status
+            .findings
+            .iter()
+            .map(|finding| format!("{} {} {}\n", finding.object, finding.what, finding.advice))
+            .collect()
     }
 }

@@ -5,12 +5,7 @@ use std::sync::Arc;
 use lacre_repo::{
     Error,
     cell::CellPlace,
-    op::{
-        cells::NewCell,
-        init::KitChoice,
-        keys::ReadKeys,
-        rotate::RotationState,
-    },
+    op::{cells::NewCell, init::KitChoice, keys::ReadKeys, rotate::RotationState},
     store::{BucketOptions, Credentials, Store},
 };
 use lacre_test_bucket::{BUCKET_LOCKED, BUCKET_VERSIONED, Key, Weed};

@@ -77,7 +77,8 @@ fn a_mistake_is_found_on_its_line() {
     let numbered = rows.iter().filter(|row| row.starts_with(|first: char| first.is_ascii_digit())).count();
     assert!(numbered > 10, "{numbered} lines of words");
     for (at, row) in rows.iter().enumerate() {
-        let without: Vec<&str> = rows.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, row)| *row).collect();
+        let without: Vec<&str> =
+            rows.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, row)| *row).collect();
         let line = match row.split_whitespace().next().unwrap() {
             "repository" => KitLine::Repository,
             "kit" => KitLine::Kit,

@@ -22,8 +22,8 @@ pub use self::{
     admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
-        ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
+        EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{

@@ -44,10 +44,9 @@ pub(super) fn remove(invocation: &Invocation, vault: &Vault, args: &RemoveCellAr
 /// As [`add`] and [`remove`].
 pub(super) fn relocate(invocation: &Invocation, vault: &Vault, args: &MoveCellArgs) -> Result<Exit, CliError> {
     let added = added(vault, &args.to, args.holder.as_ref())?;
-    let destroyed = vault
-        .repository
-        .remove_cell(&args.from, Leftover::Destroy)
-        .map_err(|error| vault.explain(error).hint(format!("{added} is a cell now; go on with: lacre seal remove-cell {}", args.from)))?;
+    let destroyed = vault.repository.remove_cell(&args.from, Leftover::Destroy).map_err(|error| {
+        vault.explain(error).hint(format!("{added} is a cell now; go on with: lacre seal remove-cell {}", args.from))
+    })?;
     show(invocation, vault, Some(added), Some(args.from.clone()), destroyed)
 }
 

@@ -8,8 +8,8 @@ use super::{
     Document, Field,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, ShowStream, SnapshotEntry,
-        SnapshotState, StreamEntry,
+        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState,
+        StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     prune::PruneResult,

@@ -148,8 +148,7 @@ impl CellWay {
         match CellPlace::parse(name).map_err(|error| super::explain(error, None))? {
             CellPlace::Bucket(url) => {
                 let (id, secret, token) = self.keys_of(&url)?.into_parts();
-                let keys =
-                    PointerKeys { access_key_id: id, secret_access_key: secret, session_token: token };
+                let keys = PointerKeys { access_key_id: id, secret_access_key: secret, session_token: token };
                 Ok(Some(PointerCell { place: name.to_owned(), keys: Some(keys) }))
             }
             CellPlace::Command(_) => Ok(Some(PointerCell { place: name.to_owned(), keys: None })),

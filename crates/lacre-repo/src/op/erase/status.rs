@@ -259,7 +259,10 @@ impl Repository {
             let id = session.snapshot;
             pending.push(Pending {
                 item: format!("session:{id}"),
-                what: format!("a backup that began before the erasure was voided ({}); its process may only sleep", id.short()),
+                what: format!(
+                    "a backup that began before the erasure was voided ({}); its process may only sleep",
+                    id.short()
+                ),
                 command: format!("make sure that it is dead, then: lacre erase attest session:{id} destroyed"),
             });
         }
@@ -436,10 +439,12 @@ pub fn verify_receipt(
 fn removed_cells(view: &View, rotated: &Rotated) -> Vec<Attestation> {
     let of_policy = |name: &str| view.policy.cells.iter().any(|cell| cell.name == name);
     let seen_empty = |name: &str| {
-        let after = |(_, gone): &&(Millis, Destroyed)| gone.cell == name && gone.generation.number >= rotated.from.number;
+        let after =
+            |(_, gone): &&(Millis, Destroyed)| gone.cell == name && gone.generation.number >= rotated.from.number;
         view.ledger.destroyed.iter().any(|record| after(&record))
     };
-    let cells = view.ledger.attested.iter().filter_map(|(item, (_, state))| Some((item.strip_prefix("cell:")?, *state)));
+    let cells =
+        view.ledger.attested.iter().filter_map(|(item, (_, state))| Some((item.strip_prefix("cell:")?, *state)));
     cells
         .filter(|(name, _)| !of_policy(name) && !seen_empty(name))
         .map(|(name, state)| Attestation { item: format!("cell:{name}"), state })

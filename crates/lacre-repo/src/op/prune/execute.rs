@@ -151,7 +151,9 @@ impl Repository {
             Standing::Lost => run.options.losses == Losses::Accept,
             // Its own home gave it up: that home's other process, if a clone has its keys, cannot acknowledge it any more.
             Standing::Open => {
-                session.revoked || session.given_up || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after)
+                session.revoked
+                    || session.given_up
+                    || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after)
             }
         }
     }

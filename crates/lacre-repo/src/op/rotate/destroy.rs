@@ -10,13 +10,7 @@ use lacre_format::{
 };
 
 use super::{Mandate, Pending, RotateOptions, RotationState};
-use crate::{
-    cell::Cell,
-    error::Error,
-    home::Signer,
-    repository::Repository,
-    view::View,
-};
+use crate::{cell::Cell, error::Error, home::Signer, repository::Repository, view::View};
 
 impl Repository {
     pub(super) fn destroy_old(
@@ -117,7 +111,9 @@ impl Repository {
                 "{} of the 2 independent holders of the new seal {to} are verified; the old one is destroyed only then",
                 tally.cells.len() + tally.kits
             ),
-            command: "lacre kit issue, print it, lacre kit ack NUMBER, then lacre erase resume; or: lacre seal add-cell SPEC".to_owned(),
+            command:
+                "lacre kit issue, print it, lacre kit ack NUMBER, then lacre erase resume; or: lacre seal add-cell SPEC"
+                    .to_owned(),
         }))
     }
 
@@ -177,9 +173,7 @@ fn unsettled(entry: &CellEntry, rotated: &Rotated, why: &str) -> Pending {
     Pending {
         item: format!("cell:{name}"),
         what: format!("the cell {name} (made on {host}) may still hold generation {}: {why}", rotated.from),
-        command: format!(
-            "on {host}: lacre erase resume; or, if it is gone: lacre erase attest cell:{name} destroyed"
-        ),
+        command: format!("on {host}: lacre erase resume; or, if it is gone: lacre erase attest cell:{name} destroyed"),
     }
 }
 

@@ -153,11 +153,8 @@ impl Repository {
         let view = self.view()?;
         let Some(mine) = own(&view, &admin) else { return Ok(false) };
         // In two steps like every taking over: a request of a run that died may still be on its way.
-        let claim = if published_by(&view, &mine) {
-            mine
-        } else {
-            self.new_claim(&admin, &view, mine.purpose, Some(&mine))?
-        };
+        let claim =
+            if published_by(&view, &mine) { mine } else { self.new_claim(&admin, &view, mine.purpose, Some(&mine))? };
         let view = self.settle_claims(&admin, &claim)?;
         if published_by(&view, &claim) {
             let why = "its generation is published already; `lacre erase resume` finishes it".to_owned();

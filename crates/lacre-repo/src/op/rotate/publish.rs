@@ -18,13 +18,7 @@ use minicbor::bytes::ByteVec;
 
 use super::{Mandate, RotateOptions, carry::Carried};
 use crate::{
-    cell::Cell,
-    error::Error,
-    home::Signer,
-    monitor::Finding,
-    op::keys::ReadKeys,
-    repository::Repository,
-    view::View,
+    cell::Cell, error::Error, home::Signer, monitor::Finding, op::keys::ReadKeys, repository::Repository, view::View,
 };
 
 impl Repository {

@@ -18,7 +18,10 @@ use lacre_seal::{entropy, kit::Kit};
 
 pub(super) use self::receipt::run as receipt;
 use crate::{
-    cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
+    cli::{
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
+        EraseResumeArgs,
+    },
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
