@@ -127,7 +127,10 @@ fn nothing_is_destroyed_before_another_admin_has_approved() {
     let erasure = two.intend(victim);
     assert_eq!(two.pending(), ["approval"]);
     let report = two.rotate();
-    assert!(report.dropped.is_empty() && report.state == RotationState::Closed, "the seal may change, the snapshot stays");
+    assert!(
+        report.dropped.is_empty() && report.state == RotationState::Closed,
+        "the seal may change, the snapshot stays"
+    );
     assert!(matches!(read(&two.bench.reopen(), victim, &two.bench.keys(), "t"), Ok(data) if data == two.made[0].1));
     // One's own approval is none, and an unknown erasure cannot be approved.
     assert!(matches!(two.bench.repository.approve_erase(erasure), Err(Error::Refused { .. })));

@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn names_hold_a_generation_and_nothing_else_is_one() {
-        let generation = GenerationId { number: 7, hash: [9; 8] };
-        let name = ValueName::new(RepositoryId::new([1; 16]), generation, Token::new([2; 16]));
+        let generation = GenerationId { number: 7, hash: [0xa9; 8] };
+        let name = ValueName::new(RepositoryId::new([0xb1; 16]), generation, Token::new([0xc2; 16]));
         assert_eq!(ValueName::parse(&name.text()), Some(name.clone()));
         for text in ["", "a.b.c", &name.text().to_uppercase(), &format!("{}.x", name.text())] {
             assert!(ValueName::parse(text).is_none(), "{text}");

@@ -308,8 +308,10 @@ fn seal_sheet(repository: RepositoryId, generation: GenerationId, number: u32, s
 }
 
 fn judge_cell(status: &CellStatus, generation: GenerationId, findings: &mut Vec<Finding>) {
-    if !status.generations.contains(&generation) {
-        let what = format!("the cell does not hold the current seal generation {generation}");
+    if !status.holds {
+        let is_there = status.generations.contains(&generation);
+        let verb = if is_there { "holds but cannot give back" } else { "does not hold" };
+        let what = format!("the cell {verb} the current seal generation {generation}");
         findings.push(Finding::new(
             Severity::Damage,
             what,

@@ -46,7 +46,7 @@ fn no_version_of_a_seal_survives_a_rotation_and_hidden_ones_are_named() {
     let value = root.get(BUCKET_VERSIONED, &key);
     root.delete(BUCKET_VERSIONED, &key).expect(204);
     assert_eq!(place.held(BUCKET), [first].into(), "a hidden version counts");
-    assert!(place.findings().contains("does not hold the current seal"), "{}", place.findings());
+    assert!(place.findings().contains("holds but cannot give back the current seal"), "{}", place.findings());
     // The rotation opens the seal with the other cell, and every version of the old one goes, with its marker.
     let report = place.rotate().unwrap();
     assert_eq!(report.state, RotationState::Closed);
@@ -79,7 +79,7 @@ fn a_bucket_that_cannot_forget_and_keys_that_cannot_delete_are_refused() {
         (BUCKET_VERSIONED, Key::Stranger, ""),
         (BUCKET_VERSIONED, Key::NoList, ""),
     ] {
-        place.shop.stores(BUCKET, store(&weed, bucket, "refused", key));
+        place.shop.stores(BUCKET, store(&weed, bucket, "lacre/refused", key));
         let new = NewCell {
             place: CellPlace::parse(BUCKET).unwrap(),
             host: "test".to_owned(),
@@ -91,6 +91,7 @@ fn a_bucket_that_cannot_forget_and_keys_that_cannot_delete_are_refused() {
         assert!(refused.to_string().contains(because), "{key:?}: {refused}");
         assert_eq!(place.reopen().view().unwrap().policy.cells.len(), 1);
     }
-    let seals: Vec<_> = root.versions(BUCKET_VERSIONED, "refused/seal").into_iter().filter(|one| !one.marker).collect();
+    let seals: Vec<_> =
+        root.versions(BUCKET_VERSIONED, "lacre/refused/seal").into_iter().filter(|one| !one.marker).collect();
     assert!(seals.is_empty(), "no seal was put where it could not be forgotten: {seals:?}");
 }
