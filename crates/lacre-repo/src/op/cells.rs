@@ -3,12 +3,14 @@
 //! In: a place and what it depends on. Out: a policy that names it, after it proved that it keeps, returns and forgets, and holds the
 //! current generation. A cell goes only when two independent holders remain, and what it held is destroyed and proved, or declared lost.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use lacre_format::{
     erasure::{Attestation, ClaimOutcome, Declared, Destroyed, Purpose},
     ids::{GenerationId, Millis},
     log::Event,
-    policy::{CELLS_MAX, CellEntry, Policy},
+    policy::{CELLS_MAX, CellEntry, Holders, Policy},
 };
 
 use crate::{
@@ -34,6 +36,8 @@ pub struct NewCell {
     pub holder: Option<String>,
     /// Paths that are backed up: no cell may lie inside.
     pub sources: Vec<std::path::PathBuf>,
+    /// The cell that goes once this one is there.
+    pub replaces: Option<String>,
 }
 
 /// What becomes of what a cell held.
@@ -88,6 +92,11 @@ impl Repository {
             let mut policy = view.policy.clone();
             let entry = CellEntry { name: name.clone(), host: new.host.clone(), holder: new.holder.clone() };
             policy.cells.push(entry);
+            // Who had one holder and adds another that is not lost with it promises two from now on.
+            let stay = policy.cells.iter().filter(|cell| Some(&cell.name) != new.replaces.as_ref());
+            if stay.map(CellEntry::holder).collect::<BTreeSet<_>>().len() >= 2 {
+                policy.holders = Holders::Two;
+            }
             Ok(Some((view, policy)))
         })
     }
@@ -114,7 +123,7 @@ impl Repository {
         };
         // Looked at before anything is changed: one that does not answer must not be half removed.
         let held = cell.as_ref().map(|cell| cell.contents(self.id())).transpose()?.map(|contents| contents.held);
-        if !is_named && held.as_ref().is_none_or(std::collections::BTreeSet::is_empty) {
+        if !is_named && held.as_ref().is_none_or(BTreeSet::is_empty) {
             return Err(Error::Usage {
                 why: format!("{name} is no cell of this repository; lacre seal status lists them"),
             });
@@ -256,7 +265,7 @@ impl Repository {
 
     fn why_not_alone(&self, view: &View) -> Result<Option<String>, Error> {
         let remote = |entry: &&CellEntry| CellPlace::parse(&entry.name).is_ok_and(|place| !place.is_of_this_host());
-        let mut holders = std::collections::BTreeSet::new();
+        let mut holders = BTreeSet::new();
         for entry in view.policy.cells.iter().filter(remote) {
             match self.cell(&entry.name).and_then(|cell| cell.map(|cell| cell.contents(self.id())).transpose()) {
                 Ok(Some(contents)) if contents.has(view.policy.generation) => {

@@ -225,7 +225,11 @@ impl Repository {
             return Err(Error::Usage { why });
         }
         let number = next_number(&view);
-        let kit = Kit::Pointer(PointerKit { repository: self.id(), number, cells });
+        let pointer = PointerKit { repository: self.id(), number, cells };
+        if !pointer.fits() {
+            return Err(Error::Usage { why: "a sheet has no room for the ways to so many cells".to_owned() });
+        }
+        let kit = Kit::Pointer(pointer);
         let words = kit.checksum().to_bytes();
         let record = PointerRecord { number, state: KitState::Issued, words, cells: names };
         self.append(&admin, &Event::Pointer(record))?;

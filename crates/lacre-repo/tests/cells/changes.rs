@@ -24,6 +24,7 @@ fn new_cell(place: &Place, spec: &str, holder: Option<&str>) -> NewCell {
         host: "test".to_owned(),
         holder: holder.map(str::to_owned),
         sources: Vec::new(),
+        replaces: None,
     }
 }
 
@@ -110,6 +111,24 @@ fn cells_come_go_and_move_and_two_holders_always_remain() {
     let kit = place.reopen().issue_kit(None).unwrap();
     place.reopen().acknowledge_kit(3, Sheet::Seal, kit.checksum()).unwrap();
     assert_eq!(place.rotate().unwrap().state, RotationState::Closed);
+    place.assert_reads(&made);
+}
+
+#[test]
+fn a_single_holder_becomes_two_by_adding_one_and_stays_one_by_moving() {
+    let place = Place::new(&[("file:HERE/a", None)], KitChoice::None);
+    let made = place.nights(1);
+    let holders = || place.reopen().view().unwrap().policy.holders;
+    assert_eq!(holders(), Holders::Single);
+    let old = format!("file:{}", place.bench.directory.path().join("a").display());
+    let moving = NewCell { replaces: Some(old.clone()), ..new_cell(&place, BUCKET, Some("one")) };
+    place.reopen().add_cell(&moving, &ReadKeys::default()).unwrap();
+    place.reopen().remove_cell(&old, Leftover::Destroy).unwrap();
+    assert_eq!(holders(), Holders::Single);
+    assert!(place.reopen().remove_cell(BUCKET, Leftover::Destroy).is_err(), "the last one stays");
+    place.reopen().add_cell(&new_cell(&place, COMMAND, Some("vault")), &ReadKeys::default()).unwrap();
+    assert_eq!(holders(), Holders::Two);
+    assert!(place.reopen().remove_cell(COMMAND, Leftover::Destroy).is_err());
     place.assert_reads(&made);
 }
 

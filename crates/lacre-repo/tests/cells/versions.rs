@@ -85,6 +85,7 @@ fn a_bucket_that_cannot_forget_and_keys_that_cannot_delete_are_refused() {
             host: "test".to_owned(),
             holder: Some("one".to_owned()),
             sources: Vec::new(),
+            replaces: None,
         };
         let refused = place.reopen().add_cell(&new, &ReadKeys::default()).unwrap_err();
         assert!(matches!(refused, Error::Cell { .. }), "{key:?}: {refused}");

@@ -20,7 +20,7 @@ use crate::{
 /// # Errors
 /// Those of the vault; [`crate::error::Kind::Refused`] for a place that is no place for a seal.
 pub(super) fn add(invocation: &Invocation, vault: &Vault, args: &AddCellArgs) -> Result<Exit, CliError> {
-    let added = added(vault, &args.spec, args.holder.as_ref())?;
+    let added = added(vault, &args.spec, args.holder.as_ref(), None)?;
     show(invocation, vault, Some(added), None, Vec::new())
 }
 
@@ -43,14 +43,14 @@ pub(super) fn remove(invocation: &Invocation, vault: &Vault, args: &RemoveCellAr
 /// # Errors
 /// As [`add`] and [`remove`].
 pub(super) fn relocate(invocation: &Invocation, vault: &Vault, args: &MoveCellArgs) -> Result<Exit, CliError> {
-    let added = added(vault, &args.to, args.holder.as_ref())?;
+    let added = added(vault, &args.to, args.holder.as_ref(), Some(args.from.clone()))?;
     let destroyed = vault.repository.remove_cell(&args.from, Leftover::Destroy).map_err(|error| {
         vault.explain(error).hint(format!("{added} is a cell now; go on with: lacre seal remove-cell {}", args.from))
     })?;
     show(invocation, vault, Some(added), Some(args.from.clone()), destroyed)
 }
 
-fn added(vault: &Vault, spec: &str, holder: Option<&String>) -> Result<String, CliError> {
+fn added(vault: &Vault, spec: &str, holder: Option<&String>, replaces: Option<String>) -> Result<String, CliError> {
     let place = vault.cells.place(spec)?;
     vault.cells.refuse_shared(&place, &vault.place)?;
     let holder = match holder {
@@ -58,7 +58,7 @@ fn added(vault: &Vault, spec: &str, holder: Option<&String>) -> Result<String, C
         None => vault.cells.holder(&place)?,
     };
     let name = place.to_string();
-    let new = NewCell { place, host: host_name(), holder, sources: sources(&vault.settings) };
+    let new = NewCell { place, host: host_name(), holder, sources: sources(&vault.settings), replaces };
     let keys = ReadKeys::default();
     vault.repository.add_cell(&new, &keys).map_err(|error| vault.explain(error))?;
     Ok(name)
