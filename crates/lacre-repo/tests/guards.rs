@@ -52,7 +52,7 @@ impl Two {
             assert_eq!(entry.role, Role::Admin);
             policy.homes.push(entry);
         });
-        let night = |number| {
+        let night = |number: u64| {
             bench.clock.advance_hours(24);
             let data = rows(1_200 + number * 20, 7);
             (bench.backup("app", &[("t", Shape::Rows, &data)]).snapshot, data)
