@@ -414,6 +414,6 @@ impl Repository {
             let decoded = lacre_format::pack::Footer::decode(&footer).map_err(format)?;
             Ok(KnownPack { id: decoded.pack, name: pack.name, bytes: pack.bytes, footer })
         };
-        Ok((digest, segment.packs.into_iter().map(known).collect::<Result<_, _>>()?))
+        Ok((digest, segment.packs.into_iter().map(known).collect::<Result<Vec<_>, Error>>()?))
     }
 }

@@ -209,7 +209,7 @@ fn a_put_that_fails_leaves_nothing_behind() {
     std::fs::write(root(&store).join("packs"), "a file where a directory should be").unwrap();
     let error = store.put_new(&name("packs/ab/one"), Bytes::from_static(b"x")).unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
-    assert_eq!(store.sweep_staging().unwrap(), super::Sweep::default());
+    assert_eq!(store.sweep_staging().unwrap(), crate::store::Sweep::default());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_full_disk_is_no_space_and_recovers() {
     let error = store.put_new(&name("big"), Bytes::from(vec![1; 2 << 20])).unwrap_err();
     assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
     assert_eq!(names(&store, ""), ["small"]);
-    assert_eq!(store.sweep_staging().unwrap(), super::Sweep::default());
+    assert_eq!(store.sweep_staging().unwrap(), crate::store::Sweep::default());
     assert_eq!(store.put_new(&name("fits"), Bytes::from(vec![1; 1 << 19])).unwrap(), PutOutcome::Created);
 }
 
