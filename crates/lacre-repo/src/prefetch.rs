@@ -16,6 +16,9 @@ use crate::{
     store::{ObjectMeta, Store, StoreError},
 };
 
+/// What becomes of each object that was read, or could not be.
+pub(crate) type Each<'a> = dyn FnMut(&ObjectName, Result<Bytes, StoreError>) -> Result<(), Error> + 'a;
+
 /// Reads objects and hands each to `each` on this thread. Long ones are read one at a time, and so is everything on this machine.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub(crate) fn read_all(
     store: &Store,
     wanted: &[(ObjectName, u64)],
     bytes_max: u64,
-    each: &mut dyn FnMut(&ObjectName, Result<Bytes, StoreError>) -> Result<(), Error>,
+    each: &mut Each<'_>,
 ) -> Result<(), Error> {
     let (small, large): (Vec<_>, Vec<_>) = wanted.iter().partition(|(_, bytes)| *bytes <= PREFETCH_BYTES_MAX);
     if small.len() < PREFETCH_MIN || store.local_path().is_some() {
