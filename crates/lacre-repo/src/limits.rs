@@ -76,3 +76,9 @@ pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
 pub(crate) const CELL_VALUES_MAX: usize = 10_000;
 /// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.
 pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
+/// Small objects that are read from afar at a time.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+/// Longest object that is read ahead: eight of them are 8 MiB.
+pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewer objects than these are read where they are needed.
+pub(crate) const PREFETCH_MIN: usize = 2;
