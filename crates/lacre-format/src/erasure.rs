@@ -27,6 +27,9 @@ pub enum Purpose {
     /// Somebody may no longer read.
     #[n(2)]
     Recipients,
+    /// The policy is changed and the seal stays: homes, roles, readers, rules.
+    #[n(3)]
+    Policy,
 }
 
 /// A home's flag that it is about to open a seal and change it (protocol rule 6).

@@ -8,7 +8,7 @@ use crate::{
     codec,
     erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
     policy::KitState,
 };
 
@@ -158,6 +158,31 @@ pub struct PruneRecord {
     pub bytes_written: u64,
 }
 
+/// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
+/// either is pinned or sees this.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Revoking {
+    /// The home.
+    #[n(0)]
+    pub home: HomeId,
+}
+
+/// Somebody may no longer read: the policy named here wraps to them no more, and what was wrapped before is wrapped again.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RecipientRemoved {
+    /// The removal.
+    #[n(0)]
+    pub id: Token,
+    /// The first policy without them.
+    #[n(1)]
+    pub policy: u32,
+    /// BLAKE3 of the recipient's record in the policies before: kind, then bytes.
+    #[n(2)]
+    pub recipient: Digest,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -196,6 +221,10 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A home's key is about to be revoked.
+    Revoking(Revoking),
+    /// Somebody may no longer read.
+    RecipientRemoved(RecipientRemoved),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -222,6 +251,8 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Revoking(record) => (18, codec::to_cbor(record)),
+            Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -252,6 +283,8 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            18 => Event::Revoking(codec::from_cbor("revoking", body)?),
+            19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -53,8 +53,8 @@ pub struct Ledger {
     pub attested: BTreeMap<String, (Millis, Declared)>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
-    /// Restores that began and have not ended, counted by snapshot.
-    pub restoring: BTreeMap<SnapshotId, u32>,
+    /// Restores that began and have not ended, by snapshot and by who runs them.
+    pub restoring: BTreeMap<SnapshotId, BTreeMap<HomeId, u32>>,
 }
 
 impl Ledger {
@@ -89,11 +89,13 @@ impl Ledger {
         true
     }
 
-    /// Takes the begin or end of a restore, which any home may record.
-    pub(crate) fn restore(&mut self, record: &RestoreRecord) {
-        let open = self.restoring.entry(record.snapshot).or_default();
+    /// Takes the begin or end of a restore, which any home may record of its own: nobody ends another's.
+    pub(crate) fn restore(&mut self, home: HomeId, record: &RestoreRecord) {
+        let running = self.restoring.entry(record.snapshot).or_default();
+        let open = running.entry(home).or_default();
         *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
-        self.restoring.retain(|_, open| *open > 0);
+        running.retain(|_, open| *open > 0);
+        self.restoring.retain(|_, running| !running.is_empty());
     }
 
     /// The claims that are open.
