@@ -56,7 +56,8 @@ impl Authority {
             | Event::Receipt(_)
             | Event::IntentEnd(_)
             | Event::Revoking(_)
-            | Event::RecipientRemoved(_) => Self::Admin,
+            | Event::RecipientRemoved(_)
+            | Event::Rewrapped(_) => Self::Admin,
         }
     }
 

@@ -186,6 +186,9 @@ pub enum ErasureKind {
     /// Rows of one person in every snapshot.
     #[n(1)]
     Person,
+    /// A reader's way into every snapshot.
+    #[n(2)]
+    Recipient,
 }
 
 /// A snapshot on a receipt.

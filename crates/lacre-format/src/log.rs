@@ -183,6 +183,24 @@ pub struct RecipientRemoved {
     pub recipient: Digest,
 }
 
+/// The key entries that a rotation carried were wrapped again, without those who were removed.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Rewrapped {
+    /// The generation they were carried into.
+    #[n(0)]
+    pub to: GenerationId,
+    /// Entries of policies with a lower number had to be.
+    #[n(1)]
+    pub below: u32,
+    /// How many were.
+    #[n(2)]
+    pub wrapped: u32,
+    /// Snapshots whose entries no identity at hand opened: they were carried as they were.
+    #[cbor(n(3), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub left: Vec<SnapshotId>,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -225,6 +243,8 @@ pub enum Event {
     Revoking(Revoking),
     /// Somebody may no longer read.
     RecipientRemoved(RecipientRemoved),
+    /// What was wrapped again after a removal.
+    Rewrapped(Rewrapped),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -253,6 +273,7 @@ impl Event {
             Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
+            Self::Rewrapped(record) => (32, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -285,6 +306,7 @@ impl LogEntry {
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
+            32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
     header::ChainHead,
-    ids::{HomeId, Millis, SnapshotId, Token},
-    log::{Event, RestoreRecord},
+    ids::{GenerationId, HomeId, Millis, SnapshotId, Token},
+    log::{Event, RecipientRemoved, RestoreRecord, Rewrapped},
 };
 
 /// A claim and what became of it.
@@ -53,6 +53,10 @@ pub struct Ledger {
     pub attested: BTreeMap<String, (Millis, Declared)>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Readers who were removed, oldest first.
+    pub removals: Vec<(Millis, RecipientRemoved)>,
+    /// What of the key entries of a generation was wrapped again after a removal, oldest first.
+    pub rewrapped: Vec<Rewrapped>,
     /// Restores that began and have not ended, by snapshot and by who runs them.
     pub restoring: BTreeMap<SnapshotId, BTreeMap<HomeId, u32>>,
 }
@@ -84,6 +88,8 @@ impl Ledger {
                 self.attested.insert(item.clone(), (at, *state));
             }
             Event::Receipt(receipt) => self.receipts.push((place, (**receipt).clone())),
+            Event::RecipientRemoved(removed) => self.removals.push((at, removed.clone())),
+            Event::Rewrapped(rewrapped) => self.rewrapped.push(rewrapped.clone()),
             _ => return false,
         }
         true
@@ -129,6 +135,13 @@ impl Ledger {
     #[must_use]
     pub fn to_erase(&self) -> BTreeSet<SnapshotId> {
         self.standing_intents().flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
+    }
+
+    /// Snapshots whose entries in a generation are still wrapped to somebody who was removed.
+    #[must_use]
+    pub fn not_rewrapped(&self, generation: GenerationId) -> BTreeSet<SnapshotId> {
+        let of_generation = self.rewrapped.iter().filter(|rewrapped| rewrapped.to == generation);
+        of_generation.flat_map(|rewrapped| rewrapped.left.iter().copied()).collect()
     }
 
     /// The rotation that left a snapshot behind.

@@ -19,6 +19,7 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     log::{
         CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved, RestoreRecord, Revoking,
+        Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
@@ -322,6 +323,10 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         (
             "event-recipient-removed",
             Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
+        ),
+        (
+            "event-rewrapped",
+            Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] }),
         ),
         (
             "event-probe",
