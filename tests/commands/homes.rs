@@ -115,7 +115,8 @@ fn a_machine_forgets_its_own_by_the_rules_the_admin_publishes() {
     }
     db.run(&["forget", "--keep-last", "1"]).exits(12);
     admin.run(&["key", "delegate"]).exits(2);
-    let published = admin.run(&["key", "delegate", "--keep-last", "2", "--min-verified", "0", "--json"]).exits(0).json();
+    let published =
+        admin.run(&["key", "delegate", "--keep-last", "2", "--min-verified", "0", "--json"]).exits(0).json();
     assert_eq!(published["delegated"][0]["rules"], "last 2");
     assert_eq!(published["zone"], "America/Sao_Paulo");
     let forgotten = db.run(&["forget", "--keep-last", "1", "--json"]).exits(0).json();

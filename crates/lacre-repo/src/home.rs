@@ -135,11 +135,8 @@ impl Home {
     /// [`Error::File`].
     pub(crate) fn keep_asked(&self, signer: &Signer, seal: &SealSeed) -> Result<(), Error> {
         make(&self.directory.join("joining"))?;
-        let file = AskedFile {
-            home: *signer.home.as_bytes(),
-            seed: *signer.key.to_key_file(),
-            seal: *seal.to_cell_bytes(),
-        };
+        let file =
+            AskedFile { home: *signer.home.as_bytes(), seed: *signer.key.to_key_file(), seal: *seal.to_cell_bytes() };
         let bytes = Zeroizing::new(codec::to_cbor(&file));
         Ok(files::write_secret_file(&self.joining(signer.home), &bytes, Replace::Never)?)
     }
@@ -253,7 +250,9 @@ impl RepositoryHome {
             Role::Admin => self.admin(),
         };
         if path.exists() {
-            return Err(Error::Refused { why: format!("this machine has keys of that role already ({})", path.display()) });
+            return Err(Error::Refused {
+                why: format!("this machine has keys of that role already ({})", path.display()),
+            });
         }
         Ok(())
     }

@@ -43,8 +43,7 @@ pub(crate) fn reached(links: &[Link], heads: &[ChainHead]) -> BTreeSet<Digest> {
 pub(crate) fn heads(home: HomeId, links: &[Link]) -> Vec<ChainHead> {
     let followed: BTreeSet<Digest> = links.iter().filter_map(|link| link.previous).collect();
     let last = links.iter().filter(|link| !followed.contains(&link.digest));
-    let heads: BTreeSet<ChainHead> =
-        last.map(|link| ChainHead { home, seq: link.seq, digest: link.digest }).collect();
+    let heads: BTreeSet<ChainHead> = last.map(|link| ChainHead { home, seq: link.seq, digest: link.digest }).collect();
     heads.into_iter().collect()
 }
 

@@ -226,7 +226,8 @@ impl View {
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
     pub(crate) fn damaged_or_none(&self, name: &str) -> Error {
-        let mut candidates = self.damaged.iter().chain(&self.unbelieved).filter(|(snapshot, _)| snapshot.to_string().starts_with(name));
+        let mut candidates =
+            self.damaged.iter().chain(&self.unbelieved).filter(|(snapshot, _)| snapshot.to_string().starts_with(name));
         match candidates.next() {
             Some((snapshot, why)) if !name.is_empty() => {
                 Error::damaged(format!("snapshot {}", snapshot.short()), why.clone())
@@ -243,12 +244,7 @@ impl View {
 
     /// Reads garbage collections after the snapshots: what they decided to take is no snapshot any more, although its object may still
     /// be there.
-    fn read_plans(
-        &mut self,
-        source: &Source<'_>,
-        listing: &Listing,
-        pruned: &BTreeSet<PlanId>,
-    ) -> Result<(), Error> {
+    fn read_plans(&mut self, source: &Source<'_>, listing: &Listing, pruned: &BTreeSet<PlanId>) -> Result<(), Error> {
         let mut plans = Plans::load(self, source, listing, pruned)?;
         self.findings.append(&mut plans.findings);
         self.snapshots.retain(|snapshot, _| !plans.reclaimed.contains_key(snapshot));

@@ -12,7 +12,9 @@ use lacre_format::{
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
     pack::{FOOTER_BYTES_MAX, Footer, PACK_BYTES_MAX, SLOTS_MAX, Trailer},
-    policy::{CELLS_MAX, HOMES_MAX, HomeEntry, PINNED_OBJECTS_MAX, Policy, RECIPIENTS_MAX, RULES_MAX, Retention, Revocation},
+    policy::{
+        CELLS_MAX, HOMES_MAX, HomeEntry, PINNED_OBJECTS_MAX, Policy, RECIPIENTS_MAX, RULES_MAX, Retention, Revocation,
+    },
     reach::Reach,
     root::Root,
     segment::{SEGMENT_PACKS_MAX, Salted, Segment},

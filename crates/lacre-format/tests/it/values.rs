@@ -15,11 +15,11 @@ use lacre_format::{
         Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
         Signature, SnapshotId, StreamTag, Token,
     },
-    keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     join::{Join, JoinGrant, JoinRequest},
+    keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved, RestoreRecord, Revoking,
-        Rewrapped,
+        CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved, RestoreRecord,
+        Revoking, Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
@@ -324,10 +324,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
             "event-recipient-removed",
             Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
         ),
-        (
-            "event-rewrapped",
-            Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] }),
-        ),
+        ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -441,7 +438,8 @@ pub(crate) fn session_end() -> SessionEnd {
 
 pub(crate) fn gc_plan() -> GcPlan {
     let pack = |byte| vec![PackName::new([byte; 32])];
-    let gone = Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN, previous: None };
+    let gone =
+        Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN, previous: None };
     GcPlan {
         repository: REPOSITORY,
         plan: PLAN,

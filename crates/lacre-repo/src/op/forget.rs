@@ -161,7 +161,9 @@ impl Repository {
         let view = self.view()?;
         match plan.forgotten.iter().filter(|snapshot| view.is_live(**snapshot)).count() {
             0 => Ok(()),
-            live => Err(Error::Overtaken { why: format!("{live} snapshots stay, because the policy's rules keep them now") }),
+            live => Err(Error::Overtaken {
+                why: format!("{live} snapshots stay, because the policy's rules keep them now"),
+            }),
         }
     }
 

@@ -78,7 +78,7 @@ impl Repository {
         let admin = self.home().admin_key()?;
         let structure = self.structure()?;
         let asked = read_request(request)?.request;
-        let label = checked_label(label.unwrap_or(&asked.label))?.to_owned();
+        let mut label = checked_label(label.unwrap_or(&asked.label))?.to_owned();
         let (home, key) = (asked.home, asked.key);
         let sealed_to = SealPublic::from_bytes(&asked.sealed_to)
             .map_err(|error| Error::Usage { why: format!("the request's key cannot be used: {error}") })?;
@@ -87,6 +87,7 @@ impl Repository {
         let (policy, policy_digest) = match known {
             Some(entry) => {
                 refuse_other(&entry, &key, role)?;
+                label = entry.label;
                 (view.policy.number, view.policy_digest)
             }
             None => {
@@ -171,9 +172,9 @@ impl Repository {
                 Err(error) if of_the_object(&error) => continue,
                 Err(error) => return Err(error),
             };
-            let signed = Signed::decode(Kind::LogEntry, &bytes).ok().filter(|signed| {
-                signed.home == home && view.verify(Kind::LogEntry, &name, signed).is_ok()
-            });
+            let signed = Signed::decode(Kind::LogEntry, &bytes)
+                .ok()
+                .filter(|signed| signed.home == home && view.verify(Kind::LogEntry, &name, signed).is_ok());
             let entry = signed.and_then(|signed| codec::from_cbor::<LogEntry>("log entry", &signed.payload).ok());
             links.extend(entry.map(|entry| Link { seq, digest, previous: entry.previous }));
         }

@@ -13,7 +13,7 @@ use lacre_format::{
     ids::{HomeId, RepositoryId},
     join::{JOIN_TEXT_BYTES_MAX, Join, JoinGrant, JoinRequest, LABEL_BYTES_MAX},
     object::Kind,
-    policy::Role,
+    policy::{HomeEntry, Role},
     signed::Signed,
 };
 use lacre_seal::{
@@ -29,6 +29,7 @@ use crate::{
     monitor::SharedClock,
     repository::{Repository, read_manifest},
     store::Store,
+    view::View,
 };
 
 const REQUEST: &str = "lacre-request-";
@@ -143,12 +144,7 @@ pub fn read_token(text: &str) -> Result<Token, Error> {
 /// # Errors
 /// [`Error::Refused`] when this machine never asked, or has keys for the repository already; [`Error::Damaged`] when the repository
 /// is not the one of the token or its policy does not name this machine.
-pub fn join(
-    store: Store,
-    home: &Home,
-    token: &Token,
-    clock: SharedClock,
-) -> Result<(Repository, Joined), Error> {
+pub fn join(store: Store, home: &Home, token: &Token, clock: SharedClock) -> Result<(Repository, Joined), Error> {
     let grant = &token.grant;
     let (signer, seed) = home.asked(grant.home)?;
     if signer.key.public() != grant.key {
@@ -161,19 +157,18 @@ pub fn join(
     }
     let repository = Repository::with_manifest(store, home, clock, manifest)?;
     repository.home().refuse_keys_of(grant.role)?;
+    // Nothing of the token is kept before an admin's signature on it holds: the repository's first admin's by itself, another's as the
+    // policies say.
+    if sign::verify(&grant.admin, Kind::Join, grant.repository, &token.signed).is_err() {
+        prove_admin(&repository.view()?, token)?;
+    }
     // From here on no policy older than the one that enrols this machine is accepted, whatever the store shows.
     if repository.home().pin()?.is_none_or(|pin| pin.policy < grant.policy) {
         let pin = Pin { admin: grant.admin, policy: grant.policy, digest: grant.policy_digest };
         repository.home().keep_pin(&pin)?;
     }
     let view = repository.view()?;
-    let admin = view.home(token.signed.home).filter(|entry| entry.role == Role::Admin && !entry.is_revoked());
-    let is_admins = admin.is_some_and(|admin| {
-        sign::verify(&admin.key, Kind::Join, grant.repository, &token.signed).is_ok()
-    });
-    if !is_admins {
-        return Err(Error::damaged("join token", "no admin of the repository signed it"));
-    }
+    prove_admin(&view, token)?;
     let entry = view.home(grant.home).filter(|entry| entry.key == grant.key && entry.role == grant.role);
     let Some(entry) = entry.filter(|_| view.may_sign(grant.home)) else {
         let why = "the repository's policy does not enrol this machine, or has revoked it".to_owned();
@@ -181,11 +176,20 @@ pub fn join(
     };
     let structure = open_structure(&seed, grant.repository, grant.home, &grant.sealed)
         .map_err(|error| Error::damaged("join token", error.to_string()))?;
-    let joined =
-        Joined { home: grant.home, role: grant.role, label: entry.label.clone(), policy: view.policy.number };
+    let joined = Joined { home: grant.home, role: grant.role, label: entry.label.clone(), policy: view.policy.number };
     repository.home().keep_keys_of(grant.role, &WriterKeys { signer, structure })?;
     home.forget_asked(grant.home)?;
     Ok((repository, joined))
+}
+
+fn prove_admin(view: &View, token: &Token) -> Result<(), Error> {
+    let admin = view.home(token.signed.home).filter(|entry| entry.role == Role::Admin && !entry.is_revoked());
+    let signed = |admin: &HomeEntry| sign::verify(&admin.key, Kind::Join, view.repository, &token.signed).is_ok();
+    if admin.is_some_and(signed) {
+        Ok(())
+    } else {
+        Err(Error::damaged("join token", "no admin of the repository signed it"))
+    }
 }
 
 /// A label that a list can show.
@@ -209,9 +213,9 @@ fn of_text(prefix: &str, text: &str) -> Result<Vec<u8>, Error> {
     }
     // Mail and terminals break long lines.
     let whole: String = text.split_whitespace().collect();
-    let encoded = whole.strip_prefix(prefix).ok_or_else(|| Error::Usage {
-        why: format!("that is no {what}: it should begin with {prefix}"),
-    })?;
+    let encoded = whole
+        .strip_prefix(prefix)
+        .ok_or_else(|| Error::Usage { why: format!("that is no {what}: it should begin with {prefix}") })?;
     URL_SAFE_NO_PAD
         .decode(encoded)
         .map_err(|_| Error::Usage { why: format!("the {what} is not whole: a character is missing or was changed") })

@@ -30,7 +30,9 @@ impl Repository {
 
     fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
         let home = self.home();
-        let any = home.admin_key().or_else(|_| home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer));
+        let any = home
+            .admin_key()
+            .or_else(|_| home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer));
         let Ok(signer) = any else { return Ok(false) };
         match self.append(&signer, &Event::Restore(record)) {
             Ok(()) => Ok(true),

@@ -110,11 +110,16 @@ impl Repository {
         for (snapshot, known) in view.snapshots.iter().filter(|(_, known)| is_older(&view, known, number)) {
             let mut newest = None;
             let mut key = None;
-            self.visit_entries(&view, &seals, &known.header, &mut |entry| {
+            let shown = self.visit_entries(&view, &seals, &known.header, &mut |entry| {
                 newest = newest.max(Some(entry.policy));
                 key = key.take().or_else(|| self.open_for_rewrap(&view, &entry, keys));
                 false
-            })?;
+            });
+            match shown {
+                // One that lost its entry keeps nobody from the others.
+                Ok(()) | Err(Error::EntryMissing { .. } | Error::Erased { .. }) => {}
+                Err(error) => return Err(error),
+            }
             match key {
                 // Somebody wrapped it to these recipients already.
                 _ if newest.is_some_and(|policy| policy >= number) => {}
@@ -294,9 +299,11 @@ fn find_recipient<'v>(view: &'v View, which: &str) -> Result<&'v RecipientEntry,
         found = all().filter(begins).collect();
     }
     match found.as_slice() {
-        [only] => Ok(only),
+        [only] => Ok(*only),
         [] => Err(Error::Usage { why: format!("no recipient is named {which:?}; `lacre key list` shows them") }),
-        several => Err(Error::Usage { why: format!("{} recipients are named {which:?}: write more of it", several.len()) }),
+        several => {
+            Err(Error::Usage { why: format!("{} recipients are named {which:?}: write more of it", several.len()) })
+        }
     }
 }
 

@@ -66,7 +66,10 @@ fn a_revoked_admin_signs_nothing_beside_or_after_the_policy_that_says_so() {
     let bench = Bench::new();
     let [second, third, _] = enrolled(&bench);
     let good = publish(&bench, &second, |policy| policy.min_verified = 4);
-    let (before, fork_at) = { let view = view(&bench.repository); (view.policy.clone(), view.policy_digest) };
+    let (before, fork_at) = {
+        let view = view(&bench.repository);
+        (view.policy.clone(), view.policy_digest)
+    };
     assert_eq!(good, fork_at);
     let revoking = publish(&bench, &admin(&bench), |policy| revoke(policy, &second));
     assert_eq!(tip(&bench), (3, revoking));
@@ -89,7 +92,10 @@ fn a_revoked_admin_signs_nothing_beside_or_after_the_policy_that_says_so() {
 fn nobody_revokes_who_stands_before_them() {
     let bench = Bench::new();
     let [second, third, _] = enrolled(&bench);
-    let (before, digest) = { let view = view(&bench.repository); (view.policy.clone(), view.policy_digest) };
+    let (before, digest) = {
+        let view = view(&bench.repository);
+        (view.policy.clone(), view.policy_digest)
+    };
     // Each revokes the other in a policy of the same number: the one who was enrolled first stays.
     publish_after(&bench, &third, (&before, digest), |policy| revoke(policy, &second));
     let senior = publish_after(&bench, &second, (&before, digest), |policy| revoke(policy, &third));

@@ -139,9 +139,7 @@ fn a_chain_is_followed_across_what_was_reclaimed_before_and_after() {
     let bench = Bench::new();
     let second = enrol(&bench, "db2", Role::Writer);
     let made = nights(&bench, &second, 5);
-    let prune = || {
-        bench.repository.prune(&eager(), &Silent).unwrap().snapshots
-    };
+    let prune = || bench.repository.prune(&eager(), &Silent).unwrap().snapshots;
     bench.repository.forget_one(made[1]).unwrap();
     assert_eq!(prune(), 1);
     bench.repository.revoke(id_of(&second)).unwrap();
@@ -243,6 +241,9 @@ fn the_first_admin_key_and_ones_own_are_not_revoked() {
     let made = nights(&bench, &bench.repository, 1)[0];
     bench.repository.revoke(own).unwrap();
     let refused = second.hold(made, "x").unwrap_err();
-    assert!(matches!(&refused, Error::Refused { why } if why.contains("revoked")), "no hold that nobody believes: {refused}");
+    assert!(
+        matches!(&refused, Error::Refused { why } if why.contains("revoked")),
+        "no hold that nobody believes: {refused}"
+    );
     assert!(view(&bench.repository).held.is_empty());
 }

@@ -31,10 +31,8 @@ const ROLES: [Role; 3] = [Role::Writer, Role::Maintenance, Role::Admin];
 const CLAIM: Token = Token::new([0x61; 16]);
 const GENERATION: GenerationId = GenerationId { number: 7, hash: [7; 8] };
 
-/// One of each event, about one snapshot and one home.
-fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
-    let named = || NamedSnapshots { snapshots: vec![snapshot], reason: "test".to_owned() };
-    let receipt = Receipt {
+fn receipt() -> Receipt {
+    Receipt {
         erasure: CLAIM,
         kind: ErasureKind::Snapshots,
         complete: true,
@@ -52,7 +50,12 @@ fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
         request: None,
         intended: Millis(0),
         signed: Millis(0),
-    };
+    }
+}
+
+/// One of each event, about one snapshot and one home.
+fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
+    let named = || NamedSnapshots { snapshots: vec![snapshot], reason: "test".to_owned() };
     let rotated = Rotated {
         claim: CLAIM,
         from: GENERATION,
@@ -98,7 +101,7 @@ fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
         Event::Rotated(rotated),
         Event::Destroyed(destroyed),
         Event::Attestation(Attestation { item: "kit:9".to_owned(), state: Declared::Lost }),
-        Event::Receipt(Box::new(receipt)),
+        Event::Receipt(Box::new(receipt())),
         Event::IntentEnd(IntentEnd { id: CLAIM }),
         Event::Prune(prune),
         Event::Revoking(Revoking { home }),

@@ -157,10 +157,8 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
         Some(_) => vault.read_keys(invocation, &args.kit)?,
         None => kits(&args.kit)?,
     };
-    let report = vault
-        .repository
-        .rotate(&options(args, Purpose::Rotate)?, &keys)
-        .map_err(|error| vault.explain(error))?;
+    let report =
+        vault.repository.rotate(&options(args, Purpose::Rotate)?, &keys).map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
         RotationState::Closed => Vec::new(),

@@ -33,7 +33,11 @@ pub(super) fn run(invocation: &Invocation, args: &DelegateArgs) -> Result<Exit, 
         if document.delegated.is_empty() {
             return writeln!(out, "only admins may forget (policy {})", document.policy);
         }
-        writeln!(out, "machines without the admin key may forget what none of these keeps (policy {}):", document.policy)?;
+        writeln!(
+            out,
+            "machines without the admin key may forget what none of these keeps (policy {}):",
+            document.policy
+        )?;
         for rules in &document.delegated {
             writeln!(out, "  {}: {}", rules.job.as_deref().unwrap_or("every other job"), rules.rules)?;
         }
@@ -72,14 +76,8 @@ fn retention(settings: &Settings, args: &DelegateArgs) -> Result<Retention, CliE
 }
 
 fn is_given(args: &KeepArgs) -> bool {
-    let counts = [
-        args.keep_last,
-        args.keep_hourly,
-        args.keep_daily,
-        args.keep_weekly,
-        args.keep_monthly,
-        args.keep_yearly,
-    ];
+    let counts =
+        [args.keep_last, args.keep_hourly, args.keep_daily, args.keep_weekly, args.keep_monthly, args.keep_yearly];
     counts.iter().any(Option::is_some) || args.keep_within.is_some()
 }
 

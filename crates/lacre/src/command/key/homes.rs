@@ -64,10 +64,8 @@ pub(super) fn enrol(invocation: &Invocation, args: &EnrolWriterArgs) -> Result<E
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &question)?;
     let url = args.url.clone().unwrap_or_else(|| vault.place.to_string());
     url.parse::<StoreUrl>().map_err(|error| CliError::new(Kind::Usage, "the URL is no store").because(&error))?;
-    let enrolled = vault
-        .repository
-        .enrol(&text, role, args.label.as_deref(), &url)
-        .map_err(|error| vault.explain(error))?;
+    let enrolled =
+        vault.repository.enrol(&text, role, args.label.as_deref(), &url).map_err(|error| vault.explain(error))?;
     let document = EnrolResult {
         home: enrolled.home.to_string(),
         role: role_name(enrolled.role).to_owned(),

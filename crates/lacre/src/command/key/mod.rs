@@ -5,10 +5,7 @@ mod homes;
 mod list;
 mod recipients;
 
-use std::{
-    io::Read as _,
-    path::Path,
-};
+use std::{io::Read as _, path::Path};
 
 use lacre_format::{join::JOIN_TEXT_BYTES_MAX, policy::Role};
 use lacre_repo::files::{self, Replace};
