@@ -7,11 +7,15 @@ use serde::Serialize;
 use super::{
     Document, Field,
     entries::{
-        BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
-        SnapshotState, StreamEntry,
+        BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry,
+        JobFailure, JobStats, KeptEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState,
+        StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    keys::{
+        AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemoveRecipientResult, RevokeResult,
+    },
     prune::PruneResult,
 };
 
