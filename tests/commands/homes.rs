@@ -135,7 +135,7 @@ fn a_machine_forgets_its_own_by_the_rules_the_admin_publishes() {
 
 #[test]
 fn readers_come_and_go() {
-    let (admin, reader) = (site(), machine());
+    let admin = site();
     // A second person's key pair, made by another repository's init.
     let mut other = Sandbox::new();
     other.run(&["init", "--no-kit"]).exits(0);
@@ -143,7 +143,6 @@ fn readers_come_and_go() {
     let text = fs::read_to_string(&identity).unwrap();
     let public = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned();
     other.set("LACRE_REPO", admin.repository());
-    drop(reader);
     let reads = |name: &str| other.run(&["--identity", identity.to_str().unwrap(), "cat", name, "data"]);
     let added = admin.run(&["key", "add-recipient", &public, "--json"]).exits(0).json();
     assert_eq!((&added["older"], &added["rewrapped"]), (&1.into(), &0.into()));
