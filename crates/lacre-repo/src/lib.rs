@@ -22,6 +22,7 @@ pub mod op;
 mod pack;
 pub mod plans;
 mod policies;
+mod prefetch;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;
@@ -32,4 +33,4 @@ mod voids;
 
 pub use error::{Error, Kind};
 pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};
-pub use repository::Repository;
+pub use repository::{Look, Repository};
