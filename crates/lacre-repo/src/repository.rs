@@ -162,7 +162,7 @@ impl Repository {
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
     ///
     /// # Errors
-    /// As [`View::load`].
+    /// As [`Repository::view`].
     pub fn look(&self) -> Result<Look, Error> {
         let listing = self.store.list_many(&LOOKED_AT)?;
         Ok(Look { view: self.view_of(&listing)?, listing })
