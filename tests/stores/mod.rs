@@ -3,6 +3,7 @@
 mod bad_input;
 mod cells;
 mod figures;
+mod machines;
 mod nights;
 mod rights;
 mod stress;

@@ -7,17 +7,17 @@ use lacre_format::{
     ids::SnapshotId,
     name::{Named, ObjectName},
     object::Kind,
-    policy::Role,
     session::{SESSION_BYTES_MAX, Session, Void, VoidStage},
     signed::Signed,
 };
+use lacre_seal::sign;
 
 use crate::{
     catalog::Catalog,
     error::Error,
     monitor::{Finding, Severity},
     store::{Listing, Store},
-    view::{View, bounded, fetch, fetch_listed, foreign_name, of_the_object},
+    view::{Source, View, bounded, fetch, fetch_listed, foreign_name, of_the_object},
 };
 
 /// Who gave a void.
@@ -30,7 +30,7 @@ enum By {
 
 impl View {
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    pub(crate) fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
+    pub(crate) fn read_voids(&mut self, source: &Source<'_>, listing: &Listing) -> Result<(), Error> {
         for object in bounded(listing.below("void").collect())? {
             let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
                 Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
@@ -40,7 +40,7 @@ impl View {
                     continue;
                 }
             };
-            match self.read_void(store, catalog, &name, object.bytes, snapshot, stage) {
+            match self.read_void(source, &name, object.bytes, snapshot, stage) {
                 Ok(By::ItsWriter) => {
                     self.void_intents.insert(snapshot);
                     self.given_up.insert(snapshot);
@@ -59,20 +59,19 @@ impl View {
 
     fn read_void(
         &self,
-        store: &Store,
-        catalog: &Catalog,
+        source: &Source<'_>,
         name: &ObjectName,
         listed: u64,
         snapshot: SnapshotId,
         stage: VoidStage,
     ) -> Result<By, Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
+        let bytes = fetch_listed(source.store, source.catalog, name, listed, SESSION_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
         let refused = match self.may_void(name, &signed, snapshot, stage) {
             Ok(()) => return Ok(By::Maintenance),
             Err(refused) => refused,
         };
-        if stage == VoidStage::Intent && self.gives_up(store, catalog, name, &signed, snapshot)? {
+        if stage == VoidStage::Intent && self.gives_up(source.store, source.catalog, name, &signed, snapshot)? {
             return Ok(By::ItsWriter);
         }
         Err(refused)
@@ -88,7 +87,12 @@ impl View {
         signed: &Signed,
         snapshot: SnapshotId,
     ) -> Result<bool, Error> {
-        self.verify(Kind::Void, name, signed)?;
+        // Not the right of its role: what a writer may say of its own session takes nothing away.
+        let home = self.home(signed.home).filter(|home| !home.is_revoked());
+        let Some(home) = home else { return Ok(false) };
+        if sign::verify(&home.key, Kind::Void, self.repository, signed).is_err() {
+            return Ok(false);
+        }
         let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
         if void.repository != self.repository || void.snapshot != snapshot || void.stage != VoidStage::Intent {
             return Ok(false);
@@ -115,12 +119,12 @@ impl View {
         stage: VoidStage,
     ) -> Result<(), Error> {
         self.verify(Kind::Void, name, signed)?;
+        self.stands(Kind::Void, name, signed)?;
         let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
-        let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
-        if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
+        if void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
             Ok(())
         } else {
-            Err(Error::damaged(name, "it is not a void that its signer may give"))
+            Err(Error::damaged(name, "it is another session's void"))
         }
     }
 }

@@ -233,7 +233,7 @@ impl Repository {
         let admin = self.home().admin_key()?;
         self.change_cells(&admin, |view, _| {
             let is_admin = |home: &&lacre_format::policy::HomeEntry| {
-                home.role == lacre_format::policy::Role::Admin && home.revoked_at.is_none() && home.home != admin.home
+                home.role == lacre_format::policy::Role::Admin && !home.is_revoked() && home.home != admin.home
             };
             let others = view.policy.homes.iter().filter(is_admin).count();
             if usize::try_from(approvals).unwrap_or(usize::MAX) > others {

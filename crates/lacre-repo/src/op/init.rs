@@ -286,6 +286,7 @@ fn first_policy(
         role,
         label: host.to_owned(),
         revoked_at: None,
+        revoked: None,
     };
     Policy {
         repository: born.manifest.repository,
@@ -300,6 +301,8 @@ fn first_policy(
         holders,
         heads: Vec::new(),
         min_verified: 3,
+        retention: None,
+        rewrap_below: None,
         claim: None,
         sealed_at: Some(Millis(at)),
         approvals: None,

@@ -15,6 +15,7 @@ use lacre_format::{
     log::{EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
     object::Kind,
+    policy::HomeEntry,
     session::{SESSION_BYTES_MAX, Session},
     signed::Signed,
 };
@@ -224,7 +225,8 @@ impl Repository {
             let session =
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
             let list = if voided { &mut sessions.voided } else { &mut sessions.open };
-            list.extend(session.filter(|session| session.snapshot == snapshot));
+            let counts = |session: &Session| !view.home(session.home).is_none_or(HomeEntry::is_revoked);
+            list.extend(session.filter(|session| session.snapshot == snapshot && counts(session)));
         }
         Ok(sessions)
     }

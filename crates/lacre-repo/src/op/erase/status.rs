@@ -125,6 +125,23 @@ impl Repository {
 
     /// Rule 10, line by line.
     fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+        let mut pending = self.unsettled_seal(view, rotated)?;
+        pending.extend(self.unsettled_wraps(view));
+        for snapshot in &intent.record.snapshots {
+            if view.ledger.restoring.contains_key(snapshot) {
+                pending.push(Pending {
+                    item: format!("restore:{snapshot}"),
+                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
+                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
+                });
+            }
+        }
+        self.unsettled_writers(view, intent, &mut pending)?;
+        Ok(pending)
+    }
+
+    /// What the old seal still waits for, whatever it was changed for: its claim, its cells, its kits.
+    pub(crate) fn unsettled_seal(&self, view: &View, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
         let works_on = |state: &crate::ledger::ClaimState| {
             state.claim.id == rotated.claim || view.ledger.in_front_of(&state.claim).contains(&rotated.claim)
@@ -144,16 +161,6 @@ impl Repository {
                 });
             }
         }
-        for snapshot in &intent.record.snapshots {
-            if view.ledger.restoring.contains_key(snapshot) {
-                pending.push(Pending {
-                    item: format!("restore:{snapshot}"),
-                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
-                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
-                });
-            }
-        }
-        self.unsettled_writers(view, intent, &mut pending)?;
         Ok(pending)
     }
 
@@ -232,7 +239,7 @@ impl Repository {
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
-            if entry.is_some_and(|entry| entry.revoked_at.is_some()) {
+            if entry.is_some_and(lacre_format::policy::HomeEntry::is_revoked) {
                 continue;
             }
             let host = entry.map_or_else(|| home.short(), |entry| entry.label.clone());
@@ -367,7 +374,7 @@ impl Repository {
     pub fn approve_erase(&self, erasure: Token) -> Result<(), Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
-        if view.home(admin.home).is_none_or(|home| home.role != Role::Admin || home.revoked_at.is_some()) {
+        if view.home(admin.home).is_none_or(|home| home.role != Role::Admin || home.is_revoked()) {
             return Err(Error::Refused { why: "this host's key is no admin's of this repository".to_owned() });
         }
         let Some(intent) = view.ledger.standing_intents().find(|intent| intent.record.id == erasure) else {

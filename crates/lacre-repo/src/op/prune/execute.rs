@@ -150,11 +150,7 @@ impl Repository {
             Standing::Abandoned => true,
             Standing::Lost => run.options.losses == Losses::Accept,
             // Its own home gave it up: that home's other process, if a clone has its keys, cannot acknowledge it any more.
-            Standing::Open => {
-                session.revoked
-                    || session.given_up
-                    || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after)
-            }
+            Standing::Open => session.given_up || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after),
         }
     }
 

@@ -12,6 +12,7 @@
 mod carry;
 mod destroy;
 mod publish;
+mod rewrap;
 
 use lacre_format::{
     erasure::{Claim, ClaimEnd, ClaimOutcome, Purpose},
@@ -20,6 +21,7 @@ use lacre_format::{
 };
 use lacre_seal::entropy;
 
+pub use self::rewrap::Rewrap;
 use crate::{error::Error, home::Signer, monitor::Finding, op::keys::ReadKeys, repository::Repository, view::View};
 
 /// How to rotate.
@@ -93,8 +95,8 @@ const CLAIM_ATTEMPTS_MAX: u32 = 3;
 /// The claim a run works under, and those it took over.
 pub(crate) struct Mandate {
     pub(crate) id: Token,
-    from: GenerationId,
-    adopted: Vec<Token>,
+    pub(crate) from: GenerationId,
+    pub(crate) adopted: Vec<Token>,
 }
 
 impl Mandate {
@@ -111,7 +113,7 @@ fn own(view: &View, admin: &Signer) -> Option<Claim> {
     mine.last().map(|state| state.claim.clone())
 }
 
-fn published_by(view: &View, claim: &Claim) -> bool {
+pub(crate) fn published_by(view: &View, claim: &Claim) -> bool {
     let adopted = view.ledger.in_front_of(claim);
     Mandate { id: claim.id, from: claim.from, adopted }.published(view)
 }
