@@ -51,6 +51,8 @@ pub struct Ledger {
     pub destroyed: Vec<(Millis, Destroyed)>,
     /// What was vouched for, by item.
     pub attested: BTreeMap<String, (Millis, Declared)>,
+    /// Where the newest of them stands.
+    pub attested_at: BTreeMap<String, ChainHead>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
     /// Restores that began and have not ended, counted by snapshot.
@@ -82,6 +84,7 @@ impl Ledger {
             Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
             Event::Attestation(Attestation { item, state }) => {
                 self.attested.insert(item.clone(), (at, *state));
+                self.attested_at.insert(item.clone(), place);
             }
             Event::Receipt(receipt) => self.receipts.push((place, (**receipt).clone())),
             _ => return false,

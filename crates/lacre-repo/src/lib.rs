@@ -15,6 +15,7 @@ pub mod ledger;
 mod limits;
 mod locate;
 pub mod monitor;
+mod needed;
 pub mod op;
 mod pack;
 pub mod plans;

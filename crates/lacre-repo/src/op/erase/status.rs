@@ -11,6 +11,7 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     policy::KitState,
+    session::Outcome,
     signed::Signed,
 };
 
@@ -83,11 +84,13 @@ impl Repository {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
             pending = self.unsettled(view, intent, rotated)?;
-            pending.retain(|item| match view.ledger.attested.get(&item.item) {
-                None => true,
-                Some((_, state)) => {
-                    declared.push(Attestation { item: item.item.clone(), state: *state });
-                    false
+            pending.retain(|item| {
+                match view.ledger.attested.get(&item.item).filter(|_| still_vouched(view, &item.item)) {
+                    None => true,
+                    Some((_, state)) => {
+                        declared.push(Attestation { item: item.item.clone(), state: *state });
+                        false
+                    }
                 }
             });
             if pending.is_empty() { ErasureState::Complete } else { ErasureState::Interim }
@@ -103,6 +106,16 @@ impl Repository {
             pending,
             declared,
         })
+    }
+
+    /// Snapshots of erasures that are not complete, or of which that cannot be told on this host.
+    pub(crate) fn unsettled_erasures(&self, view: &View) -> BTreeSet<SnapshotId> {
+        let there =
+            |intent: &&Intent| intent.record.snapshots.iter().any(|snapshot| view.snapshots.contains_key(snapshot));
+        let open =
+            |intent: &&Intent| self.erasure(view, intent).map_or(true, |status| status.state != ErasureState::Complete);
+        let intents = view.ledger.standing_intents().filter(there).filter(open);
+        intents.flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
     }
 
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
@@ -164,6 +177,8 @@ impl Repository {
                     if !strays.is_empty() {
                         let strays: Vec<String> = strays.into_iter().collect();
                         let what = format!("the cell still holds generation {}", strays.join(", "));
+                        // Seen, so nobody can vouch that it is not so.
+                        let item = format!("stray:{}", entry.name);
                         pending.push(Pending { item, what, command });
                     }
                 }
@@ -196,7 +211,12 @@ impl Repository {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
             let header = &row.known.header;
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
-            *settled.entry((header.home, job)).or_default() |= after && !view.voided.contains(&row.snapshot);
+            let settled = settled.entry((header.home, job)).or_default();
+            // The old index dies between the snapshot and the session's end: only the end proves that it is gone.
+            *settled = *settled
+                || (after
+                    && !view.voided.contains(&row.snapshot)
+                    && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed));
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
@@ -369,6 +389,15 @@ pub fn verify_receipt(
     let digest = Digest::new(*blake3::hash(object).as_bytes());
     let place = ChainHead { home: entry.home, seq: entry.seq, digest };
     Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
+}
+
+/// A writer that was declared gone and has opened a run since is not gone: what was vouched for is not so.
+fn still_vouched(view: &View, item: &str) -> bool {
+    let Some(home) = item.strip_prefix("writer:") else { return true };
+    let Some(vouched) = view.ledger.attested_at.get(item) else { return true };
+    let saw_it = |head: &ChainHead| head.home == vouched.home && head.seq >= vouched.seq;
+    let mut headers = view.snapshots.values().map(|known| &known.header);
+    !headers.any(|header| header.home.to_string() == home && header.opened.iter().any(saw_it))
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

@@ -43,8 +43,8 @@ impl Repository {
         let seals = self.seals(&view, keys)?;
         let old = seals.seed(from).ok_or(Error::NoSeal { generation: from })?;
         let mut carried = self.gather(&view, old, from)?;
-        let dropped = carried.drop_all(&self.drops(&view, &carried)?);
-        refuse_loss(&view, &carried, options)?;
+        let dropped = carried.drop_all(&self.drops(admin, &view, &carried)?);
+        refuse_loss(&view, &carried, options, Millis(self.clock().now().as_millisecond()))?;
         let seed = SealSeed::generate().map_err(|error| Error::Bug { why: format!("no random bytes: {error}") })?;
         let to = bundle::generation_id(from.number.saturating_add(1), &seed);
         for entry in &view.policy.cells {
@@ -158,7 +158,7 @@ impl Repository {
         // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
         let Some(old) = seals.seed(rotated.from) else { return Ok(Vec::new()) };
         let mut late = self.gather(&view, old, rotated.from)?;
-        let drops = self.drops(&view, &late)?;
+        let drops = self.drops(admin, &view, &late)?;
         late.drop_all(&drops);
         let known = self.named_in(&view, rotated.to)?;
         let missing: Vec<SnapshotId> =
@@ -213,9 +213,9 @@ impl Repository {
 }
 
 /// Rule 9 begins here: a survivor without an entry would be lost for ever.
-fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions) -> Result<(), Error> {
+fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions, now: Millis) -> Result<(), Error> {
     let lost = view.snapshots.keys().find(|snapshot| {
-        view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
+        view.outlives_rotation(**snapshot, now) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
     });
     lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
 }
