@@ -80,7 +80,11 @@ impl Ledger {
                     intent.cancelled = true;
                 }
             }
-            Event::Rotated(rotated) => self.rotations.push((at, rotated.clone())),
+            Event::Rotated(rotated) => {
+                // Said again when something that was left behind was carried after all.
+                self.rotations.retain(|(_, known)| (known.claim, known.to) != (rotated.claim, rotated.to));
+                self.rotations.push((at, rotated.clone()));
+            }
             Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
             Event::Attestation(Attestation { item, state }) => {
                 self.attested.insert(item.clone(), (at, *state));

@@ -384,7 +384,7 @@ impl View {
 
     fn read_logs(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<Vec<Believed>, Error> {
         let mut believed = Vec::new();
-        let mut previous: Option<ChainHead> = None;
+        let mut previous: Vec<ChainHead> = Vec::new();
         for object in bounded(listing.below("log").collect())? {
             let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
@@ -393,8 +393,9 @@ impl View {
             let head = ChainHead { home, seq, digest: name_digest };
             match self.read_entry(store, catalog, &name, object.bytes, head) {
                 Ok((entry, role, event)) => {
-                    self.chain(&name, previous, head, &entry);
-                    previous = Some(head);
+                    self.chain(&name, &previous, head, &entry);
+                    previous.retain(|known| (known.home, known.seq) == (home, seq));
+                    previous.push(head);
                     believed.push(Believed { home, role, seq, digest: name_digest, at: entry.at, event });
                 }
                 Err(error) if of_the_object(&error) => {
@@ -435,12 +436,15 @@ impl View {
         Ok((entry, home.role, event))
     }
 
-    /// Follows one home's chain; entries come sorted by home and number.
-    fn chain(&mut self, name: &ObjectName, previous: Option<ChainHead>, head: ChainHead, entry: &LogEntry) {
-        let before = previous.filter(|previous| previous.home == head.home);
+    /// Follows one home's chain; entries come sorted by home and number. Of two with one number, the next follows either.
+    fn chain(&mut self, name: &ObjectName, previous: &[ChainHead], head: ChainHead, entry: &LogEntry) {
+        let before = previous.first().filter(|previous| previous.home == head.home);
         let follows = match before {
             None => entry.seq == 0 && entry.previous.is_none(),
-            Some(before) => before.seq + 1 == entry.seq && entry.previous == Some(before.digest),
+            Some(before) => {
+                let named = previous.iter().any(|twin| entry.previous == Some(twin.digest));
+                before.seq + 1 == entry.seq && named
+            }
         };
         let twin = before.is_some_and(|before| before.seq == entry.seq);
         if twin {

@@ -152,11 +152,11 @@ impl Repository {
         mandate: &Mandate,
         rotated: &Rotated,
         keys: &ReadKeys,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<(Rotated, Vec<Finding>), Error> {
         let view = self.still_mine(mandate)?;
         let seals = self.seals(&view, keys)?;
         // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
-        let Some(old) = seals.seed(rotated.from) else { return Ok(Vec::new()) };
+        let Some(old) = seals.seed(rotated.from) else { return Ok((rotated.clone(), Vec::new())) };
         let mut late = self.gather(&view, old, rotated.from)?;
         let drops = self.drops(admin, &view, &late)?;
         late.drop_all(&drops);
@@ -168,7 +168,15 @@ impl Repository {
                 self.put_late(admin, &view, rotated.to, snapshot, entry)?;
             }
         }
-        Ok(late.findings)
+        // A hold or an undone forget that came in between saved what the record of this rotation says it left behind: it says so again.
+        let is_saved =
+            |snapshot: &SnapshotId| !drops.contains(snapshot) && (known.contains(snapshot) || late.has(*snapshot));
+        let mut corrected = rotated.clone();
+        corrected.dropped.retain(|snapshot| !is_saved(snapshot));
+        if corrected != *rotated {
+            self.append(admin, &Event::Rotated(corrected.clone()))?;
+        }
+        Ok((corrected, late.findings))
     }
 
     fn put_late(
