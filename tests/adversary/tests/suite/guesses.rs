@@ -110,7 +110,7 @@ fn an_object_named_by_a_hash_of_its_content_is_caught() {
     scene.erase(&made[1..2]);
     scene.night();
     let riddle = Riddle::of(&scene, &before, &made[1..2]).shorter();
-    let secret = *before.stream_secrets.first().unwrap();
+    let secret = *before.roots.values().next().unwrap().stream_secret.expose();
     let hex = |key: keys::Key| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let named = [
         hex(*blake3::hash(&riddle.truth).as_bytes()),

@@ -17,7 +17,7 @@ use crate::{
     support::backup,
 };
 
-const STEPS: u64 = 14;
+const STEPS: u64 = 12;
 
 /// A history and what it has killed.
 struct History {
@@ -119,10 +119,10 @@ fn history(seed: u64) {
 
 #[test]
 fn after_any_history_the_dead_stay_shut_and_the_living_open() {
-    (0..4).for_each(history);
+    (0..3).for_each(history);
 }
 
 #[test]
 fn after_any_other_history_the_dead_stay_shut_and_the_living_open() {
-    (4..8).for_each(history);
+    (3..6).for_each(history);
 }

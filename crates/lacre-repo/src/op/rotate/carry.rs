@@ -172,6 +172,8 @@ impl Repository {
                 known.header.key_entry == digest(bytes)
                     || (admitted(&snapshot) && known.header.key_commitment == entry.key_commitment)
             }
+            // Its frames are gone, and a signed record says so: it is dropped below.
+            None if view.plans.reclaimed.contains_key(&snapshot) => true,
             None => admitted(&snapshot) || self.session_home(view, snapshot)? == Some(signed.home),
         };
         if believed { Ok(snapshot) } else { Err(Error::damaged(name, "nobody signed for the key entry it holds")) }
@@ -191,7 +193,7 @@ impl Repository {
         Ok(session.filter(|session| session.snapshot == snapshot).map(|session| session.home))
     }
 
-    /// Snapshots that signed records drop: forgotten, to be erased and due, void; and sessions that ended without a snapshot.
+    /// Snapshots that signed records drop: forgotten, to be erased and due, void, reclaimed; and sessions that ended without a snapshot.
     /// A hold outranks all of them.
     ///
     /// An end is the word of a home, and a clone of that home may have given it while the session's own process was still at work: so
@@ -202,6 +204,7 @@ impl Repository {
         let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
         drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
         drops.extend(&view.voided);
+        drops.extend(view.plans.reclaimed.keys());
         for (snapshot, _) in carried.iter().filter(|(snapshot, _)| !view.snapshots.contains_key(snapshot)) {
             if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned)
                 && self.void_session(view, admin, snapshot)? == Voided::Final
