@@ -8,7 +8,7 @@
 //!
 //! In: the loot. Out: the [`Spoils`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lacre_format::{
     codec, frame,
@@ -294,7 +294,7 @@ impl<'l> Siege<'l> {
         let known = self.spoils.frames.iter().map(|((level, _), plaintext)| (*level, plaintext.clone()));
         let guessed = guesses.iter().map(|guess| (0, guess.clone()));
         let plaintexts: Vec<(u8, Vec<u8>)> = known.chain(guessed).collect();
-        let mut names: BTreeMap<[u8; 16], (Key, Key, u8, usize)> = BTreeMap::new();
+        let mut names: HashMap<[u8; 16], (Key, Key, u8, usize)> = HashMap::new();
         for (number, (level, plaintext)) in plaintexts.iter().enumerate() {
             for secret in &self.spoils.stream_secrets {
                 let print = fingerprint(secret, *level, plaintext);
@@ -306,6 +306,9 @@ impl<'l> Siege<'l> {
                     }
                 }
             }
+        }
+        if names.is_empty() {
+            return;
         }
         for (_, bytes) in &self.loot.files {
             for (at, window) in bytes.windows(16).enumerate() {
