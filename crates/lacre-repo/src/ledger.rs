@@ -51,6 +51,8 @@ pub struct Ledger {
     pub destroyed: Vec<(Millis, Destroyed)>,
     /// What was vouched for, by item.
     pub attested: BTreeMap<String, (Millis, Declared)>,
+    /// Where the newest of them stands.
+    pub attested_at: BTreeMap<String, ChainHead>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
     /// What became of every pointer kit.
@@ -88,10 +90,15 @@ impl Ledger {
                     intent.cancelled = true;
                 }
             }
-            Event::Rotated(rotated) => self.rotations.push((at, rotated.clone())),
+            Event::Rotated(rotated) => {
+                // Said again when something that was left behind was carried after all.
+                self.rotations.retain(|(_, known)| (known.claim, known.to) != (rotated.claim, rotated.to));
+                self.rotations.push((at, rotated.clone()));
+            }
             Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
             Event::Attestation(Attestation { item, state }) => {
                 self.attested.insert(item.clone(), (at, *state));
+                self.attested_at.insert(item.clone(), place);
             }
             Event::Pointer(record) => {
                 self.pointers.insert(record.number, (at, record.clone()));

@@ -178,7 +178,9 @@ impl Repository {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn view(&self) -> Result<View, Error> {
-        self.view_of(&self.store.list_many(&VIEWED)?)
+        // Before the listing: what another process of this host sees meanwhile is no older policy shown to this one.
+        let pin = self.home.pin()?;
+        self.view_of(&self.store.list_many(&VIEWED)?, pin)
     }
 
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
@@ -186,12 +188,12 @@ impl Repository {
     /// # Errors
     /// As [`Repository::view`].
     pub fn look(&self) -> Result<Look, Error> {
+        let pin = self.home.pin()?;
         let listing = self.store.list_many(&LOOKED_AT)?;
-        Ok(Look { view: self.view_of(&listing)?, listing })
+        Ok(Look { view: self.view_of(&listing, pin)?, listing })
     }
 
-    fn view_of(&self, listing: &Listing) -> Result<View, Error> {
-        let pin = self.home.pin()?;
+    fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
@@ -206,7 +208,8 @@ impl Repository {
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
-        if pin.as_ref() == Some(&newest) {
+        let is_known = |pin: Option<Pin>| pin.is_some_and(|pin| pin == newest || pin.policy > newest.policy);
+        if is_known(pin) || is_known(self.home.pin()?) {
             return Ok(view);
         }
         match self.home.keep_pin(&newest) {

@@ -18,6 +18,7 @@ pub mod schedule;
 mod staging;
 #[cfg(test)]
 mod tests;
+pub mod witness;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -214,7 +215,14 @@ impl Store {
     /// The same objects seen through a fault plan, with counts of its own; for tests.
     #[must_use]
     pub fn with_faults(&self, plan: FaultPlan) -> Self {
-        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(Faults::new(plan))) }
+        self.through(Faults::new(plan))
+    }
+
+    /// The same objects through other faults; a witness goes on being told.
+    fn through(&self, faults: Faults) -> Self {
+        let witness = self.faults.as_ref().and_then(|known| known.witness());
+        let faults = if witness.is_some() { faults.with_witness(witness) } else { faults };
+        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(faults)) }
     }
 
     /// Stores a new object; when this returns `Created` the object survives a power cut.

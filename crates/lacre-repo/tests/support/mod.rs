@@ -36,6 +36,17 @@ use tempfile::TempDir;
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
+    /// Sets it so many hours ahead of the clock of this machine, by which stores date what they are given.
+    #[allow(clippy::disallowed_methods, reason = "the stores of the tests tell the machine's time")]
+    pub(crate) fn set_ahead_hours(&self, hours: i64) {
+        self.0.store(Timestamp::now().as_millisecond() + hours * 3_600_000, Ordering::SeqCst);
+    }
+
+    /// A clock of its own that stands where this one stands.
+    pub(crate) fn again(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::SeqCst)))
+    }
+
     pub(crate) fn advance_hours(&self, hours: i64) {
         self.0.fetch_add(hours * 3_600_000, Ordering::SeqCst);
     }

@@ -390,11 +390,13 @@ impl Backup<'_> {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
         };
-        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.snapshot)) {
-            note(error.to_string());
-        }
-        let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed);
-        if let Err(error) = ended.and_then(|()| self.repository.home().forget_session(&self.job, self.snapshot)) {
+        // The end says that the old index is gone: erasures count on it, so it is not written before.
+        let home = self.repository.home();
+        let ended = home
+            .destroy_indexes(&self.job, Some(self.snapshot))
+            .and_then(|()| put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed))
+            .and_then(|()| home.forget_session(&self.job, self.snapshot));
+        if let Err(error) = ended {
             note(error.to_string());
         }
         tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");

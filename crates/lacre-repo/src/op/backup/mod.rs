@@ -167,7 +167,6 @@ impl Repository {
         refuse_without_role(&view, keys.signer.home)?;
         let mut findings = view.findings.clone();
         findings.extend(self.refresh_from(&view, &listing)?);
-        findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
         let (base, own_label) = match own {
@@ -176,6 +175,8 @@ impl Repository {
         };
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
         let (index, index_key) = self.new_index(job, snapshot, base_id)?;
+        // Only now: a session's end says that the indexes before it are destroyed.
+        findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let pipeline = Pipeline::start(Setup {
             repository: self.id(),
             structure: self.structure()?,
@@ -447,8 +448,13 @@ fn put_session(
     let signed = keys.signer.key.sign(Kind::Session, repository.id(), keys.signer.home, codec::to_cbor(&session));
     let object = signed.encode(Kind::Session);
     let digest = Digest::new(*blake3::hash(&object).as_bytes());
-    repository.put(&ObjectName::of(&Named::Session(snapshot)), object)?;
-    Ok(digest)
+    match repository.put(&ObjectName::of(&Named::Session(snapshot)), object) {
+        // It was stored and is gone: this process slept so long that its session was voided and collected.
+        Err(Error::Store(error)) if error.is_not_found() => {
+            Err(Error::Overtaken { why: "the session was voided before it had begun".to_owned() })
+        }
+        stored => stored.map(|()| digest),
+    }
 }
 
 impl Backup<'_> {

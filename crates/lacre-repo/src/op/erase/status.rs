@@ -83,11 +83,13 @@ impl Repository {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
             pending = self.unsettled(view, intent, rotated)?;
-            pending.retain(|item| match view.ledger.attested.get(&item.item) {
-                None => true,
-                Some((_, state)) => {
-                    declared.push(Attestation { item: item.item.clone(), state: *state });
-                    false
+            pending.retain(|item| {
+                match view.ledger.attested.get(&item.item).filter(|_| still_vouched(view, &item.item)) {
+                    None => true,
+                    Some((_, state)) => {
+                        declared.push(Attestation { item: item.item.clone(), state: *state });
+                        false
+                    }
                 }
             });
             if pending.is_empty() { ErasureState::Complete } else { ErasureState::Interim }
@@ -103,6 +105,16 @@ impl Repository {
             pending,
             declared,
         })
+    }
+
+    /// Snapshots of erasures that are not complete, or of which that cannot be told on this host.
+    pub(crate) fn unsettled_erasures(&self, view: &View) -> BTreeSet<SnapshotId> {
+        let there =
+            |intent: &&Intent| intent.record.snapshots.iter().any(|snapshot| view.snapshots.contains_key(snapshot));
+        let open =
+            |intent: &&Intent| self.erasure(view, intent).map_or(true, |status| status.state != ErasureState::Complete);
+        let intents = view.ledger.standing_intents().filter(there).filter(open);
+        intents.flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
     }
 
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
@@ -200,6 +212,8 @@ impl Repository {
                     let strays: Vec<String> = strays.map(ToString::to_string).collect();
                     if !strays.is_empty() {
                         let what = format!("the cell still holds generation {}", strays.join(", "));
+                        // Seen, so nobody can vouch that it is not so.
+                        let item = format!("stray:{}", entry.name);
                         pending.push(Pending { item, what, command });
                     }
                 }
@@ -231,11 +245,11 @@ impl Repository {
             let header = &row.known.header;
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
             let settled = settled.entry((header.home, job)).or_default();
-            // The old index dies between the snapshot and the end of its session: only the end says that it is dead.
+            // The old index dies between the snapshot and the session's end: only the end proves that it is gone.
             *settled = *settled
-                || after
+                || (after
                     && !view.voided.contains(&row.snapshot)
-                    && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed);
+                    && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed));
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
@@ -456,6 +470,15 @@ fn removed_cells(view: &View, rotated: &Rotated) -> Vec<Attestation> {
         .filter(|(name, _)| !of_policy(name) && !seen_empty(name))
         .map(|(name, state)| Attestation { item: format!("cell:{name}"), state })
         .collect()
+}
+
+/// A writer that was declared gone and has opened a run since is not gone: what was vouched for is not so.
+fn still_vouched(view: &View, item: &str) -> bool {
+    let Some(home) = item.strip_prefix("writer:") else { return true };
+    let Some(vouched) = view.ledger.attested_at.get(item) else { return true };
+    let saw_it = |head: &ChainHead| head.home == vouched.home && head.seq >= vouched.seq;
+    let mut headers = view.snapshots.values().map(|known| &known.header);
+    !headers.any(|header| header.home.to_string() == home && header.opened.iter().any(saw_it))
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lacre_format::{
     erasure::{ClaimOutcome, Destroyed, Rotated},
-    ids::GenerationId,
+    ids::{GenerationId, Millis},
     log::{Event, KitRecord},
     policy::{CellEntry, Holders, KitState},
 };
@@ -143,8 +143,10 @@ impl Repository {
         let new = seals.seed(rotated.to).ok_or(Error::NoSeal { generation: rotated.to })?;
         // Opened, not only listed: an object somebody else put under a right name saves nothing.
         let kept = self.gather(view, new, rotated.to)?;
+        // What fell due since the new generation was published dies in the next rotation, like every other.
+        let now = Millis(self.clock().now().as_millisecond());
         let lost = view.snapshots.keys().find(|snapshot| {
-            view.is_live(**snapshot) && !kept.has(**snapshot) && !options.accept_loss.contains(snapshot)
+            view.outlives_rotation(**snapshot, now) && !kept.has(**snapshot) && !options.accept_loss.contains(snapshot)
         });
         lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
     }

@@ -129,7 +129,8 @@ impl Repository {
         let admin = self.home().admin_key()?;
         let mandate = self.claim(&admin, options.purpose, options.adoption)?;
         let (rotated, mut findings) = self.publish(&admin, &mandate, options, keys)?;
-        for finding in self.carry_late(&admin, &mandate, &rotated, keys)? {
+        let (rotated, late) = self.carry_late(&admin, &mandate, &rotated, keys)?;
+        for finding in late {
             if !findings.contains(&finding) {
                 findings.push(finding);
             }

@@ -39,8 +39,8 @@ impl Repository {
         let seals = self.seals(&view, keys)?;
         let old = seals.seed(from).ok_or(Error::NoSeal { generation: from })?;
         let mut carried = self.gather(&view, old, from)?;
-        let dropped = carried.drop_all(&self.drops(&view, &carried)?);
-        refuse_loss(&view, &carried, options)?;
+        let dropped = carried.drop_all(&self.drops(admin, &view, &carried)?);
+        refuse_loss(&view, &carried, options, Millis(self.clock().now().as_millisecond()))?;
         let rewrap = self.rewrap_carried(admin, &view, &mut carried, keys)?;
         let seed = SealSeed::generate().map_err(|error| Error::Bug { why: format!("no random bytes: {error}") })?;
         let to = bundle::generation_id(from.number.saturating_add(1), &seed);
@@ -151,13 +151,13 @@ impl Repository {
         mandate: &Mandate,
         rotated: &Rotated,
         keys: &ReadKeys,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<(Rotated, Vec<Finding>), Error> {
         let view = self.still_mine(mandate)?;
         let seals = self.seals(&view, keys)?;
         // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
-        let Some(old) = seals.seed(rotated.from) else { return Ok(Vec::new()) };
+        let Some(old) = seals.seed(rotated.from) else { return Ok((rotated.clone(), Vec::new())) };
         let mut late = self.gather(&view, old, rotated.from)?;
-        let drops = self.drops(&view, &late)?;
+        let drops = self.drops(admin, &view, &late)?;
         late.drop_all(&drops);
         let rewrap = self.rewrap_carried(admin, &view, &mut late, keys)?;
         let known = self.named_in(&view, rotated.to)?;
@@ -172,7 +172,15 @@ impl Repository {
         if !left.is_empty() {
             self.record_rewrap(admin, &view, rotated.to, &Rewrap { wrapped: Vec::new(), left })?;
         }
-        Ok(late.findings)
+        // A hold or an undone forget that came in between saved what the record of this rotation says it left behind: it says so again.
+        let is_saved =
+            |snapshot: &SnapshotId| !drops.contains(snapshot) && (known.contains(snapshot) || late.has(*snapshot));
+        let mut corrected = rotated.clone();
+        corrected.dropped.retain(|snapshot| !is_saved(snapshot));
+        if corrected != *rotated {
+            self.append(admin, &Event::Rotated(corrected.clone()))?;
+        }
+        Ok((corrected, late.findings))
     }
 
     pub(crate) fn put_late(
@@ -233,9 +241,9 @@ impl Repository {
 }
 
 /// Rule 9 begins here: a survivor without an entry would be lost for ever.
-fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions) -> Result<(), Error> {
+fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions, now: Millis) -> Result<(), Error> {
     let lost = view.snapshots.keys().find(|snapshot| {
-        view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
+        view.outlives_rotation(**snapshot, now) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
     });
     lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
 }
