@@ -10,6 +10,7 @@ use crate::{
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
     policy::KitState,
+    run::RunRecord,
 };
 
 /// Largest log entry object.
@@ -196,6 +197,8 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A run of all jobs ended.
+    Run(RunRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -222,6 +225,7 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Run(record) => (30, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -252,6 +256,7 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            30 => Event::Run(codec::from_cbor("run record", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

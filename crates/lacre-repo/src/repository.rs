@@ -155,7 +155,7 @@ impl Repository {
         Ok((self.view_of(&listing)?, listing))
     }
 
-    fn view_of(&self, listing: &Listing) -> Result<View, Error> {
+    pub(crate) fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
         let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };

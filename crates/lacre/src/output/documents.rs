@@ -12,6 +12,7 @@ use super::{
         SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     prune::PruneResult,
 };
 
@@ -72,6 +73,8 @@ pub struct BackupResult {
     pub peak_memory_bytes: u64,
     /// Findings: severity, what, object, advice.
     pub findings: Vec<FindingEntry>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupResult {
@@ -89,6 +92,7 @@ impl Document for BackupResult {
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("findings", "Findings: severity, what, object, advice."),
+        field("run", "Only of a night with one job, the run: run (its id), duration_ms, forgotten, held_back, notifications, findings."),
     ];
 }
 
@@ -99,6 +103,8 @@ pub struct BackupsResult {
     pub backups: Vec<BackupResult>,
     /// Jobs that failed: job, kind, message, hint, exit.
     pub failures: Vec<JobFailure>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupsResult {
@@ -106,6 +112,7 @@ impl Document for BackupsResult {
     const FIELDS: &'static [Field] = &[
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
+        field("run", "Only of a night, the run: run (its id), duration_ms, forgotten, held_back (job, why), notifications (channel, ok, what), findings."),
     ];
 }
 
@@ -582,6 +589,9 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),
+        entry::<StatusResult>(),
+        entry::<ScheduleResult>(),
+        entry::<DaemonResult>(),
         entry::<DoctorResult>(),
         entry::<ManResult>(),
     ]

@@ -6,6 +6,7 @@
 mod documents;
 mod entries;
 mod erasure;
+mod operate;
 mod prune;
 
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub use self::{
     erasure::{
         EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+    },
+    operate::{
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck, StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };

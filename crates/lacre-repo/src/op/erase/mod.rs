@@ -29,6 +29,7 @@ use crate::{
     error::Error,
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -175,9 +176,14 @@ impl Repository {
 
     /// Believed sessions that have neither ended, nor committed, nor been voided.
     pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
+        self.open_sessions_in(view, &self.store().list("session")?)
+    }
+
+    /// As [`Repository::open_sessions`], from a listing made just now of at least `session`.
+    pub(crate) fn open_sessions_in(&self, view: &View, listing: &Listing) -> Result<Vec<Session>, Error> {
         let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
         let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
-        for object in self.store().list("session")?.objects {
+        for object in listing.below("session") {
             match ObjectName::parse(&object.name) {
                 Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, name)),
                 Some((_, Named::SessionEnd(snapshot))) => drop(ended.insert(snapshot)),

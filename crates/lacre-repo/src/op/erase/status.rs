@@ -20,6 +20,7 @@ use crate::{
     ledger::Intent,
     op::{erase::Account, rotate::Pending, snapshots::SnapshotRow},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -73,16 +74,22 @@ impl Repository {
     /// Errors of the store or of a cell's file.
     pub fn erasures(&self) -> Result<Vec<ErasureStatus>, Error> {
         let view = self.view()?;
-        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent)).collect()
+        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent, None)).collect()
     }
 
-    fn erasure(&self, view: &View, intent: &Intent) -> Result<ErasureStatus, Error> {
+    /// One erasure; `listing` saves asking the store for sessions again.
+    pub(crate) fn erasure(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+    ) -> Result<ErasureStatus, Error> {
         let mut declared = Vec::new();
         let mut pending = Vec::new();
         let state = if intent.cancelled {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
-            pending = self.unsettled(view, intent, rotated)?;
+            pending = self.unsettled(view, intent, rotated, listing)?;
             pending.retain(|item| match view.ledger.attested.get(&item.item) {
                 None => true,
                 Some((_, state)) => {
@@ -116,7 +123,13 @@ impl Repository {
     }
 
     /// Rule 10, line by line.
-    fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+    fn unsettled(
+        &self,
+        view: &View,
+        intent: &Intent,
+        rotated: &Rotated,
+        listing: Option<&Listing>,
+    ) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
         if view
             .ledger
@@ -145,7 +158,7 @@ impl Repository {
                 });
             }
         }
-        self.unsettled_writers(view, intent, &mut pending)?;
+        self.unsettled_writers(view, intent, listing, &mut pending)?;
         Ok(pending)
     }
 
@@ -186,7 +199,13 @@ impl Repository {
 
     /// A writer of a touched job is pending until it commits a snapshot that opened after the intent: only then has its index, which
     /// can confirm guesses about the erased data, been destroyed.
-    fn unsettled_writers(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+    fn unsettled_writers(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), Error> {
         let rows = self.rows(view);
         let named: BTreeSet<SnapshotId> = intent.record.snapshots.iter().copied().collect();
         let jobs: BTreeSet<JobName> =
@@ -212,7 +231,11 @@ impl Repository {
                 command: format!("on {host}: lacre backup {job}"),
             });
         }
-        for session in self.open_sessions(view)? {
+        let sessions = match listing {
+            Some(listing) => self.open_sessions_in(view, listing)?,
+            None => self.open_sessions(view)?,
+        };
+        for session in sessions {
             if session.opened < intent.at && self.session_job(&session).is_none_or(|job| jobs.contains(&job)) {
                 let id = session.snapshot;
                 pending.push(Pending {
@@ -235,7 +258,7 @@ impl Repository {
         let view = self.view()?;
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
         let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
-        let status = self.erasure(&view, intent)?;
+        let status = self.erasure(&view, intent, None)?;
         let Some(rotated) = rotation_of(&view, intent).filter(|_| !intent.cancelled) else {
             let why = "nothing is erased yet: the seal has not been changed since; `lacre erase resume`".to_owned();
             return Err(Error::Refused { why });
