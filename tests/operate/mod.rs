@@ -1,5 +1,7 @@
 //! What runs by itself: the night, who is told of it, what monitors ask, and what starts things.
 
+mod configuration;
+mod daemon;
 mod night;
 mod schedule;
 mod status;
@@ -37,7 +39,10 @@ fn job(name: &str) -> String {
 }
 
 fn script(sandbox: &Sandbox, name: &str, text: &str) {
-    fs::write(sandbox.path(&format!("{name}.sh")), text).unwrap();
+    // Renamed into place: a shell that still reads the old one is not led astray.
+    let new = sandbox.path(&format!("{name}.new"));
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, sandbox.path(&format!("{name}.sh"))).unwrap();
 }
 
 /// The lines of the structured log.

@@ -75,7 +75,7 @@ fn a_job_that_shrank_keeps_its_history_until_somebody_has_looked() {
     let document = sandbox.run(&["backup", "--json"]).exits(3).json();
     let held = &document["run"]["held_back"][0];
     assert_eq!(held["job"], "astro");
-    assert!(held["why"].as_str().unwrap().starts_with("rows 12,000 instead of about 20,000"), "{held}");
+    assert!(held["why"].as_str().unwrap().contains(" instead of about "), "{held}");
     assert_eq!(document["run"]["forgotten"], 0);
     assert_eq!(snapshots(&sandbox, "live").len(), 2);
     let status = sandbox.run(&["status", "--json"]).exits(3).json();
@@ -111,24 +111,30 @@ fn the_second_of_two_runs_waits_or_ends_with_exit_11() {
 fn garbage_is_collected_when_it_is_due_and_only_by_who_may() {
     let config = format!("[run]\nprune_every = \"7d\"\n[retention]\nkeep_last = 1\nmin_verified = 0\n{}", job("astro"));
     let sandbox = site(&config, None);
-    for seed in 1..3 {
+    let night = |seed: u32, arguments: &[&str]| {
         script(&sandbox, "astro", &format!("seq {seed}000000 {seed}100000"));
-        sandbox.run(&["backup"]).exits(0);
-    }
-    // The first run pruned an empty history, so that the second found it too early; a day that is due is taken at once.
-    assert_eq!(snapshots(&sandbox, "forgotten").len(), 1);
-    sandbox.run(&["backup", "--set", "run.prune_every=1s"]).exits(0);
-    assert_eq!(snapshots(&sandbox, "forgotten").len(), 0);
+        sandbox.run(&[&["backup"], arguments].concat()).exits(0);
+        (snapshots(&sandbox, "live").len(), snapshots(&sandbox, "forgotten").len())
+    };
+    assert_eq!(night(1, &[]), (1, 0));
+    // Never collected before: due at once, and what was just forgotten is given back.
+    assert_eq!(night(2, &[]), (1, 0));
+    assert_eq!(night(3, &[]), (1, 1), "it was only just collected");
+    assert_eq!(night(4, &["--set", "run.prune_every=1ms"]), (1, 0));
     let admin = keys_of(&sandbox).join("admin.key");
     fs::rename(&admin, sandbox.path("admin.key")).unwrap();
-    let document = sandbox.run(&["backup", "--json", "--set", "run.prune_every=1s"]).exits(0).json();
+    let document = sandbox.run(&["backup", "--json", "--set", "run.prune_every=1ms"]).exits(0).json();
     let findings = document["run"]["findings"].as_array().unwrap();
-    assert!(findings.iter().any(|finding| finding["what"].as_str().unwrap().contains("may not forget")), "{document:#}");
+    assert!(
+        findings.iter().any(|finding| finding["what"].as_str().unwrap().contains("may not forget")),
+        "{document:#}"
+    );
 }
 
 #[test]
 fn a_password_from_a_systemd_credential_reaches_the_database_only() {
-    let config = "[[job]]\nname = \"astro\"\npostgres = \"postgres://a@127.0.0.1:1/astro\"\npassword_credential = \"db\"\n";
+    let config =
+        "[[job]]\nname = \"astro\"\npostgres = \"postgres://a@127.0.0.1:1/astro\"\npassword_credential = \"db\"\n";
     let mut sandbox = site(config, None);
     let outcome = sandbox.run(&["backup", "--json"]).exits(2);
     assert!(outcome.json()["error"]["message"].as_str().unwrap().contains("CREDENTIALS_DIRECTORY is not set"));

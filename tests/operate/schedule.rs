@@ -10,7 +10,9 @@ use crate::commands::snapshots;
 fn a_crontab_line_works_in_crons_bare_environment() {
     let mut sandbox = site(&format!("home = \"HOME_DIR\"\nrepository = \"REPO_DIR\"\n{}", job("astro")), None);
     let config = fs::read_to_string(sandbox.path("lacre.toml")).unwrap();
-    let config = config.replace("HOME_DIR", sandbox.home().to_str().unwrap()).replace("REPO_DIR", sandbox.repository().to_str().unwrap());
+    let config = config
+        .replace("HOME_DIR", sandbox.home().to_str().unwrap())
+        .replace("REPO_DIR", sandbox.repository().to_str().unwrap());
     super::configure(&sandbox, &config.replace("astro.sh", sandbox.path("astro.sh").to_str().unwrap()));
     sandbox.unset("LACRE_HOME").unset("LACRE_REPO");
     script(&sandbox, "astro", "seq 100");
@@ -43,19 +45,31 @@ fn systemd_itself_finds_nothing_wrong_with_the_units() {
         [notify.healthchecks]\nurl_credential = \"ping-url\"\n[log]\nfile = \"/var/log/lacre/lacre.log\"\n";
     let sandbox = site(&format!("{config}{}", job("astro")), None);
     fs::create_dir(sandbox.path("units")).unwrap();
-    let document = sandbox.run(&["schedule", "systemd", "--dir", "units", "--user", "nobody", "--json"]).exits(0).json();
+    let document =
+        sandbox.run(&["schedule", "systemd", "--dir", "units", "--user", "nobody", "--json"]).exits(0).json();
     let files = document["files"].as_array().unwrap();
     assert_eq!(files.len(), 10);
     let text = |name: &str| fs::read_to_string(sandbox.path("units").join(name)).unwrap();
     let service = text("lacre-backup.service");
-    for wall in ["ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet=\n", "User=nobody", "LoadCredential=ping-url:"] {
+    for wall in [
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=\n",
+        "User=nobody",
+        "LoadCredential=ping-url:",
+    ] {
         assert!(service.contains(wall), "{wall}\n{service}");
     }
     for written in [sandbox.home(), sandbox.repository(), "/var/log/lacre".into()] {
         assert!(service.contains(&format!("ReadWritePaths=-{}\n", written.display())), "{service}");
     }
     let timer = text("lacre-backup.timer");
-    assert!(timer.contains("OnCalendar=*-*-13 02:30:00 America/Sao_Paulo\nOnCalendar=Fri *-*-* 02:30:00 America/Sao_Paulo\n"), "{timer}");
+    assert!(
+        timer.contains(
+            "OnCalendar=*-*-13 02:30:00 America/Sao_Paulo\nOnCalendar=Fri *-*-* 02:30:00 America/Sao_Paulo\n"
+        ),
+        "{timer}"
+    );
     assert!(timer.contains("RandomizedDelaySec=300\n") && timer.contains("Persistent=yes\n"), "{timer}");
     let Ok(which) = Command::new("systemd-analyze").arg("--version").output() else { return };
     assert!(which.status.success());
@@ -66,7 +80,8 @@ fn systemd_itself_finds_nothing_wrong_with_the_units() {
         let about_us: Vec<&str> = said.lines().filter(|line| line.contains("lacre-")).collect();
         assert!(judged.status.success() && about_us.is_empty(), "{}\n{said}", path.display());
     }
-    let judged = Command::new("systemd-analyze").args(["calendar", "*-*-13 02:30:00 America/Sao_Paulo"]).output().unwrap();
+    let judged =
+        Command::new("systemd-analyze").args(["calendar", "*-*-13 02:30:00 America/Sao_Paulo"]).output().unwrap();
     assert!(judged.status.success());
 }
 

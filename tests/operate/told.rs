@@ -72,7 +72,11 @@ fn a_check_that_is_not_there_or_does_not_answer_is_a_finding() {
     });
     let sandbox = site(&format!("{PINGS}{}", job("astro")), Some(&listener));
     script(&sandbox, "astro", "echo one");
-    for (path, said) in [("/gone", "no check with this address"), ("/odd", "no check with this address"), ("/busy", "answered 503 (tried 3 times)")] {
+    for (path, said) in [
+        ("/gone", "no check with this address"),
+        ("/odd", "no check with this address"),
+        ("/busy", "answered 503 (tried 3 times)"),
+    ] {
         listener.forget();
         let set = format!("notify.healthchecks.url={}", listener.url(path));
         let document = sandbox.run(&["backup", "--json", "--set", &set]).exits(3).json();
@@ -90,7 +94,8 @@ fn a_check_that_is_not_there_or_does_not_answer_is_a_finding() {
 }
 
 fn events(asked: &[Asked]) -> Vec<String> {
-    let event = |asked: &Asked| serde_json::from_str::<Value>(&asked.body).unwrap()["event"].as_str().unwrap().to_owned();
+    let event =
+        |asked: &Asked| serde_json::from_str::<Value>(&asked.body).unwrap()["event"].as_str().unwrap().to_owned();
     asked.iter().map(event).collect()
 }
 
@@ -140,7 +145,8 @@ fn what_nobody_heard_is_told_the_next_time() {
 
 #[test]
 fn a_program_is_told_on_its_standard_input_and_its_failure_is_a_finding() {
-    let config = "[[notify.command]]\nname = \"pager\"\ncommand = [\"sh\", \"pager.sh\"]\non = [\"failure\", \"success\"]\n";
+    let config =
+        "[[notify.command]]\nname = \"pager\"\ncommand = [\"sh\", \"pager.sh\"]\non = [\"failure\", \"success\"]\n";
     let sandbox = site(&format!("{config}{}", job("astro")), None);
     script(&sandbox, "pager", "cat > heard; echo \"$LACRE_EVENT $LACRE_EXIT\" > event");
     script(&sandbox, "astro", "echo one");
@@ -182,7 +188,12 @@ fn mail_goes_out_encrypted_and_logged_in() {
         assert_eq!(mails.len(), 1, "{scheme}: {}", outcome.stderr);
         let mail = &mails[0];
         assert!(mail.contains("X-Tls: True") && mail.contains("X-To: ops@example.org"), "{mail}");
-        assert!(mail.contains("Subject: [lacre] backup on ") && mail.contains("From: ") && mail.contains("lacre@example.org"), "{mail}");
+        assert!(
+            mail.contains("Subject: [lacre] backup on ")
+                && mail.contains("From: ")
+                && mail.contains("lacre@example.org"),
+            "{mail}"
+        );
         assert!(mail.contains("astro: FAILED"), "{mail}");
         script(&sandbox, "astro", "echo one");
         sandbox.run(&["backup"]).exits(0);

@@ -74,11 +74,24 @@ fn certificate(folder: &Path) {
         [server]\nbasicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
     fs::write(folder.join("extensions.cnf"), config).unwrap();
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    openssl(folder, &[&["req", "-x509"], &key[..], &["-subj", "/CN=Test authority", "-keyout", "ca.key", "-out", "ca.pem"], &["-addext", "keyUsage=critical,keyCertSign"]].concat());
+    openssl(
+        folder,
+        &[
+            &["req", "-x509"],
+            &key[..],
+            &["-subj", "/CN=Test authority", "-keyout", "ca.key", "-out", "ca.pem"],
+            &["-addext", "keyUsage=critical,keyCertSign"],
+        ]
+        .concat(),
+    );
     let request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     openssl(folder, &[&request[..], &["-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "server.csr"]].concat());
-    let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    openssl(folder, &[&sign[..], &["-extfile", "extensions.cnf", "-extensions", "server", "-out", "cert.pem"]].concat());
+    let sign =
+        ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
+    openssl(
+        folder,
+        &[&sign[..], &["-extfile", "extensions.cnf", "-extensions", "server", "-out", "cert.pem"]].concat(),
+    );
 }
 
 fn openssl(folder: &Path, arguments: &[&str]) {

@@ -24,7 +24,8 @@ class Keep:
 
     async def handle_DATA(self, server, session, envelope):
         self.count += 1
-        head = f"X-To: {','.join(envelope.rcpt_tos)}\r\nX-Tls: {session.ssl is not None}\r\n"
+        is_encrypted = server.transport.get_extra_info("ssl_object") is not None
+        head = f"X-To: {','.join(envelope.rcpt_tos)}\r\nX-Tls: {is_encrypted}\r\n"
         # Named last, so that a reader never sees half a mail.
         part = self.folder / f"{self.count}.part"
         part.write_bytes(head.encode() + envelope.content)
@@ -45,10 +46,16 @@ def main():
         controller = Controller(Keep(folder), ssl_context=context, auth_require_tls=False, **common)
     else:
         controller = Controller(Keep(folder), tls_context=context, require_starttls=True, **common)
-    # The controller connects to itself to see that it serves, which needs a port that is known.
-    controller._trigger_server = lambda: None
+    # The controller connects to itself to see that it serves, which needs to know the port.
+    look = controller._trigger_server
+
+    def look_there():
+        controller.port = controller.server.sockets[0].getsockname()[1]
+        look()
+
+    controller._trigger_server = look_there
     controller.start()
-    print(controller.server.sockets[0].getsockname()[1], flush=True)
+    print(controller.port, flush=True)
     sys.stdin.read()
     controller.stop()
 

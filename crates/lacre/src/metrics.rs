@@ -70,13 +70,12 @@ pub fn write_file(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("it is no file"))?.to_string_lossy();
     // The collector reads `*.prom` only, so it never sees this one.
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(
-        |mut file| {
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
             file.sync_all()
-        },
-    );
+        });
     let named = written.and_then(|()| fs::rename(&temporary, path));
     if named.is_err() {
         // What could not be finished must not stay behind; if it cannot be removed either, the error above says why.

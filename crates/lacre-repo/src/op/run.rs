@@ -45,7 +45,8 @@ impl Repository {
         }
         let plaintext = codec::to_cbor(details);
         if plaintext.len() > RUN_DETAILS_BYTES_MAX {
-            let why = format!("the record of the run is {} bytes long, more than {RUN_DETAILS_BYTES_MAX}", plaintext.len());
+            let why =
+                format!("the record of the run is {} bytes long, more than {RUN_DETAILS_BYTES_MAX}", plaintext.len());
             return Err(Error::Bug { why });
         }
         let signer = self.log_signer()?;
@@ -74,7 +75,11 @@ impl Repository {
                 codec::from_cbor("run details", &plaintext).ok()
             };
             let RunRecord { id, started, ended, exit, .. } = *record;
-            Run { home: *home, frame: RunFrame { id, started, ended, exit }, details: structure.as_ref().and_then(open) }
+            Run {
+                home: *home,
+                frame: RunFrame { id, started, ended, exit },
+                details: structure.as_ref().and_then(open),
+            }
         };
         view.runs.iter().map(run).collect()
     }

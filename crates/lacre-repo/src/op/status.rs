@@ -3,21 +3,12 @@
 //! Nothing is judged here: thresholds are the operator's, and so are the words for what is beyond them.
 
 use jiff::Timestamp;
-use lacre_format::{
-    ids::Millis,
-    log::CheckRecord,
-    policy::RecipientEntry,
-};
+use lacre_format::{ids::Millis, log::CheckRecord, policy::RecipientEntry};
 
 use crate::{
     error::Error,
     monitor::Finding,
-    op::{
-        erase::ErasureStatus,
-        run::Run,
-        seal::SealStatus,
-        snapshots::SnapshotRow,
-    },
+    op::{erase::ErasureStatus, run::Run, seal::SealStatus, snapshots::SnapshotRow},
     repository::Repository,
     view::{VIEWED, View},
 };

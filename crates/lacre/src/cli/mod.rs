@@ -25,7 +25,7 @@ pub use self::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
         ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
-    host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
+    host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
     },

@@ -81,14 +81,16 @@ pub(super) fn run(invocation: &Invocation, args: &DaemonArgs) -> Result<Exit, Cl
     }
     followed?;
     let document = with(&condition, |condition| DaemonResult { started: condition.started, failed: condition.failed });
-    invocation.print(&document, |out| writeln!(out, "{} commands started, {} failed", document.started, document.failed))?;
+    invocation
+        .print(&document, |out| writeln!(out, "{} commands started, {} failed", document.started, document.failed))?;
     Ok(Exit::Done)
 }
 
 fn announce(invocation: &Invocation, scheduler: &Scheduler<'_>) {
-    let next = scheduler.timetable.next().map_or_else(String::new, |(task, at)| {
-        format!("; next: {} at {}", task.name(), crate::human::time(at))
-    });
+    let next = scheduler
+        .timetable
+        .next()
+        .map_or_else(String::new, |(task, at)| format!("; next: {} at {}", task.name(), crate::human::time(at)));
     scheduler.journal.note(Level::Info, "daemon", &format!("the daemon begins{next}"), &[]);
     invocation.terminal.say(&format!("lacre daemon begins{next}"));
 }
@@ -140,14 +142,16 @@ fn below(most: u64) -> u64 {
 fn converted(invocation: &Invocation) -> Result<Invocation, CliError> {
     let home: PathBuf = invocation.global.home.clone().unwrap_or_else(settle::default_home);
     Home::open(&home).map_err(|error| crate::vault::explain(error, None))?;
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let converted = from_env::of_environment(variables);
     for warning in &converted.warnings {
         invocation.terminal.warn(warning);
     }
     let path = home.join("from-env.toml");
-    files::write_secret_file(&path, converted.toml.as_bytes(), Replace::Whole)
-        .map_err(|error| CliError::new(Kind::Io, "cannot keep the configuration made of the environment").because(&error))?;
+    files::write_secret_file(&path, converted.toml.as_bytes(), Replace::Whole).map_err(|error| {
+        CliError::new(Kind::Io, "cannot keep the configuration made of the environment").because(&error)
+    })?;
     Ok(Invocation {
         global: GlobalArgs { config: Some(path), ..invocation.global.clone() },
         origins: invocation.origins.clone(),

@@ -5,6 +5,7 @@ mod cat;
 mod check;
 mod completions;
 mod config;
+mod config_reach;
 mod daemon;
 mod doctor;
 mod erase;

@@ -9,12 +9,7 @@ use std::{
 
 use crate::{
     cli::{ScheduleAction, ScheduleArgs, SystemdArgs, value::StoreUrl},
-    config::{
-        ConfigFile, Settings,
-        document::Value,
-        operate::TaskKind,
-        settle::default_home,
-    },
+    config::{ConfigFile, Settings, document::Value, operate::TaskKind, settle::default_home},
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
@@ -127,7 +122,8 @@ fn write(invocation: &Invocation, folder: Option<&Path>, units: Vec<Unit>) -> Re
     if let Some(folder) = folder {
         for unit in &units {
             let path = folder.join(&unit.name);
-            fs::write(&path, &unit.text).map_err(|error| CliError::io(format!("cannot write {}", path.display()), &error))?;
+            fs::write(&path, &unit.text)
+                .map_err(|error| CliError::io(format!("cannot write {}", path.display()), &error))?;
         }
     }
     let files = units.into_iter().map(|unit| ScheduleFile { name: unit.name, text: unit.text }).collect();

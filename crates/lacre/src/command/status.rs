@@ -112,11 +112,7 @@ fn entry(check: &Check) -> StatusCheck {
 }
 
 fn notification(delivery: &Delivery) -> NotificationEntry {
-    NotificationEntry {
-        channel: delivery.channel.clone(),
-        ok: delivery.is_good(),
-        what: delivery.failure.clone(),
-    }
+    NotificationEntry { channel: delivery.channel.clone(), ok: delivery.is_good(), what: delivery.failure.clone() }
 }
 
 fn write(report: &Report, from: Weight, out: &mut dyn Write) -> io::Result<()> {
@@ -157,7 +153,10 @@ fn tell(
     let notify = &vault.settings.operate.notify;
     let mut memory = announce::memory(&vault.settings);
     let mut deliveries = Vec::new();
-    let seen = Message { text: "The repository can be looked at.".to_owned(), ..message(run, Occasion::Recovery, "lacre status works again") };
+    let seen = Message {
+        text: "The repository can be looked at.".to_owned(),
+        ..message(run, Occasion::Recovery, "lacre status works again")
+    };
     deliveries.extend(announce::right(notify, &mut memory, UNSEEN, &seen));
     for check in &report.checks {
         let subject = format!("{STALE}{}", check.name);
@@ -215,12 +214,18 @@ fn verdict(notify: &Notify, run: &Run, is_good: bool, summary: &str) -> Option<D
 }
 
 /// Tells that the repository cannot even be looked at.
-fn tell_unseen(invocation: &Invocation, settings: &crate::config::Settings, run: &Run, error: &CliError) -> Vec<Delivery> {
+fn tell_unseen(
+    invocation: &Invocation,
+    settings: &crate::config::Settings,
+    run: &Run,
+    error: &CliError,
+) -> Vec<Delivery> {
     let notify = &settings.operate.notify;
     let exit = error.kind().exit();
     let title = format!("lacre status on {} cannot see the repository (exit {})", backup::host(), exit.code());
     let text = format!("{}.\n\nhint: lacre status", exit.meaning());
-    let bad = Message { text, detail: Some(error.message()), exit: Some(exit), ..message(run, Occasion::Stale, &title) };
+    let bad =
+        Message { text, detail: Some(error.message()), exit: Some(exit), ..message(run, Occasion::Stale, &title) };
     let mut memory = announce::memory(settings);
     let mut deliveries = announce::wrong(notify, &mut memory, UNSEEN, &bad);
     announce::keep(invocation, &memory);

@@ -279,7 +279,9 @@ impl Reader<'_> {
             if let Some(key) = table.keys.iter().find(|key| key.name == name) {
                 match read_value(key.form, value.get_ref()) {
                     Ok((value, shown)) => {
-                        self.document.sections[at].entries.insert(key.name, Entry { value, place, shown, layer: Layer::File });
+                        self.document.sections[at]
+                            .entries
+                            .insert(key.name, Entry { value, place, shown, layer: Layer::File });
                     }
                     Err(why) => self.problem(Problem::error(
                         Some(place),

@@ -163,7 +163,9 @@ impl Converter {
         let zone = self.value("TZ").map(str::to_owned).filter(|zone| TimeZone::get(zone).is_ok());
         if schedule.is_some() || zone.is_some() {
             self.line("");
-            self.line("# Followed by `lacre daemon`; `lacre schedule cron` and `lacre schedule systemd` print it for others.");
+            self.line(
+                "# Followed by `lacre daemon`; `lacre schedule cron` and `lacre schedule systemd` print it for others.",
+            );
             self.line("[schedule]");
         }
         if let Some(zone) = zone {
@@ -182,7 +184,9 @@ impl Converter {
     }
 
     fn daemon(&mut self) {
-        let on_start = self.value("BACKUP_ON_START").map(|value| ["true", "1", "yes"].contains(&value.to_ascii_lowercase().as_str()));
+        let on_start = self
+            .value("BACKUP_ON_START")
+            .map(|value| ["true", "1", "yes"].contains(&value.to_ascii_lowercase().as_str()));
         let port = self.value("HEALTHCHECK_PORT").map(str::to_owned);
         if on_start.is_none() && port.is_none() {
             return;

@@ -60,7 +60,11 @@ fn put(document: &mut Document, (table, name): (&str, &str), text: &str, layer: 
     match from_layer(key.form, text) {
         Ok((value, shown)) => document.put(table, key.name, Entry { value, place: NOWHERE, shown, layer }),
         Err(why) => {
-            document.add_problem(Problem::error(None, format!("{what}: {why}"), format!("write a {}", key.form.describe())));
+            document.add_problem(Problem::error(
+                None,
+                format!("{what}: {why}"),
+                format!("write a {}", key.form.describe()),
+            ));
         }
     }
 }
@@ -164,7 +168,8 @@ mod tests {
 
     #[test]
     fn variables_that_set_nothing_are_warned_about() {
-        let names = ["LACRE_RETENTION_KEEP_DAYLY", "LACRE_HOME", "LACRE_RETENTION_KEEP_DAILY", "LACRE_ELSEWHERE", "PATH"];
+        let names =
+            ["LACRE_RETENTION_KEEP_DAYLY", "LACRE_HOME", "LACRE_RETENTION_KEEP_DAILY", "LACRE_ELSEWHERE", "PATH"];
         let found = strangers(names.iter().map(|name| (*name).to_owned()));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].fix, "did you mean LACRE_RETENTION_KEEP_DAILY?");

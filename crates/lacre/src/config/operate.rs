@@ -6,7 +6,10 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     document::{Document, Section, Value},
-    settle::{as_argv, as_bytes, as_count, as_duration, as_job_name, as_path, as_share, as_switch, as_text, as_texts, as_url, get},
+    settle::{
+        as_argv, as_bytes, as_count, as_duration, as_job_name, as_path, as_share, as_switch, as_text, as_texts, as_url,
+        get,
+    },
 };
 use crate::{human, safe_url::SafeUrl, secret::SecretSource};
 
@@ -377,7 +380,8 @@ fn url(section: &Section) -> Option<UrlSource> {
 
 fn on(section: &Section) -> Vec<Occasion> {
     let named = get(Some(section), "on", as_texts);
-    let usual = || Occasion::ALL.iter().map(|(_, occasion)| *occasion).filter(|occasion| *occasion != Occasion::Success);
+    let usual =
+        || Occasion::ALL.iter().map(|(_, occasion)| *occasion).filter(|occasion| *occasion != Occasion::Success);
     named.map_or_else(|| usual().collect(), |names| names.iter().filter_map(|name| Occasion::parse(name)).collect())
 }
 

@@ -188,7 +188,11 @@ const CREDENTIAL: Table = Table {
         ),
         key("secret_access_key_file", Form::Path, "File whose first line is the secret access key."),
         key("access_key_id_credential", Form::Text, "Name of the systemd credential that holds the access key id."),
-        key("secret_access_key_credential", Form::Text, "Name of the systemd credential that holds the secret access key."),
+        key(
+            "secret_access_key_credential",
+            Form::Text,
+            "Name of the systemd credential that holds the secret access key.",
+        ),
         key(
             "command",
             Form::Argv,
@@ -211,7 +215,11 @@ const JOB: Table = Table {
         key("file", Form::Path, "Regular file to back up."),
         key("stdin", Form::Switch, "Back up standard input; recorded as unverified."),
         key("jobs", Form::Count, "Connections that read the database.").default("1"),
-        key("password_env", Form::Variable, "Variable that holds the database's password (or, with _FILE appended, names its file)."),
+        key(
+            "password_env",
+            Form::Variable,
+            "Variable that holds the database's password (or, with _FILE appended, names its file).",
+        ),
         key("password_file", Form::Path, "File whose first line is that password."),
         key("password_command", Form::Argv, "Program that prints that password."),
         key("password_credential", Form::Text, "Name of the systemd credential that holds that password."),

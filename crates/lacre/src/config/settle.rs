@@ -2,7 +2,13 @@
 //!
 //! In: a valid document, the global flags and where they came from. Out: [`Settings`]. It cannot fail: mistakes were found before.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgMatches, parser::ValueSource};
 use lacre_repo::store::{Lock, LockMode, PlainHttp};
@@ -240,7 +246,7 @@ pub struct Limits {
 }
 
 /// Puts the layers over each other. The document must be valid.
-pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
+pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
     let document = &file.document;
     let root = document.of("").next();
     let jobs = document.of("job").filter_map(|section| job(section, document)).collect();

@@ -110,7 +110,10 @@ mod tests {
         done.note(TaskKind::Backup, at("2026-11-19T03:00:00Z"));
         done.note(TaskKind::Status, at("2026-11-20T11:15:00Z"));
         let now = at("2026-11-20T12:00:00Z");
-        assert_eq!(table(Duration::ZERO, HOUR * 24, &done, "2026-11-20T12:00:00Z").due(now, &done), Some(TaskKind::Backup));
+        assert_eq!(
+            table(Duration::ZERO, HOUR * 24, &done, "2026-11-20T12:00:00Z").due(now, &done),
+            Some(TaskKind::Backup)
+        );
         assert_eq!(table(Duration::ZERO, HOUR * 8, &done, "2026-11-20T12:00:00Z").due(now, &done), None);
         assert_eq!(table(Duration::ZERO, Duration::ZERO, &done, "2026-11-20T12:00:00Z").due(now, &done), None);
     }

@@ -66,7 +66,11 @@ fn answer(mut stream: TcpStream, pages: &Pages) -> io::Result<()> {
         _ => ("405 Method Not Allowed", "GET only\n".to_owned()),
     };
     let kind = if path.starts_with("/metrics") { "text/plain; version=0.0.4" } else { "text/plain" };
-    write!(stream, "HTTP/1.0 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len())?;
+    write!(
+        stream,
+        "HTTP/1.0 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    )?;
     if method != "HEAD" {
         stream.write_all(body.as_bytes())?;
     }
@@ -102,12 +106,20 @@ fn of_daemon(condition: &Condition) -> Vec<Metric> {
         Metric::new("lacre_daemon_commands_failed", "Commands of them that failed.", condition.failed as f64),
     ];
     for (task, at, code) in &condition.ended {
-        let ended = Metric::new("lacre_daemon_last_end_timestamp_seconds", "When a task last ended, seconds since 1970.", seconds(*at));
+        let ended = Metric::new(
+            "lacre_daemon_last_end_timestamp_seconds",
+            "When a task last ended, seconds since 1970.",
+            seconds(*at),
+        );
         let exit = Metric::new("lacre_daemon_last_exit", "Exit code of a task's last run.", f64::from(*code));
         all.extend([ended.with("task", task.name()), exit.with("task", task.name())]);
     }
     if let Some((task, at)) = condition.next {
-        let next = Metric::new("lacre_daemon_next_timestamp_seconds", "When the next task begins, seconds since 1970.", seconds(at));
+        let next = Metric::new(
+            "lacre_daemon_next_timestamp_seconds",
+            "When the next task begins, seconds since 1970.",
+            seconds(at),
+        );
         all.push(next.with("task", task.name()));
     }
     all

@@ -178,7 +178,6 @@ impl Scheduler<'_> {
 fn tell_to_end(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid {
-        // It may have ended this very moment.
-        drop(kill_process(pid, Signal::TERM));
+        let _it_may_have_ended_this_very_moment = kill_process(pid, Signal::TERM);
     }
 }

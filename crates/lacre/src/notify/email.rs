@@ -70,7 +70,8 @@ impl Server {
         if bare.is_empty() || bare.contains(['/', '?', '#', ' ']) {
             return Err(fail());
         }
-        let is_here = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_here =
+            bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let (protection, usual) = match scheme {
             "smtps" => (Protection::Tls, 465),
             "smtp" if is_here && user.is_none() => (Protection::Local, 25),
@@ -119,6 +120,10 @@ pub fn send(email: &Email, message: &Message) -> Result<(), String> {
 pub fn probe(email: &Email) -> Result<(), String> {
     let server = Server::parse(email.smtp.expose())?;
     addresses(email, &server)?;
+    if server.user.is_some() && email.password.is_none() {
+        return Err("smtp names a user, and nothing says where the password is: add password_file or one of its kind"
+            .to_owned());
+    }
     match connect(email, &server)?.test_connection() {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("{}:{} does not answer as a mail server", server.host, server.port)),
@@ -217,7 +222,9 @@ mod tests {
         assert_eq!(parsed("smtp://[::1]:2525").2, "::1");
         // A password is never sent in the open, not even to this machine.
         assert_eq!(parsed("smtp://ops@localhost").0, Protection::StartTls);
-        for bad in ["smtps://ops:hunter2@mail.example", "http://mail.example", "mail.example", "smtps://", "smtps://h:x"] {
+        for bad in
+            ["smtps://ops:hunter2@mail.example", "http://mail.example", "mail.example", "smtps://", "smtps://h:x"]
+        {
             assert!(Server::parse(bad).is_err(), "{bad}");
         }
     }

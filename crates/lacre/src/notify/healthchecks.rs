@@ -143,7 +143,7 @@ fn tail(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {
         return text.to_owned();
     }
-    let room = bytes_max.saturating_sub(CUT.len());
+    let room = if bytes_max > CUT.len() { bytes_max - CUT.len() } else { bytes_max };
     let mut from = text.len().saturating_sub(room);
     while !text.is_char_boundary(from) {
         from += 1;
@@ -161,7 +161,10 @@ mod tests {
         let run = "4d1f";
         assert_eq!(with_run("https://hc.example/u", "", run), "https://hc.example/u?rid=4d1f");
         assert_eq!(with_run("https://hc.example/u/", "start", run), "https://hc.example/u/start?rid=4d1f");
-        assert_eq!(with_run("https://hc.example/k/s?create=1", "14", run), "https://hc.example/k/s/14?create=1&rid=4d1f");
+        assert_eq!(
+            with_run("https://hc.example/k/s?create=1", "14", run),
+            "https://hc.example/k/s/14?create=1&rid=4d1f"
+        );
     }
 
     #[test]
@@ -176,9 +179,8 @@ mod tests {
 
     #[test]
     fn answers_that_mean_no_are_failures() {
-        let said = |status, body: &str| {
-            verdict("https://h/x", &Answer { status, body: body.to_owned(), body_limit: None })
-        };
+        let said =
+            |status, body: &str| verdict("https://h/x", &Answer { status, body: body.to_owned(), body_limit: None });
         assert!(said(200, "OK").is_ok());
         for (status, body) in [(200, "OK (not found)"), (404, ""), (409, ""), (301, ""), (400, "")] {
             assert!(said(status, body).unwrap_err().starts_with("h "), "{status} {body}");

@@ -109,6 +109,24 @@ async fn exchange(request: &Request, url: Url, headers: HeaderMap) -> Result<Ans
     }
 }
 
+/// Connects to a URL's server and asks it for nothing that is secret: any answer will do.
+///
+/// # Errors
+/// What is wrong with the URL or the way to the server.
+pub fn connect(url: &str) -> Result<(), String> {
+    let mut origin = Url::parse(url).map_err(|error| format!("its URL cannot be read: {error}"))?;
+    origin.set_path("/");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    let request = Request { method: Method::HEAD, url: origin.to_string(), headers: Vec::new(), body: Vec::new() };
+    match send(&request) {
+        // A server that answers is there, whatever it thinks of its front page.
+        Err(fault) if fault.what.contains(" answered ") => Ok(()),
+        Err(fault) => Err(fault.what),
+        Ok(_) => Ok(()),
+    }
+}
+
 /// An error with everything below it, as one line.
 fn reasons(error: &reqwest::Error) -> String {
     let mut text = error.to_string();

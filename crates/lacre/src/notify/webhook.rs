@@ -3,11 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{
-    Message, http,
-    http::Request,
-    patiently, url,
-};
+use super::{Message, http, http::Request, patiently, url};
 use crate::{
     config::operate::{Occasion, Template, Webhook},
     exit::Exit,
@@ -129,7 +125,8 @@ fn fill(body: &str, message: &Message) -> String {
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let hit = values.iter().find(|(name, _)| rest[1..].strip_prefix(name).is_some_and(|rest| rest.starts_with('}')));
+        let hit =
+            values.iter().find(|(name, _)| rest[1..].strip_prefix(name).is_some_and(|rest| rest.starts_with('}')));
         match hit {
             Some((name, value)) => {
                 out.push_str(value);

@@ -27,7 +27,8 @@ pub use self::{
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
     operate::{
-        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck, StatusResult,
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
+        StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };

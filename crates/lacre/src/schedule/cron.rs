@@ -85,7 +85,8 @@ impl Cron {
         let mut date = start.date();
         for _ in 0..DAYS_MAX {
             if self.names_day(date) {
-                let times = members(self.hours).flat_map(|hour| members(self.minutes).map(move |minute| (hour, minute)));
+                let times =
+                    members(self.hours).flat_map(|hour| members(self.minutes).map(move |minute| (hour, minute)));
                 for (hour, minute) in times {
                     let time = civil::Time::new(hour, minute, 0, 0).ok()?;
                     // A time the clock jumps over is moved by the jump, one that comes twice is taken as its first.
@@ -123,7 +124,9 @@ impl Cron {
         let suffix = zone.map_or_else(String::new, |zone| format!(" {zone}"));
         let (months, days) = (list(self.months, 1, 12), list(self.days, 1, 31));
         let names: Vec<&str> = members(self.weekdays)
-            .filter_map(|day| ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"].get(usize::try_from(day).ok()?).copied())
+            .filter_map(|day| {
+                ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"].get(usize::try_from(day).ok()?).copied()
+            })
             .collect();
         let weekdays = if names.len() == 7 { String::new() } else { format!("{} ", names.join(",")) };
         let on = |weekdays: &str, days: &str| format!("{weekdays}*-{months}-{days} {time}{suffix}");
@@ -148,7 +151,9 @@ fn spell_out(text: &str) -> Result<String, String> {
         "@hourly" => "0 * * * *",
         every if every.starts_with("@every ") => return every_so_often(every),
         named if named.starts_with('@') => {
-            return Err(format!("{text:?} is not a schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"));
+            return Err(format!(
+                "{text:?} is not a schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
+            ));
         }
         _ => text,
     }
@@ -183,7 +188,10 @@ fn set(text: &str, field: &Field) -> Result<u64, String> {
         };
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (field.from, if field.to == 7 { 6 } else { field.to }),
-            Some((from, to)) => (number(from, field).ok_or_else(|| wrong(part, field))?, number(to, field).ok_or_else(|| wrong(part, field))?),
+            Some((from, to)) => (
+                number(from, field).ok_or_else(|| wrong(part, field))?,
+                number(to, field).ok_or_else(|| wrong(part, field))?,
+            ),
             None => {
                 let from = number(range, field).ok_or_else(|| wrong(part, field))?;
                 // `5/15` is every fifteenth from 5 on.
@@ -240,15 +248,34 @@ mod tests {
     fn fields_mean_what_cron_means() {
         let utc = |expression, from, expected: &[&str]| next(expression, "UTC", from, expected);
         utc("0 3 * * *", "2026-11-20T03:00", &["2026-11-21 03:00 +0000", "2026-11-22 03:00 +0000"]);
-        utc("*/20 9-10 * * *", "2026-11-20T09:10", &["2026-11-20 09:20 +0000", "2026-11-20 09:40 +0000", "2026-11-20 10:00 +0000"]);
-        utc("5/25 0 * * *", "2026-11-20T00:00", &["2026-11-20 00:05 +0000", "2026-11-20 00:30 +0000", "2026-11-20 00:55 +0000"]);
+        utc(
+            "*/20 9-10 * * *",
+            "2026-11-20T09:10",
+            &["2026-11-20 09:20 +0000", "2026-11-20 09:40 +0000", "2026-11-20 10:00 +0000"],
+        );
+        utc(
+            "5/25 0 * * *",
+            "2026-11-20T00:00",
+            &["2026-11-20 00:05 +0000", "2026-11-20 00:30 +0000", "2026-11-20 00:55 +0000"],
+        );
         utc("0 0 1 jan,JUL *", "2026-11-20T00:00", &["2027-01-01 00:00 +0000", "2027-07-01 00:00 +0000"]);
         utc("30 4 * * 7", "2026-11-20T00:00", &["2026-11-22 04:30 +0000"]);
         utc("30 4 * * sun", "2026-11-20T00:00", &["2026-11-22 04:30 +0000"]);
         utc("0 12 * * mon-fri", "2026-11-20T13:00", &["2026-11-23 12:00 +0000"]);
         utc("0 0 29 2 *", "2026-11-20T00:00", &["2028-02-29 00:00 +0000", "2032-02-29 00:00 +0000"]);
         // Either day is enough when both are restricted.
-        utc("0 0 13 * fri", "2026-11-08T00:00", &["2026-11-13 00:00 +0000", "2026-11-20 00:00 +0000", "2026-11-27 00:00 +0000", "2026-12-04 00:00 +0000", "2026-12-11 00:00 +0000", "2026-12-13 00:00 +0000"]);
+        utc(
+            "0 0 13 * fri",
+            "2026-11-08T00:00",
+            &[
+                "2026-11-13 00:00 +0000",
+                "2026-11-20 00:00 +0000",
+                "2026-11-27 00:00 +0000",
+                "2026-12-04 00:00 +0000",
+                "2026-12-11 00:00 +0000",
+                "2026-12-13 00:00 +0000",
+            ],
+        );
         utc("@weekly", "2026-11-20T00:00", &["2026-11-22 00:00 +0000"]);
         utc("@every 6h", "2026-11-20T01:00", &["2026-11-20 06:00 +0000"]);
     }

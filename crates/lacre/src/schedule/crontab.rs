@@ -35,7 +35,8 @@ impl Place {
 
 /// Makes the lines.
 pub fn lines(place: &Place, zone: Option<&str>, tasks: &[(TaskKind, Cron)]) -> String {
-    let mut text = String::from("# Lacre; made by `lacre schedule cron`. Output is mailed by cron: errors and warnings only.\n");
+    let mut text =
+        String::from("# Lacre; made by `lacre schedule cron`. Output is mailed by cron: errors and warnings only.\n");
     if let Some(zone) = zone {
         text.push_str("# cronie follows CRON_TZ; Debian's cron does not and takes the system's time zone.\n");
         text.push_str(&format!("CRON_TZ={zone}\n"));
@@ -73,7 +74,8 @@ mod tests {
         let text = lines(&place, Some("UTC"), &[(TaskKind::Backup, Cron::parse("@daily").unwrap())]);
         assert!(text.contains("CRON_TZ=UTC\n"));
         let line = text.lines().last().unwrap();
-        let expected = "0 0 * * * /usr/local/bin/lacre --config '/etc/it'\\''s 100\\%/lacre.toml' backup --quiet >/dev/null";
+        let expected =
+            "0 0 * * * /usr/local/bin/lacre --config '/etc/it'\\''s 100\\%/lacre.toml' backup --quiet >/dev/null";
         assert_eq!(line, expected);
     }
 }

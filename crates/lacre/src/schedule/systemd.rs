@@ -106,7 +106,8 @@ fn service(around: &Surroundings, task: TaskKind) -> Unit {
 }
 
 fn timer(around: &Surroundings, task: TaskKind, cron: &Cron) -> Unit {
-    let mut text = format!("# Made by `lacre schedule systemd`.\n[Unit]\nDescription=Lacre: {}\n\n[Timer]\n", what(task));
+    let mut text =
+        format!("# Made by `lacre schedule systemd`.\n[Unit]\nDescription=Lacre: {}\n\n[Timer]\n", what(task));
     for calendar in cron.calendars(around.zone.as_deref()) {
         text.push_str(&format!("OnCalendar={calendar}\n"));
     }

@@ -23,9 +23,11 @@ pub(super) fn judge(evidence: &Evidence<'_>, report: &mut Report) {
     }
     if !rows.is_empty() && rows.iter().all(|row| row.label.is_none()) {
         let advice = "run this on a host that makes backups, or on the admin's";
-        report.checks.push(
-            Check::fine("jobs", "this host cannot read which job a snapshot is of").unless(false, Weight::Must, advice),
-        );
+        report.checks.push(Check::fine("jobs", "this host cannot read which job a snapshot is of").unless(
+            false,
+            Weight::Must,
+            advice,
+        ));
         return;
     }
     for name in names {

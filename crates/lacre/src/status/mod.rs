@@ -143,7 +143,11 @@ impl Report {
         let build = Metric::new("lacre_build_info", "The version of lacre.", 1.0);
         report.metrics.push(build.with("version", env!("CARGO_PKG_VERSION")));
         let at = evidence.now().as_millisecond() as f64 / 1000.0;
-        report.metrics.push(Metric::new("lacre_status_timestamp_seconds", "When lacre looked, seconds since 1970.", at));
+        report.metrics.push(Metric::new(
+            "lacre_status_timestamp_seconds",
+            "When lacre looked, seconds since 1970.",
+            at,
+        ));
         report
     }
 

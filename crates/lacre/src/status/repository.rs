@@ -8,13 +8,7 @@ use lacre_repo::{Finding, Severity, op::erase::ErasureState};
 use lacre_seal::recipient::{Recipient, RecipientKind};
 
 use super::{Check, Evidence, Report, Weight, disk};
-use crate::{
-    config::operate::Thresholds,
-    exit::Exit,
-    human,
-    metrics::Metric,
-    vault::short,
-};
+use crate::{config::operate::Thresholds, exit::Exit, human, metrics::Metric, vault::short};
 
 /// The levels of an audit whose age is watched: every byte of every object, and snapshots that were opened.
 const LEVELS: [u8; 2] = [2, 4];
@@ -50,7 +44,11 @@ fn last_run(evidence: &Evidence<'_>, report: &mut Report) {
     let ended = moment(run.frame.ended);
     let value = format!("exit {}, {}", run.frame.exit, human::ago(ended, evidence.now()));
     let advice = "lacre backup    (its message names what to do)";
-    report.checks.push(Check::fine("run", value).limit("exit 0 or 3").unless(!is_bad(run.frame.exit), Weight::Must, advice));
+    report.checks.push(Check::fine("run", value).limit("exit 0 or 3").unless(
+        !is_bad(run.frame.exit),
+        Weight::Must,
+        advice,
+    ));
     let took = ended.duration_since(moment(run.frame.started)).as_secs_f64();
     let mut add = |name: &'static str, help, value| report.metrics.push(Metric::new(name, help, value));
     add("lacre_run_last_timestamp_seconds", "When the last run ended, seconds since 1970.", seconds(ended));
@@ -62,14 +60,24 @@ fn last_run(evidence: &Evidence<'_>, report: &mut Report) {
 fn audits(evidence: &Evidence<'_>, report: &mut Report) {
     let checks = &evidence.status.checks;
     if let Some((at, record)) = checks.last() {
-        let value = format!("{} findings at level {}, {}", record.findings, record.level, human::ago(moment(*at), evidence.now()));
+        let value = format!(
+            "{} findings at level {}, {}",
+            record.findings,
+            record.level,
+            human::ago(moment(*at), evidence.now())
+        );
         let advice = "lacre repo check    (lists them again with what to do)";
-        report.checks.push(Check::fine("integrity", value).limit("no findings").unless(record.findings == 0, Weight::Must, advice));
+        report.checks.push(Check::fine("integrity", value).limit("no findings").unless(
+            record.findings == 0,
+            Weight::Must,
+            advice,
+        ));
     }
     let limit = evidence.thresholds().max_check_age;
     for level in LEVELS {
         let last = checks.iter().rev().find(|(_, record)| record.level >= level).map(|(at, _)| moment(*at));
-        let command = if level == 2 { "lacre repo check --read-data" } else { "lacre repo check --read-data --identity FILE" };
+        let command =
+            if level == 2 { "lacre repo check --read-data" } else { "lacre repo check --read-data --identity FILE" };
         let check = aged(&format!("check:{level}"), last, limit, evidence.now(), command);
         report.checks.push(check);
         if let Some(at) = last {
@@ -103,7 +111,11 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
             .number(space.free as f64, "B", Some(min_free as f64))
             .unless(space.free >= min_free, Weight::Must, advice),
     );
-    report.metrics.push(Metric::new("lacre_disk_free_bytes", "Free bytes on the repository's disk.", space.free as f64));
+    report.metrics.push(Metric::new(
+        "lacre_disk_free_bytes",
+        "Free bytes on the repository's disk.",
+        space.free as f64,
+    ));
     if let Some(days) = disk::days_to_full(&evidence.status.rows, space.free, evidence.now()) {
         let limit = f64::from(min_days_to_full);
         report.checks.push(
@@ -127,8 +139,9 @@ fn seal(evidence: &Evidence<'_>, report: &mut Report) {
     report.checks.push(check);
     let cells = seal.cells.iter().filter(|cell| cell.generations.contains(&seal.generation)).count();
     let current = seal.kits.iter().filter(|(_, kit)| kit.generation == seal.generation);
-    let (acknowledged, issued): (Vec<_>, Vec<_>) =
-        current.filter(|(_, kit)| kit.state != KitState::Destroyed).partition(|(_, kit)| kit.state == KitState::Acknowledged);
+    let (acknowledged, issued): (Vec<_>, Vec<_>) = current
+        .filter(|(_, kit)| kit.state != KitState::Destroyed)
+        .partition(|(_, kit)| kit.state == KitState::Acknowledged);
     // A cell of another host cannot be seen from here; that is no reason to call it lost.
     let elsewhere = seal.cells.iter().filter(|cell| !cell.reachable).count();
     let holders = cells + acknowledged.len();
@@ -137,18 +150,23 @@ fn seal(evidence: &Evidence<'_>, report: &mut Report) {
         _ => format!("{cells} cells, {} kits, {elsewhere} cells of other hosts not seen from here", acknowledged.len()),
     };
     let advice = "print a kit and type its checksum back: lacre kit issue, then lacre kit ack NUMBER";
-    report.checks.push(
-        Check::fine("holders", value)
-            .limit("at least 2")
-            .number(holders as f64, "", Some(2.0))
-            .unless(holders + elsewhere >= 2, Weight::Should, advice),
-    );
-    report.metrics.push(Metric::new("lacre_seal_holders", "Holders of the current seal known to be good.", holders as f64));
+    report.checks.push(Check::fine("holders", value).limit("at least 2").number(holders as f64, "", Some(2.0)).unless(
+        holders + elsewhere >= 2,
+        Weight::Should,
+        advice,
+    ));
+    report.metrics.push(Metric::new(
+        "lacre_seal_holders",
+        "Holders of the current seal known to be good.",
+        holders as f64,
+    ));
     let kit = match (acknowledged.first(), issued.first()) {
         (Some((_, kit)), _) => Check::fine("kit", format!("kit {} was read back", kit.number)),
         (None, Some((_, kit))) => Check::fine("kit", format!("kit {} was printed and never read back", kit.number))
             .unless(false, Weight::Should, format!("lacre kit ack {}", kit.number)),
-        (None, None) => Check::fine("kit", "no kit of the current generation").unless(false, Weight::Should, "lacre kit issue"),
+        (None, None) => {
+            Check::fine("kit", "no kit of the current generation").unless(false, Weight::Should, "lacre kit issue")
+        }
     };
     report.checks.push(kit);
 }
@@ -196,7 +214,11 @@ fn erasures(evidence: &Evidence<'_>, report: &mut Report) {
             format!("{} pending{waits}", open.len())
         }
     };
-    let advice = open.iter().flat_map(|erasure| &erasure.pending).next().map_or("lacre erase status", |pending| &pending.command);
+    let advice = open
+        .iter()
+        .flat_map(|erasure| &erasure.pending)
+        .next()
+        .map_or("lacre erase status", |pending| &pending.command);
     let check = Check::fine("erasures", value).limit("none pending").number(open.len() as f64, "", Some(0.0));
     report.checks.push(check.unless(open.is_empty(), Weight::Should, advice));
     report.metrics.push(Metric::new("lacre_erasures_pending", "Erasures that are not complete.", open.len() as f64));

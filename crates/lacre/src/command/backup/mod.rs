@@ -9,7 +9,7 @@ mod postgres;
 mod tell;
 
 pub(super) use self::{
-    postgres::environment,
+    postgres::{environment, environment_with},
     tell::{erasures as tell_erasures, host},
 };
 

@@ -115,10 +115,12 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
     deliveries.extend(tell::ended(invocation, &vault, &run, pings.as_mut(), &report, status.as_ref()));
     report.findings.extend(deliveries.iter().filter_map(undelivered));
     let exit = report.exit();
-    run.journal.note(level_of(exit), "run", &format!("the run ends with exit {}", exit.code()), &[
-        ("exit", exit.code().into()),
-        ("duration_ms", wide(run.took().as_millis())),
-    ]);
+    run.journal.note(
+        level_of(exit),
+        "run",
+        &format!("the run ends with exit {}", exit.code()),
+        &[("exit", exit.code().into()), ("duration_ms", wide(run.took().as_millis()))],
+    );
     print(invocation, &run, report, &deliveries)
 }
 
@@ -205,7 +207,12 @@ impl Night<'_> {
             Ok((document, found)) => {
                 values.push(("snapshot", document.snapshot.clone().into()));
                 values.push(("bytes_stored", document.bytes_stored.into()));
-                self.run.journal.note(level_of(ended.exit()), "job", &format!("{}: snapshot {}", ended.job, short(&document.snapshot)), &values);
+                self.run.journal.note(
+                    level_of(ended.exit()),
+                    "job",
+                    &format!("{}: snapshot {}", ended.job, short(&document.snapshot)),
+                    &values,
+                );
                 for finding in found {
                     let message = format!("{}: {}", finding.object, finding.what);
                     self.run.journal.note(Level::Warning, "finding", &message, &[("job", ended.job.clone().into())]);
@@ -265,7 +272,12 @@ impl Night<'_> {
             Ok(plan) => {
                 let count = plan.forgotten.len();
                 let message = format!("{job}: {} kept, {count} forgotten", plan.kept.len());
-                self.run.journal.note(Level::Info, "retention", &message, &[("job", job.as_str().into()), ("forgotten", count.into())]);
+                self.run.journal.note(
+                    Level::Info,
+                    "retention",
+                    &message,
+                    &[("job", job.as_str().into()), ("forgotten", count.into())],
+                );
                 self.report.forgotten += u64::try_from(count).unwrap_or(u64::MAX);
                 self.report.findings.extend(plan.findings);
             }
@@ -340,10 +352,11 @@ impl Night<'_> {
         if self.settings().operate.textfile.is_none() {
             return;
         }
-        let written = self.vault.repository.status().map_err(|error| self.vault.explain(error).message()).and_then(|status| {
-            let report = operate::judge(self.vault, &status);
-            operate::write_metrics(self.settings(), &report)
-        });
+        let written =
+            self.vault.repository.status().map_err(|error| self.vault.explain(error).message()).and_then(|status| {
+                let report = operate::judge(self.vault, &status);
+                operate::write_metrics(self.settings(), &report)
+            });
         if let Err(why) = written {
             self.find(Severity::Warning, format!("the metrics could not be written: {why}"), "metrics", "lacre status");
         }
@@ -413,7 +426,11 @@ fn entry(run: &Run, report: &Report, deliveries: &[Delivery]) -> RunEntry {
 fn write_run(entry: Option<&RunEntry>, found: &[Finding], out: &mut dyn std::io::Write) -> std::io::Result<()> {
     let Some(entry) = entry else { return Ok(()) };
     if entry.forgotten > 0 {
-        writeln!(out, "{} snapshots forgotten by their rules; lacre forget --undo SNAP brings one back", entry.forgotten)?;
+        writeln!(
+            out,
+            "{} snapshots forgotten by their rules; lacre forget --undo SNAP brings one back",
+            entry.forgotten
+        )?;
     }
     findings::write(found, out)?;
     writeln!(out, "run {} took {}", entry.run, human::duration(Duration::from_millis(entry.duration_ms)))

@@ -70,15 +70,18 @@ pub(super) fn ended(
     let message = summary(run, report);
     let exit = report.exit();
     let mut deliveries = Vec::new();
-    deliveries.extend(pings.as_mut().map(|pings| {
-        pings.end(exit, &format!("{}\n{}", message.title, message.text), &run.journal.tail())
-    }));
+    deliveries.extend(
+        pings
+            .as_mut()
+            .map(|pings| pings.end(exit, &format!("{}\n{}", message.title, message.text), &run.journal.tail())),
+    );
     deliveries.extend(push(notify, &message));
     let mut memory = announce::memory(&vault.settings);
     if report.failed().next().is_some() {
         deliveries.extend(announce::wrong(notify, &mut memory, RUN, &message));
     } else {
-        let again = Message { occasion: Occasion::Recovery, title: format!("{}, again", message.title), ..message.clone() };
+        let again =
+            Message { occasion: Occasion::Recovery, title: format!("{}, again", message.title), ..message.clone() };
         deliveries.extend(announce::right(notify, &mut memory, RUN, &again));
         deliveries.extend(deliver(notify, &message));
     }

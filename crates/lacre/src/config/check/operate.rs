@@ -56,7 +56,11 @@ fn retention(section: &Section, problems: &mut Vec<Problem>) {
         && rules.iter().all(is_zero)
     {
         let what = format!("[{}] would keep nothing: every keep rule is 0", section.table.name);
-        problems.push(Problem::error(Some(first.place), what, "write for example keep_daily = 30, or remove the table to keep everything"));
+        problems.push(Problem::error(
+            Some(first.place),
+            what,
+            "write for example keep_daily = 30, or remove the table to keep everything",
+        ));
     }
 }
 
@@ -100,8 +104,11 @@ fn daemon(section: &Section, problems: &mut Vec<Problem>) {
 
 /// A secret has one place.
 fn ways(section: &Section, name: &str, problems: &mut Vec<Problem>) -> usize {
-    let named: Vec<String> =
-        SECRET_WAYS.iter().map(|way| format!("{name}_{way}")).filter(|key| section.entries.contains_key(key.as_str())).collect();
+    let named: Vec<String> = SECRET_WAYS
+        .iter()
+        .map(|way| format!("{name}_{way}"))
+        .filter(|key| section.entries.contains_key(key.as_str()))
+        .collect();
     if let [_, second, ..] = named.as_slice() {
         let place = section.entries.get(second.as_str()).map(|entry| entry.place);
         let what = format!("{} names several places for one secret: {}", section.title(), named.join(", "));
@@ -115,7 +122,11 @@ fn address(section: &Section, problems: &mut Vec<Problem>) -> bool {
     let secret = ways(section, "url", problems);
     let plain = section.entries.get("url");
     if let Some(entry) = plain.filter(|_| secret > 0) {
-        problems.push(Problem::error(Some(entry.place), format!("{} has both url and url_*", section.title()), "keep one of them"));
+        problems.push(Problem::error(
+            Some(entry.place),
+            format!("{} has both url and url_*", section.title()),
+            "keep one of them",
+        ));
     }
     for name in ["url", "fail_url", "status_url"] {
         let Some(Entry { value: Value::Url(url), place, .. }) = section.entries.get(name) else { continue };
@@ -123,7 +134,8 @@ fn address(section: &Section, problems: &mut Vec<Problem>) -> bool {
             let what = format!("{}.{name} is no http URL", section.title());
             problems.push(Problem::error(Some(*place), what, "write https://..."));
         } else if http::is_in_the_open(url.expose()) {
-            let what = format!("{}.{name} goes over plain http: others can read it and send it themselves", section.title());
+            let what =
+                format!("{}.{name} goes over plain http: others can read it and send it themselves", section.title());
             problems.push(Problem::warning(Some(*place), what, "write https://..."));
         }
     }
@@ -141,7 +153,7 @@ fn healthchecks(section: &Section, problems: &mut Vec<Problem>) {
 fn email(section: &Section, problems: &mut Vec<Problem>) {
     super::required(section, "smtp", problems);
     super::required(section, "to", problems);
-    let passwords = ways(section, "password", problems);
+    ways(section, "password", problems);
     occasions(section, problems);
     if let Some(Entry { value: Value::Url(url), place, .. }) = section.entries.get("smtp") {
         match Server::parse(url.expose()) {
@@ -149,17 +161,16 @@ fn email(section: &Section, problems: &mut Vec<Problem>) {
                 let fix = "write smtps://user@host or smtp://user@host";
                 problems.push(Problem::error(Some(*place), format!("notify.email.smtp: {why}"), fix));
             }
-            Ok(server) if server.user.is_some() && passwords == 0 => {
-                let what = "notify.email.smtp names a user and nothing says where the password is";
-                let fix = "add password_file = \"/etc/lacre/smtp-password\", or leave the user out and name a sender with from";
-                problems.push(Problem::error(Some(*place), what, fix));
-            }
             Ok(_) => {}
         }
     }
     if let Some(Entry { value: Value::Texts(to), place, .. }) = section.entries.get("to") {
         if to.is_empty() {
-            problems.push(Problem::error(Some(*place), "notify.email.to names nobody", "write to = [\"ops@example.org\"]"));
+            problems.push(Problem::error(
+                Some(*place),
+                "notify.email.to names nobody",
+                "write to = [\"ops@example.org\"]",
+            ));
         }
         for address in to.iter().filter(|address| address.parse::<lettre::message::Mailbox>().is_err()) {
             let what = format!("notify.email.to: {address:?} is no mail address");
@@ -173,7 +184,11 @@ fn webhook(section: &Section, problems: &mut Vec<Problem>) {
     ways(section, "token", problems);
     occasions(section, problems);
     if !address(section, problems) {
-        problems.push(Problem::error(Some(section.place), format!("{} has no url", section.title()), "add url_file = \"...\""));
+        problems.push(Problem::error(
+            Some(section.place),
+            format!("{} has no url", section.title()),
+            "add url_file = \"...\"",
+        ));
     }
     if let Some((entry, name)) = text(section, "template")
         && Template::parse(name).is_none()
@@ -213,7 +228,11 @@ mod tests {
     #[test]
     fn rules_that_keep_nothing_are_refused() {
         finds("[retention]\nkeep_daily = 0\nkeep_weekly = 0\n", "would keep nothing", "keep_daily = 30");
-        finds("[[job]]\nname='a'\nstdin=true\n[job.retention]\nkeep_last = 0\n", "[job.retention] would keep nothing", "");
+        finds(
+            "[[job]]\nname='a'\nstdin=true\n[job.retention]\nkeep_last = 0\n",
+            "[job.retention] would keep nothing",
+            "",
+        );
         let document = Document::parse("[retention]\nkeep_daily = 0\nkeep_weekly = 4\n");
         assert_eq!(check::structure(&document), []);
     }
@@ -232,15 +251,22 @@ mod tests {
     fn nobody_to_tell_is_a_mistake() {
         let hook = "[[notify.webhook]]\nname = 'a'\n";
         finds(&format!("{hook}url='https://x/'\ntemplate='slak'\n"), "no template", "slack");
-        finds(&format!("{hook}url='https://x/'\non=['failures']\n"), "nobody can be told of \"failures\"", "\"failure\"");
+        finds(
+            &format!("{hook}url='https://x/'\non=['failures']\n"),
+            "nobody can be told of \"failures\"",
+            "\"failure\"",
+        );
         finds(hook, "has no url", "url_file");
         finds(&format!("{hook}url='https://x/'\nurl_file='/x'\n"), "both url and url_*", "keep one");
         finds(&format!("{hook}url='http://chat.example/x'\n"), "plain http", "https");
         finds("[notify.healthchecks]\nsend_logs = true\n", "has no url", "hc-ping");
-        finds("[notify.email]\nsmtp='smtps://u@h'\nto=['a@b.c']\n", "where the password is", "password_file");
         finds("[notify.email]\nsmtp='smtps://u:p@h'\nto=['a@b.c']\n", "holds a password", "smtps://");
         finds("[notify.email]\nsmtp='smtps://h'\nto=['a b']\n", "no mail address", "ops@example.org");
-        finds("[notify.email]\nsmtp='smtps://u@h'\nto=['a@b.c']\npassword_env='A'\npassword_file='/b'\n", "several places", "keep one");
+        finds(
+            "[notify.email]\nsmtp='smtps://u@h'\nto=['a@b.c']\npassword_env='A'\npassword_file='/b'\n",
+            "several places",
+            "keep one",
+        );
         finds("[[notify.command]]\nname='a'\n", "has no command", "command");
     }
 }

@@ -22,7 +22,11 @@ pub(super) const LOG: Table = Table {
     shape: Shape::Single,
     effect: Effect::Acts,
     help: "A structured log of runs beside what is said on the terminal: one JSON object a line.",
-    keys: &[key("file", Form::Path, "File that lines are appended to, made with mode 0600. It is opened for each line, so that logrotate may move it at any time.")],
+    keys: &[key(
+        "file",
+        Form::Path,
+        "File that lines are appended to, made with mode 0600. It is opened for each line, so that logrotate may move it at any time.",
+    )],
     example: "file = \"/var/log/lacre/lacre.log\"",
 };
 
@@ -36,13 +40,25 @@ pub(super) const STATUS: Table = Table {
         key("min_count", Form::Count, "Fewest snapshots a job may have.").default("7"),
         key("min_size", Form::Size, "Smallest the newest snapshot may be.").default("100KiB"),
         key("min_free", Form::Size, "Least free space on the disk of a local repository.").default("5GiB"),
-        key("min_days_to_full", Form::Count, "Fewest days until that disk is full, as the repository grew lately.").default("14"),
+        key("min_days_to_full", Form::Count, "Fewest days until that disk is full, as the repository grew lately.")
+            .default("14"),
         key("max_check_age", Form::Duration, "Oldest the last `lacre repo check` may be.").default("8d"),
         key("max_drill_age", Form::Duration, "Oldest the last passed drill may be.").default("8d"),
         key("max_copy_lag", Form::Count, "Most snapshots a copy may be behind.").default("0"),
-        key("min_key_days", Form::Count, "Fewest days an OpenPGP certificate among the recipients must still be valid.").default("30"),
-        key("max_shrink", Form::Percent, "Most that bytes or rows of a job may fall below what is usual; retention is held back beyond it.").default("20%"),
-        key("max_growth", Form::Percent, "Most that bytes or rows of a job may rise above what is usual.").default("300%"),
+        key(
+            "min_key_days",
+            Form::Count,
+            "Fewest days an OpenPGP certificate among the recipients must still be valid.",
+        )
+        .default("30"),
+        key(
+            "max_shrink",
+            Form::Percent,
+            "Most that bytes or rows of a job may fall below what is usual; retention is held back beyond it.",
+        )
+        .default("20%"),
+        key("max_growth", Form::Percent, "Most that bytes or rows of a job may rise above what is usual.")
+            .default("300%"),
     ],
     example: "max_age = \"26h\"\nmin_count = 7",
 };
@@ -73,10 +89,18 @@ pub(super) const EMAIL: Table = Table {
     effect: Effect::Acts,
     help: "Mail on the first failure, on recovery, on staleness, on an erasure and on a failed drill.",
     keys: &[
-        key("smtp", Form::Url, "Mail server: smtps://user@host (TLS, port 465) or smtp://user@host (STARTTLS, port 587). Without TLS only to this machine itself."),
+        key(
+            "smtp",
+            Form::Url,
+            "Mail server: smtps://user@host (TLS, port 465) or smtp://user@host (STARTTLS, port 587). Without TLS only to this machine itself.",
+        ),
         key("from", Form::Text, "Sender's address. Default: the user of the smtp URL."),
         key("to", Form::Texts, "Receivers' addresses."),
-        key("password_env", Form::Variable, "Variable that holds the password (or, with _FILE appended, names its file)."),
+        key(
+            "password_env",
+            Form::Variable,
+            "Variable that holds the password (or, with _FILE appended, names its file).",
+        ),
         key("password_file", Form::Path, "File whose first line is the password."),
         key("password_command", Form::Argv, "Program that prints the password."),
         key("password_credential", Form::Text, "Name of the systemd credential that holds the password."),
@@ -98,8 +122,17 @@ pub(super) const WEBHOOK: Table = Table {
         key("url_file", Form::Path, "File whose first line is the URL."),
         key("url_command", Form::Argv, "Program that prints the URL."),
         key("url_credential", Form::Text, "Name of the systemd credential that holds the URL."),
-        key("template", Form::Text, "\"slack\", \"discord\", \"ntfy\", \"kuma\" (pushed at the end of each run) or \"json\".").default("json"),
-        key("body", Form::Text, "Body in place of the template's, with {title}, {text}, {event}, {run}, {exit} put in as JSON text without its quotes."),
+        key(
+            "template",
+            Form::Text,
+            "\"slack\", \"discord\", \"ntfy\", \"kuma\" (pushed at the end of each run) or \"json\".",
+        )
+        .default("json"),
+        key(
+            "body",
+            Form::Text,
+            "Body in place of the template's, with {title}, {text}, {event}, {run}, {exit} put in as JSON text without its quotes.",
+        ),
         key("token_env", Form::Variable, "Variable that holds a token for the header `Authorization: Bearer`."),
         key("token_file", Form::Path, "File whose first line is that token."),
         key("token_command", Form::Argv, "Program that prints that token."),
@@ -137,11 +170,21 @@ pub(super) const SCHEDULE: Table = Table {
     effect: Effect::Acts,
     help: "When things happen: for `lacre schedule systemd|cron` and for `lacre daemon`. Five fields as cron reads them, or @daily and its kind; \"off\" leaves one out.",
     keys: &[
-        key("time_zone", Form::Text, "Time zone of these times, for example \"America/Sao_Paulo\". Default: the system's."),
+        key(
+            "time_zone",
+            Form::Text,
+            "Time zone of these times, for example \"America/Sao_Paulo\". Default: the system's.",
+        ),
         key("jitter", Form::Patience, "Each run starts up to this much later, at random.").default("0s"),
-        key("catch_up", Form::Patience, "A run that was missed is made up for when the daemon comes back within this time; \"0s\" leaves it out.").default("24h"),
+        key(
+            "catch_up",
+            Form::Patience,
+            "A run that was missed is made up for when the daemon comes back within this time; \"0s\" leaves it out.",
+        )
+        .default("24h"),
         key("backup", Form::Text, "The night: `lacre backup`.").default("0 3 * * *"),
-        key("status", Form::Text, "The look at everything from another trigger: `lacre status --strict --notify`.").default("15 * * * *"),
+        key("status", Form::Text, "The look at everything from another trigger: `lacre status --strict --notify`.")
+            .default("15 * * * *"),
         key("check", Form::Text, "The audit: `lacre repo check`.").default("0 5 * * 0"),
         key("prune", Form::Text, "Giving back what nothing needs: `lacre repo prune`.").default("off"),
         key("drill", Form::Text, "The rehearsal: `lacre drill`.").default("off"),
@@ -155,7 +198,8 @@ pub(super) const DAEMON: Table = Table {
     effect: Effect::Acts,
     help: "The built-in scheduler for containers.",
     keys: &[
-        key("listen", Form::Text, "Loopback address of /healthz and /metrics; \"off\" for none.").default("127.0.0.1:9187"),
+        key("listen", Form::Text, "Loopback address of /healthz and /metrics; \"off\" for none.")
+            .default("127.0.0.1:9187"),
         key("backup_on_start", Form::Switch, "Make a backup when the daemon starts.").default("false"),
         key("grace", Form::Patience, "How long a run may go on after SIGTERM before it is told to stop.").default("0s"),
     ],
@@ -170,6 +214,9 @@ pub fn secret_keys(table: &Table, name: &str) -> impl Iterator<Item = &'static K
     let keys = table.keys;
     let name = name.to_owned();
     keys.iter().filter(move |key| {
-        key.name.strip_prefix(&name).and_then(|rest| rest.strip_prefix('_')).is_some_and(|way| SECRET_WAYS.contains(&way))
+        key.name
+            .strip_prefix(&name)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .is_some_and(|way| SECRET_WAYS.contains(&way))
     })
 }
