@@ -46,7 +46,7 @@ fn systemd_itself_finds_nothing_wrong_with_the_units() {
     let sandbox = site(&format!("{config}{}", job("astro")), None);
     fs::create_dir(sandbox.path("units")).unwrap();
     let document =
-        sandbox.run(&["schedule", "systemd", "--dir", "units", "--user", "nobody", "--json"]).exits(0).json();
+        sandbox.run(&["schedule", "systemd", "--dir", "units", "--user", "daemon", "--json"]).exits(0).json();
     let files = document["files"].as_array().unwrap();
     assert_eq!(files.len(), 10);
     let text = |name: &str| fs::read_to_string(sandbox.path("units").join(name)).unwrap();
@@ -55,7 +55,7 @@ fn systemd_itself_finds_nothing_wrong_with_the_units() {
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=\n",
-        "User=nobody",
+        "User=daemon",
         "LoadCredential=ping-url:",
     ] {
         assert!(service.contains(wall), "{wall}\n{service}");

@@ -18,7 +18,7 @@ use super::{Fault, Message, patiently};
 use crate::config::operate::Email;
 
 /// How long one step of a conversation may take.
-const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+const STEP_TIMEOUT: Duration = super::ATTEMPT_TIMEOUT;
 /// The longest file of a certificate authority, bytes.
 const CA_BYTES_MAX: u64 = 1024 * 1024;
 
