@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
     header::ChainHead,
-    ids::{HomeId, Millis, SnapshotId, Token},
-    log::{Event, RestoreRecord},
+    ids::{HomeId, Millis, PlanId, SnapshotId, Token},
+    log::{Event, PruneRecord, RestoreRecord},
+    run::RunRecord,
 };
 
 /// A claim and what became of it.
@@ -53,6 +54,10 @@ pub struct Ledger {
     pub attested: BTreeMap<String, (Millis, Declared)>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Runs that hosts recorded, oldest first, and whose they are.
+    pub runs: Vec<(HomeId, RunRecord)>,
+    /// When the newest garbage collection ended.
+    pub pruned_at: Option<Millis>,
     /// Restores that began and have not ended, counted by snapshot.
     pub restoring: BTreeMap<SnapshotId, u32>,
 }
@@ -87,6 +92,12 @@ impl Ledger {
             _ => return false,
         }
         true
+    }
+
+    /// Takes the end of a garbage collection; gives its plan.
+    pub(crate) fn prune(&mut self, at: Millis, record: &PruneRecord) -> PlanId {
+        self.pruned_at = Some(at);
+        record.plan
     }
 
     /// Takes the begin or end of a restore, which any home may record.

@@ -14,7 +14,6 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
-    run::RunRecord,
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -74,10 +73,6 @@ pub struct View {
     pub verified: BTreeSet<SnapshotId>,
     /// The newest recorded audits, oldest first.
     pub checks: Vec<(Millis, CheckRecord)>,
-    /// Runs that hosts recorded, oldest first, and whose they are.
-    pub runs: Vec<(HomeId, RunRecord)>,
-    /// When the newest garbage collection ended.
-    pub pruned_at: Option<Millis>,
     /// Garbage collections.
     pub plans: Plans,
     /// What became of every kit.
@@ -190,8 +185,6 @@ impl View {
             void_intents: BTreeSet::new(),
             verified: BTreeSet::new(),
             checks: Vec::new(),
-            runs: Vec::new(),
-            pruned_at: None,
             plans: Plans::default(),
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
@@ -499,11 +492,8 @@ impl View {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));
                 }
-                Event::Prune(record) if rules => {
-                    self.pruned_at = Some(entry.at);
-                    pruned.insert(record.plan);
-                }
-                Event::Run(record) => self.runs.push((entry.home, record)),
+                Event::Prune(record) if rules => drop(pruned.insert(self.ledger.prune(entry.at, &record))),
+                Event::Run(record) => self.ledger.runs.push((entry.home, record)),
                 Event::Probe(_) => {}
                 Event::Restore(record) => self.ledger.restore(&record),
                 Event::Unknown(_) => {}

@@ -81,6 +81,6 @@ impl Repository {
                 details: structure.as_ref().and_then(open),
             }
         };
-        view.runs.iter().map(run).collect()
+        view.ledger.runs.iter().map(run).collect()
     }
 }

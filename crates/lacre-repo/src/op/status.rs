@@ -55,7 +55,7 @@ impl Repository {
             erasures: erasures?,
             checks: view.checks.clone(),
             runs: self.runs(&view),
-            pruned_at: view.pruned_at,
+            pruned_at: view.ledger.pruned_at,
             recipients: view.policy.recipients.clone(),
             findings: view.findings.clone(),
             view,

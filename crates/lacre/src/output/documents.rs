@@ -92,10 +92,7 @@ impl Document for BackupResult {
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("findings", "Findings: severity, what, object, advice."),
-        field(
-            "run",
-            "Only of a night with one job, the run: run (its id), duration_ms, forgotten, held_back, notifications, findings.",
-        ),
+        field("run", "The run of a night with one job, with the fields of several jobs' run; else null."),
     ];
 }
 
@@ -115,10 +112,7 @@ impl Document for BackupsResult {
     const FIELDS: &'static [Field] = &[
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
-        field(
-            "run",
-            "Only of a night, the run: run (its id), duration_ms, forgotten, held_back (job, why), notifications (channel, ok, what), findings.",
-        ),
+        field("run", "The run of a night: run, duration_ms, forgotten, held_back, notifications, findings; else null."),
     ];
 }
 
