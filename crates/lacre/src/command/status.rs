@@ -16,7 +16,7 @@ use crate::{
     notify::{Delivery, Message, announce, healthchecks::Pings, memory::Memory},
     output::{NotificationEntry, StatusCheck, StatusResult},
     run::{Run, journal::Level},
-    status::{self, Check, Report, Weight},
+    status::{self, Check, Report, Verdict, Weight},
     term::table::{Align, Table},
     vault::Vault,
 };
@@ -177,7 +177,7 @@ fn tell(
     forget_gone(&mut memory, report);
     deliveries.extend(backup::tell_erasures(notify, &mut memory, status));
     announce::keep(invocation, &memory);
-    deliveries.extend(verdict(notify, run, report.is_good(from), &summary(report, from)));
+    deliveries.extend(verdict(notify, run, report.is_good(from).into(), &summary(report, from)));
     deliveries
 }
 
@@ -208,9 +208,9 @@ fn summary(report: &Report, from: Weight) -> String {
     if failing.is_empty() { format!("{} checks hold\n", report.checks.len()) } else { failing }
 }
 
-fn verdict(notify: &Notify, run: &Run, is_good: bool, summary: &str) -> Option<Delivery> {
+fn verdict(notify: &Notify, run: &Run, verdict: Verdict, summary: &str) -> Option<Delivery> {
     let pings = notify.healthchecks.as_ref().and_then(|checks| Pings::of_status(checks, &run.name()));
-    pings.map(|mut pings| pings.verdict(is_good, summary))
+    pings.map(|mut pings| pings.verdict(verdict, summary))
 }
 
 /// Tells that the repository cannot even be looked at.
@@ -229,6 +229,6 @@ fn tell_unseen(
     let mut memory = announce::memory(settings);
     let mut deliveries = announce::wrong(notify, &mut memory, UNSEEN, &bad);
     announce::keep(invocation, &memory);
-    deliveries.extend(verdict(notify, run, false, &title));
+    deliveries.extend(verdict(notify, run, Verdict::Bad, &title));
     deliveries
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     config::operate::{Healthchecks, UrlSource},
     exit::Exit,
+    status::Verdict,
 };
 
 /// What is sent where the server does not say how much it keeps, bytes.
@@ -71,8 +72,8 @@ impl<'a> Pings<'a> {
     }
 
     /// Says that a check of the status failed or not.
-    pub fn verdict(&mut self, is_good: bool, summary: &str) -> Delivery {
-        self.ping(if is_good { "" } else { "fail" }, summary)
+    pub fn verdict(&mut self, verdict: Verdict, summary: &str) -> Delivery {
+        self.ping(if verdict == Verdict::Good { "" } else { "fail" }, summary)
     }
 
     /// The summary, or the end of the log where that is wanted.

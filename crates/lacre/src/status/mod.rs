@@ -28,6 +28,21 @@ pub enum Weight {
     Damage,
 }
 
+/// Whether something is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Good,
+    /// It is not.
+    Bad,
+}
+
+impl From<bool> for Verdict {
+    fn from(holds: bool) -> Verdict {
+        if holds { Verdict::Good } else { Verdict::Bad }
+    }
+}
+
 /// One check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
@@ -88,8 +103,8 @@ impl Check {
 
     /// Lets it fail unless a condition holds.
     #[must_use]
-    pub fn unless(mut self, holds: bool, weight: Weight, advice: impl Into<String>) -> Check {
-        if !holds {
+    pub fn unless(mut self, holds: impl Into<Verdict>, weight: Weight, advice: impl Into<String>) -> Check {
+        if holds.into() == Verdict::Bad {
             self.ok = false;
             self.weight = weight;
             self.advice = Some(advice.into());
