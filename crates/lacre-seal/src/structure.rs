@@ -35,6 +35,8 @@ pub enum Structure {
     SessionJob(SnapshotId),
     /// What a run did.
     Run(Token),
+    /// The rules of retention in a policy.
+    Retention,
 }
 
 impl Structure {
@@ -46,6 +48,7 @@ impl Structure {
             Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
             Self::Run(_) => Label::Run,
+            Self::Retention => Label::Retention,
         }
     }
 
@@ -58,6 +61,7 @@ impl Structure {
             Self::Label(snapshot) => (magic::LABEL, of(snapshot)),
             Self::SessionJob(snapshot) => (magic::SESSION_JOB, of(snapshot)),
             Self::Run(run) => (magic::RUN, Some(*run.as_bytes())),
+            Self::Retention => (magic::RETENTION, None),
         };
         let mut aad = magic.to_vec();
         aad.extend_from_slice(repository.as_bytes());

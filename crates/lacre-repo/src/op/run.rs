@@ -56,11 +56,14 @@ impl Repository {
         self.append(&signer, &Event::Run(record))
     }
 
-    /// Who signs what this host notes: its writer, or its admin where it has no writer.
+    /// Who signs what this host notes: its writer, else whatever key it has.
     fn log_signer(&self) -> Result<Signer, Error> {
-        match self.home().writer_keys() {
+        let home = self.home();
+        match home.writer_keys() {
             Ok(keys) => Ok(keys.signer),
-            Err(missing @ Error::KeyMissing { .. }) => self.home().admin_key().map_err(|_| missing),
+            Err(missing @ Error::KeyMissing { .. }) => {
+                home.maintenance_keys().map(|keys| keys.signer).or_else(|_| home.admin_key()).map_err(|_| missing)
+            }
             Err(error) => Err(error),
         }
     }

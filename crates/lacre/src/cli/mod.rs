@@ -9,6 +9,7 @@ mod erase;
 mod host;
 mod inspect;
 mod operate;
+mod key;
 mod restore;
 mod retention;
 pub mod value;
@@ -19,7 +20,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     erase::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
@@ -30,6 +31,10 @@ pub use self::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
     },
     operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
+    key::{
+        AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
+        RemoveRecipientArgs, RevokeWriterArgs, RoleName,
+    },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
 };

@@ -7,6 +7,7 @@ mod documents;
 mod entries;
 mod erasure;
 mod operate;
+mod keys;
 mod prune;
 
 use serde::Serialize;
@@ -14,8 +15,8 @@ use serde::Serialize;
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
-        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
+        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
@@ -29,6 +30,10 @@ pub use self::{
     operate::{
         DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
         StatusResult,
+    },
+    keys::{
+        AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };
