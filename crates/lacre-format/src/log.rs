@@ -10,6 +10,7 @@ use crate::{
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
     policy::{CELLS_MAX, KitState},
+    run::RunRecord,
 };
 
 /// Largest log entry object.
@@ -261,6 +262,8 @@ pub enum Event {
     Pointer(PointerRecord),
     /// Another admin approves an erasure.
     Approval(Approval),
+    /// A run of all jobs ended.
+    Run(RunRecord),
     /// A home's key is about to be revoked.
     Revoking(Revoking),
     /// Somebody may no longer read.
@@ -295,6 +298,7 @@ impl Event {
             Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Pointer(record) => (24, codec::to_cbor(record)),
             Self::Approval(record) => (25, codec::to_cbor(record)),
+            Self::Run(record) => (30, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
@@ -330,6 +334,7 @@ impl LogEntry {
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
             24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
             25 => Event::Approval(codec::from_cbor("approval", body)?),
+            30 => Event::Run(codec::from_cbor("run record", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),

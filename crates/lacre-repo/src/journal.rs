@@ -211,6 +211,8 @@ impl View {
             }
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
+            Event::Prune(_) => self.ledger.pruned_at = Some(entry.at),
+            Event::Run(record) => self.ledger.runs.push((entry.home, record)),
             event => drop(self.ledger.apply(place, entry.at, &event)),
         }
     }

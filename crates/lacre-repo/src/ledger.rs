@@ -10,6 +10,7 @@ use lacre_format::{
     header::ChainHead,
     ids::{Digest, GenerationId, HomeId, Millis, SnapshotId, Token},
     log::{Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
+    run::RunRecord,
 };
 
 /// A claim and what became of it.
@@ -59,6 +60,10 @@ pub struct Ledger {
     pub pointers: BTreeMap<u32, (Millis, PointerRecord)>,
     /// Who approved which signed intent, by the digest of its log entry.
     pub approvals: BTreeMap<Digest, BTreeSet<HomeId>>,
+    /// Runs that hosts recorded, oldest first, and whose they are.
+    pub runs: Vec<(HomeId, RunRecord)>,
+    /// When the newest garbage collection ended.
+    pub pruned_at: Option<Millis>,
     /// Readers who were removed, oldest first.
     pub removals: Vec<(Millis, RecipientRemoved)>,
     /// What of the key entries of a generation was wrapped again after a removal, oldest first.

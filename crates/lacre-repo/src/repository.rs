@@ -193,7 +193,7 @@ impl Repository {
         Ok(Look { view: self.view_of(&listing, pin)?, listing })
     }
 
-    fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
+    pub(crate) fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));

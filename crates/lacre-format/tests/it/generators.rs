@@ -17,6 +17,7 @@ use lacre_format::{
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
+    run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
@@ -316,6 +317,9 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         (plan(), counts).prop_map(|(plan, (snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written))| {
             Event::Prune(PruneRecord { plan, snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written })
         });
+    let run = (token(), millis(), millis(), any::<u8>(), salt(), bytes()).prop_map(
+        |(id, started, ended, exit, salt, details)| Event::Run(RunRecord { id, started, ended, exit, salt, details }),
+    );
     prop_oneof![
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
@@ -327,7 +331,33 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         probe,
         select(values::events()).prop_map(|(_, event)| event),
         prune,
+        run,
     ]
+}
+
+pub(crate) fn run_details() -> impl Strategy<Value = RunDetails> {
+    let times = (millis(), millis());
+    let job = (job(), option::of(snapshot()), any::<u8>(), times, any::<u64>(), any::<u32>(), any::<bool>()).prop_map(
+        |(job, snapshot, exit, (started, ended), stored, findings, held_back)| RunJob {
+            job,
+            snapshot,
+            exit,
+            started,
+            ended,
+            stored,
+            findings,
+            held_back,
+        },
+    );
+    (vec(job, 0..4), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |(jobs, forgotten, copies, copies_failed, findings)| RunDetails {
+            jobs,
+            forgotten,
+            copies,
+            copies_failed,
+            findings,
+        },
+    )
 }
 
 pub(crate) fn log_entry() -> impl Strategy<Value = LogEntry> {

@@ -18,6 +18,7 @@ use lacre_format::{
     },
     reach::Reach,
     root::Root,
+    run::{RUN_JOBS_MAX, RunDetails},
     segment::{SEGMENT_PACKS_MAX, Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
@@ -269,6 +270,8 @@ fn every_list_ends_at_its_bound() {
     let head = values::header().seen[0];
     bound(CHAIN_HEADS_MAX, |count| Header { seen: vec![head; count], ..values::header() });
     bound(SEGMENTS_MAX, |count| Header { segments: vec![values::header().root; count], ..values::header() });
+    let job = values::run_details().jobs[0].clone();
+    bound(RUN_JOBS_MAX, |count| RunDetails { jobs: vec![job.clone(); count], ..values::run_details() });
     bound(TAGS_MAX, |count| Label { tags: vec![String::new(); count], ..values::label() });
     bound(SEGMENT_PACKS_MAX, |count| Segment { packs: vec![values::segment().packs.swap_remove(0); count] });
     let policy = values::policy();
@@ -311,6 +314,7 @@ fn claims_end<T: for<'b> Decode<'b, ()>>() {
 fn claimed_counts_allocate_nothing() {
     claims_end::<Header>();
     claims_end::<Label>();
+    claims_end::<RunDetails>();
     claims_end::<Root>();
     claims_end::<KeyEntry>();
     claims_end::<KeyEnvelope>();

@@ -31,6 +31,7 @@ use lacre_format::{
     },
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
+    run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
@@ -266,6 +267,32 @@ pub(crate) fn policy_with_cells() -> Policy {
     }
 }
 
+pub(crate) fn run_record() -> RunRecord {
+    RunRecord {
+        id: Token::new([0x67; 16]),
+        started: TAKEN,
+        ended: Millis(TAKEN.0 + 95_000),
+        exit: 14,
+        salt: SALT,
+        details: vec![0x1e; 24],
+    }
+}
+
+pub(crate) fn run_details() -> RunDetails {
+    let job = |name: &str, snapshot, exit| RunJob {
+        job: JobName::parse(name).unwrap(),
+        snapshot,
+        exit,
+        started: TAKEN,
+        ended: Millis(TAKEN.0 + 40_000),
+        stored: 1_234_567,
+        findings: 1,
+        held_back: snapshot.is_some(),
+    };
+    let jobs = vec![job("astro", Some(SNAPSHOT), 3), job("shop", None, 14)];
+    RunDetails { jobs, forgotten: 2, copies: 1, copies_failed: 1, findings: 3 }
+}
+
 /// A policy with a revoked home, rules of retention and a reader who was removed.
 pub(crate) fn policy_revoked() -> Policy {
     let mut policy = policy();
@@ -339,6 +366,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
+        ("event-run", Event::Run(run_record())),
         ("event-revoking", Event::Revoking(Revoking { home: HOME })),
         (
             "event-recipient-removed",
@@ -522,6 +550,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("signed-message", Signed::message(Kind::SessionEnd, REPOSITORY, HOME, &codec::to_cbor(&session_end())), ""),
         ("header", codec::to_cbor(&header()), "snapshot"),
         ("label", codec::to_cbor(&label()), "label"),
+        ("run-details", codec::to_cbor(&run_details()), "run_details"),
         ("snapshot-object", snapshot_object().encode(), "snapshot"),
         ("root", codec::to_cbor(&root()), "root"),
         ("key-entry", codec::to_cbor(&key_entry()), "key_entry"),

@@ -21,6 +21,7 @@ use lacre_format::{
     policy::{Policy, Retention},
     reach::Reach,
     root::Root,
+    run::RunDetails,
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
@@ -107,6 +108,7 @@ fn vectors_of_byte_layouts_are_read_as_on_the_first_day() {
 fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Header>("", &read("header")).unwrap(), values::header());
     assert_eq!(from_cbor::<Label>("", &read("label")).unwrap(), values::label());
+    assert_eq!(from_cbor::<RunDetails>("", &read("run-details")).unwrap(), values::run_details());
     assert!(from_cbor::<Root>("", &read("root")).unwrap() == values::root());
     assert_eq!(from_cbor::<KeyEntry>("", &read("key-entry")).unwrap(), values::key_entry());
     assert_eq!(from_cbor::<KeyEnvelope>("", &read("key-envelope")).unwrap(), values::key_envelope());

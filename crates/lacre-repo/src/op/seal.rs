@@ -79,7 +79,11 @@ impl Repository {
     /// # Errors
     /// Errors of the store or of a cell's file.
     pub fn seal_status(&self) -> Result<SealStatus, Error> {
-        let view = self.view()?;
+        self.seal_status_of(&self.view()?)
+    }
+
+    /// As [`Repository::seal_status`], of a view that is at hand.
+    pub(crate) fn seal_status_of(&self, view: &View) -> Result<SealStatus, Error> {
         let generation = view.policy.generation;
         let mut findings = Vec::new();
         let mut cells = Vec::new();

@@ -11,6 +11,7 @@ use super::{
         JobFailure, JobStats, KeptEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     keys::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
@@ -76,6 +77,8 @@ pub struct BackupResult {
     pub peak_memory_bytes: u64,
     /// Findings: severity, what, object, advice.
     pub findings: Vec<FindingEntry>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupResult {
@@ -93,6 +96,7 @@ impl Document for BackupResult {
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("findings", "Findings: severity, what, object, advice."),
+        field("run", "The run of a night with one job, with the fields of several jobs' run; else null."),
     ];
 }
 
@@ -103,6 +107,8 @@ pub struct BackupsResult {
     pub backups: Vec<BackupResult>,
     /// Jobs that failed: job, kind, message, hint, exit.
     pub failures: Vec<JobFailure>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupsResult {
@@ -110,6 +116,7 @@ impl Document for BackupsResult {
     const FIELDS: &'static [Field] = &[
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
+        field("run", "The run of a night: run, duration_ms, forgotten, held_back, notifications, findings; else null."),
     ];
 }
 
@@ -520,6 +527,9 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),
+        entry::<StatusResult>(),
+        entry::<ScheduleResult>(),
+        entry::<DaemonResult>(),
         entry::<DoctorResult>(),
         entry::<ManResult>(),
     ]

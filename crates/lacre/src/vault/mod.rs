@@ -54,7 +54,14 @@ impl Vault {
     /// # Errors
     /// [`crate::error::Kind::NotFound`] when there is none; otherwise what the store or the home say.
     pub fn open(invocation: &Invocation) -> Result<Vault, CliError> {
-        let settings = invocation.settings()?;
+        Vault::with(invocation, invocation.settings()?)
+    }
+
+    /// As [`Vault::open`], with settings that are at hand.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn with(invocation: &Invocation, settings: Settings) -> Result<Vault, CliError> {
         let place = invocation.repository(&settings)?;
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;

@@ -31,6 +31,7 @@ use crate::{
     ledger::Intent,
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -194,14 +195,15 @@ impl Repository {
 
     /// Believed sessions that have neither ended, nor committed, nor been voided.
     pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
-        Ok(self.unfinished_sessions(view)?.open)
+        Ok(self.unfinished_sessions(view, &self.store().list("session")?)?.open)
     }
 
-    /// Believed sessions that neither ended nor committed: the open ones, and those that were voided.
-    pub(crate) fn unfinished_sessions(&self, view: &View) -> Result<UnfinishedSessions, Error> {
+    /// Believed sessions that neither ended nor committed, the open ones and those that were voided, from a listing made just now of at
+    /// least `session`.
+    pub(crate) fn unfinished_sessions(&self, view: &View, listing: &Listing) -> Result<UnfinishedSessions, Error> {
         let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
         let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
-        for object in self.store().list("session")?.objects {
+        for object in listing.below("session") {
             match ObjectName::parse(&object.name) {
                 Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, name)),
                 Some((_, Named::SessionEnd(snapshot))) => drop(ended.insert(snapshot)),

@@ -20,6 +20,7 @@ use crate::{
     ledger::Intent,
     op::{erase::Account, rotate::Pending, snapshots::SnapshotRow},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -73,16 +74,22 @@ impl Repository {
     /// Errors of the store or of a cell's file.
     pub fn erasures(&self) -> Result<Vec<ErasureStatus>, Error> {
         let view = self.view()?;
-        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent)).collect()
+        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent, None)).collect()
     }
 
-    fn erasure(&self, view: &View, intent: &Intent) -> Result<ErasureStatus, Error> {
+    /// One erasure; `listing` saves asking the store for sessions again.
+    pub(crate) fn erasure(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+    ) -> Result<ErasureStatus, Error> {
         let mut declared = Vec::new();
         let mut pending = Vec::new();
         let state = if intent.cancelled {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
-            pending = self.unsettled(view, intent, rotated)?;
+            pending = self.unsettled(view, intent, rotated, listing)?;
             pending.retain(|item| {
                 match view.ledger.attested.get(&item.item).filter(|_| still_vouched(view, &item.item)) {
                     None => true,
@@ -136,7 +143,13 @@ impl Repository {
     }
 
     /// Rule 10, line by line.
-    fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+    fn unsettled(
+        &self,
+        view: &View,
+        intent: &Intent,
+        rotated: &Rotated,
+        listing: Option<&Listing>,
+    ) -> Result<Vec<Pending>, Error> {
         let mut pending = self.unsettled_seal(view, rotated)?;
         pending.extend(self.unsettled_wraps(view));
         for snapshot in &intent.record.snapshots {
@@ -148,7 +161,7 @@ impl Repository {
                 });
             }
         }
-        self.unsettled_writers(view, intent, &mut pending)?;
+        self.unsettled_writers(view, intent, listing, &mut pending)?;
         Ok(pending)
     }
 
@@ -234,7 +247,13 @@ impl Repository {
 
     /// A writer of a touched job is pending until it commits a snapshot that opened after the intent: only then has its index, which
     /// can confirm guesses about the erased data, been destroyed.
-    fn unsettled_writers(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+    fn unsettled_writers(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), Error> {
         let rows = self.rows(view);
         let named: BTreeSet<SnapshotId> = intent.record.snapshots.iter().copied().collect();
         let jobs: BTreeSet<JobName> =
@@ -267,7 +286,10 @@ impl Repository {
         }
         let of_jobs = |session: &Session| self.session_job(session).is_none_or(|job| jobs.contains(&job));
         let began_before = |session: &&Session| session.opened < intent.at && of_jobs(session);
-        let unfinished = self.unfinished_sessions(view)?;
+        let unfinished = match listing {
+            Some(listing) => self.unfinished_sessions(view, listing)?,
+            None => self.unfinished_sessions(view, &self.store().list("session")?)?,
+        };
         for session in unfinished.open.iter().filter(began_before) {
             let id = session.snapshot;
             pending.push(Pending {
@@ -300,7 +322,7 @@ impl Repository {
         let view = self.view()?;
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
         let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
-        let status = self.erasure(&view, intent)?;
+        let status = self.erasure(&view, intent, None)?;
         let Some(rotated) = rotation_of(&view, intent).filter(|_| !intent.cancelled) else {
             let why = "nothing is erased yet: the seal has not been changed since; `lacre erase resume`".to_owned();
             return Err(Error::Refused { why });

@@ -96,6 +96,7 @@ fn erase(
     let not_before = options.not_before.map(|at| Millis(at.as_millisecond()));
     let reason = EraseReason { code: options.reason.clone(), request, not_before };
     let erasure = vault.repository.intend_erase(&plan, &reason).map_err(|error| vault.explain(error))?;
+    super::operate::tell_erasures(invocation, vault);
     document.erasure = Some(erasure.to_string());
     document.request_salt = salt;
     let counts = hook::Counts {
