@@ -57,7 +57,9 @@ impl Authority {
             | Event::IntentEnd(_)
             | Event::Revoking(_)
             | Event::RecipientRemoved(_)
-            | Event::Rewrapped(_) => Self::Admin,
+            | Event::Rewrapped(_)
+            | Event::Pointer(_)
+            | Event::Approval(_) => Self::Admin,
         }
     }
 

@@ -205,6 +205,9 @@ pub enum ErasureKind {
     /// Rows of one person in every snapshot.
     #[n(1)]
     Person,
+    /// What somebody who was removed could read.
+    #[n(2)]
+    Recipient,
 }
 
 /// A snapshot on a receipt.

@@ -118,8 +118,9 @@ impl Repository {
     pub(crate) fn unsettled_erasures(&self, view: &View) -> BTreeSet<SnapshotId> {
         let there =
             |intent: &&Intent| intent.record.snapshots.iter().any(|snapshot| view.snapshots.contains_key(snapshot));
-        let open =
-            |intent: &&Intent| self.erasure(view, intent).map_or(true, |status| status.state != ErasureState::Complete);
+        let open = |intent: &&Intent| {
+            self.erasure(view, intent, None).map_or(true, |status| status.state != ErasureState::Complete)
+        };
         let intents = view.ledger.standing_intents().filter(there).filter(open);
         intents.flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
     }
@@ -152,6 +153,7 @@ impl Repository {
     ) -> Result<Vec<Pending>, Error> {
         let mut pending = self.unsettled_seal(view, rotated)?;
         pending.extend(self.unsettled_wraps(view));
+        self.unsettled_entries(view, intent, &mut pending)?;
         for snapshot in &intent.record.snapshots {
             if view.ledger.restoring.contains_key(snapshot) {
                 pending.push(Pending {
@@ -175,7 +177,6 @@ impl Repository {
             let what = format!("generation {} is not destroyed yet", rotated.from);
             pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
         }
-        self.unsettled_entries(view, intent, &mut pending)?;
         self.unsettled_cells(view, rotated, &mut pending)?;
         for (number, (_, kit)) in &view.kits {
             if kit.generation.number <= rotated.from.number && kit.state != KitState::Destroyed {
