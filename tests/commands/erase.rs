@@ -146,7 +146,8 @@ fn a_restore_that_ends_after_the_erasure_shows_nothing() {
     fs::write(sandbox.path("dump"), lines(20_100)).unwrap();
     sandbox.run(&["backup", "--file", "app=dump"]).exits(0);
     // The reader erases what it is about to be given, reads it, and takes it for whole once it sees its end.
-    let script = format!("set -e\n{} erase snapshot {victim} --yes >/dev/null 2>&1 || true\ncat >got\n: >whole\n");
+    let lacre = env!("CARGO_BIN_EXE_lacre");
+    let script = format!("set -e\n{lacre} erase snapshot {victim} --yes >/dev/null 2>&1 || true\ncat >got\n: >whole\n");
     fs::write(sandbox.path("reader"), script).unwrap();
     let refused = sandbox.run(&["restore", &victim, "--to-command", "sh reader"]).exits(15);
     assert!(refused.stderr.contains("was erased meanwhile"), "{}", refused.stderr);

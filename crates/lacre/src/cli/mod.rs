@@ -8,8 +8,8 @@ mod backup;
 mod erase;
 mod host;
 mod inspect;
-mod operate;
 mod key;
+mod operate;
 mod restore;
 mod retention;
 mod seal;
@@ -31,11 +31,11 @@ pub use self::{
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
     },
-    operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
     key::{
         AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
         RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
+    operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
     seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},

@@ -11,11 +11,11 @@ use super::{
         JobFailure, JobStats, KeptEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
-    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     keys::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
     },
+    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     prune::PruneResult,
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };

@@ -6,8 +6,8 @@
 mod documents;
 mod entries;
 mod erasure;
-mod operate;
 mod keys;
+mod operate;
 mod prune;
 mod seal;
 
@@ -28,13 +28,13 @@ pub use self::{
         EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
-    operate::{
-        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
-        StatusResult,
-    },
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
+    },
+    operate::{
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
+        StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
