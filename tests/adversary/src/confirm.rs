@@ -100,7 +100,7 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() < 2 * PREFIX_BYTES || text.len() % 2 != 0 {
+    if text.len() < 2 * PREFIX_BYTES || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect()
