@@ -3,6 +3,7 @@
 mod archives;
 mod bad_days;
 mod damage;
+mod damage_matrix;
 mod database;
 mod erase;
 mod extremes;
@@ -10,6 +11,7 @@ mod keys;
 mod killed;
 mod poolers;
 mod prune;
+mod recovery;
 mod sources;
 mod versions;
 

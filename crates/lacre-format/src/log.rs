@@ -8,7 +8,7 @@ use crate::{
     codec,
     erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, Millis, PackName, PlanId, RepositoryId, SnapshotId},
     policy::KitState,
 };
 
@@ -158,6 +158,56 @@ pub struct PruneRecord {
     pub bytes_written: u64,
 }
 
+/// A repair that changed something: counts and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RepairRecord {
+    /// Objects that came from a copy.
+    #[n(0)]
+    pub fetched: u64,
+    /// Packs that their parity corrected.
+    #[n(1)]
+    pub corrected: u64,
+    /// Objects that were made again from others.
+    #[n(2)]
+    pub rebuilt: u64,
+    /// Bytes written.
+    #[n(3)]
+    pub bytes: u64,
+    /// Damaged or missing objects that are left.
+    #[n(4)]
+    pub left: u64,
+}
+
+/// A snapshot some of whose frames are in no pack any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Incomplete {
+    /// The snapshot.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// How many of its frames are lost.
+    #[n(1)]
+    pub frames: u64,
+}
+
+/// A finding by its text: the first 16 bytes of the BLAKE3 of its object, a zero byte, and what was found.
+pub type FindingMark = [u8; 16];
+
+/// What a repair found nowhere: the snapshots it belongs to stay, and are incomplete. It stands for all earlier ones.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LossRecord {
+    /// The snapshots that are incomplete or gone.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub snapshots: Vec<Incomplete>,
+    /// Packs that are damaged or missing.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub packs: Vec<PackName>,
+    /// Findings about stored objects that nothing can put right.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub findings: Vec<FindingMark>,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -196,6 +246,10 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A repair changed something.
+    Repair(RepairRecord),
+    /// A repair found something nowhere.
+    Loss(LossRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -222,6 +276,8 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Repair(record) => (28, codec::to_cbor(record)),
+            Self::Loss(record) => (29, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -252,6 +308,8 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            28 => Event::Repair(codec::from_cbor("repair record", body)?),
+            29 => Event::Loss(codec::from_cbor("loss record", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -72,3 +72,5 @@ pub(crate) const VOID_AFTER: std::time::Duration = std::time::Duration::from_sec
 pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Roots that are opened to learn the key of labels, newest first.
+pub(crate) const ROOTS_TRIED_MAX: usize = 64;

@@ -164,7 +164,7 @@ impl View {
     }
 }
 
-fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
+pub(crate) fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
     match named {
         Named::GcPlan(plan) => Some((*plan, None)),
         Named::GcClaim(plan) => Some((*plan, Some(GcStage::Claim))),
@@ -185,15 +185,43 @@ fn read(
     pruned: &BTreeSet<PlanId>,
 ) -> Result<(HomeId, Said), Error> {
     let bytes = fetch_listed(store, catalog, name, listed, GC_BYTES_MAX)?;
-    let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
-    let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
-    view.verify(kind, name, &signed)?;
-    let entry = view.home(signed.home).filter(|home| home.role >= Role::Maintenance);
-    let Some(entry) = entry else {
-        return Err(Error::damaged(name, "its signer may not collect garbage"));
-    };
-    if entry.revoked_at.is_some() && !pruned.contains(&plan) {
+    let (home, said) = said_by(view, name, (plan, stage), &bytes)?;
+    let is_revoked = view.home(home).is_some_and(|entry| entry.revoked_at.is_some());
+    if is_revoked && !pruned.contains(&plan) {
         return Err(Error::damaged(name, "its signer was revoked"));
+    }
+    Ok((home, said))
+}
+
+/// Whether bytes are the object of a collection that a name says, signed by a home that may collect.
+pub(crate) fn judge(
+    view: &View,
+    name: &ObjectName,
+    named: (PlanId, Option<GcStage>),
+    bytes: &[u8],
+) -> Result<(), Error> {
+    said_by(view, name, named, bytes).map(drop)
+}
+
+/// The plan that bytes are.
+pub(crate) fn plan_of(view: &View, name: &ObjectName, plan: PlanId, bytes: &[u8]) -> Result<GcPlan, Error> {
+    match said_by(view, name, (plan, None), bytes)? {
+        (_, Said::Plan(plan)) => Ok(*plan),
+        (_, Said::Step(_)) => Err(Error::damaged(name, "it is another object's content")),
+    }
+}
+
+fn said_by(
+    view: &View,
+    name: &ObjectName,
+    (plan, stage): (PlanId, Option<GcStage>),
+    bytes: &[u8],
+) -> Result<(HomeId, Said), Error> {
+    let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
+    let signed = Signed::decode(kind, bytes).map_err(|error| Error::format(name, error))?;
+    view.verify(kind, name, &signed)?;
+    if view.home(signed.home).is_none_or(|home| home.role < Role::Maintenance) {
+        return Err(Error::damaged(name, "its signer may not collect garbage"));
     }
     let format = |error| Error::format(name, error);
     let (said, repository, named, found) = match stage {

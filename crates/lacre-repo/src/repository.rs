@@ -27,6 +27,7 @@ use crate::{
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
     pack,
+    parity::ParityChoice,
     store::{Listing, PutOutcome, Store},
     view::{VIEWED, View},
 };
@@ -42,6 +43,7 @@ pub struct Repository {
     clock: SharedClock,
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
+    parity: ParityChoice,
 }
 
 /// Where a store is, for messages.
@@ -88,8 +90,32 @@ impl Repository {
         {
             return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
         }
+        if let Err(error) = home.keep_manifest(&manifest) {
+            // It would help only if the store lost its own.
+            tracing::warn!(%error, "the repository's manifest is not kept in the home");
+        }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None) })
+        let structure = Mutex::new(None);
+        Ok(Self { manifest, store, home, clock, catalog, structure, parity: ParityChoice::default() })
+    }
+
+    /// The same repository, whose new packs get parity as chosen.
+    #[must_use]
+    pub fn with_parity(self, parity: ParityChoice) -> Self {
+        Self { parity, ..self }
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) const fn parity(&self) -> ParityChoice {
+        self.parity
+    }
+
+    /// Whether new packs get parity.
+    pub(crate) fn keeps_parity(&self) -> bool {
+        self.parity.is_kept(&self.store)
     }
 
     /// The repository's id.
@@ -263,6 +289,7 @@ impl Repository {
     fn refresh_catalog(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
+        let mut unreadable = Vec::new();
         for object in listing.below("index") {
             let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
                 findings.push(crate::view::foreign_name(&object.name));
@@ -279,14 +306,34 @@ impl Repository {
                 // It was listed and is gone: merged ones replace it, or the footers of its packs.
                 Err(Error::Store(error)) if error.is_not_found() => {}
                 Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
-                    let advice = "its packs are read from their own footers instead";
-                    findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                    unreadable.push((name, error));
                 }
                 Err(error) => return Err(error),
             }
         }
         findings.extend(self.refresh_packs(&structure, listing)?);
+        let is_superseded = !unreadable.is_empty() && self.all_in_segments(listing)?;
+        findings.extend(unreadable.into_iter().map(|(name, error)| match is_superseded {
+            true => {
+                let advice = "nothing needs it: other segments name every pack, and lacre repo prune removes it";
+                Finding::new(Severity::Note, error.to_string(), name, advice)
+            }
+            false => {
+                let advice = "its packs are read from their own footers instead; lacre repo repair makes a new one";
+                Finding::new(Severity::Damage, error.to_string(), name, advice)
+            }
+        }));
         Ok(findings)
+    }
+
+    /// Whether segments that were read name every pack of a listing.
+    pub(crate) fn all_in_segments(&self, listing: &Listing) -> Result<bool, Error> {
+        for name in crate::locate::packs_listed(&listing.objects).into_keys() {
+            if !self.catalog()?.is_in_segment(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What a segment says of packs that are known otherwise: a pack's own footer decides.

@@ -24,6 +24,7 @@ use crate::{
     home::Pin,
     ledger::Ledger,
     limits::OBJECTS_MAX,
+    lost::Lost,
     monitor::{Finding, Severity},
     plans::Plans,
     store::{Listing, Store, StoreError},
@@ -81,6 +82,8 @@ pub struct View {
     pub identity_sheets: BTreeMap<u32, (Millis, KitRecord)>,
     /// Seal changes and erasures.
     pub ledger: Ledger,
+    /// What is on record as lost.
+    pub lost: Lost,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
@@ -117,21 +120,21 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
     Ok(bytes)
 }
 
-/// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
+/// Whether an object's failure is its own: others are read all the same. That this machine's disk or rights keep one object from being
+/// read says nothing about the others; a store that does not answer is no fault of an object.
 pub(crate) fn of_the_object(error: &Error) -> bool {
     match error {
         Error::Format { .. } | Error::Damaged { .. } => true,
-        Error::Store(error) => {
-            matches!(error, StoreError::TooLarge { .. } | StoreError::Foreign { .. } | StoreError::OutOfRange { .. })
-        }
+        Error::Store(error) => matches!(
+            error,
+            StoreError::TooLarge { .. }
+                | StoreError::Foreign { .. }
+                | StoreError::OutOfRange { .. }
+                | StoreError::Io { .. }
+                | StoreError::PermissionDenied { .. }
+        ),
         _ => false,
     }
-}
-
-/// A snapshot is read by itself: that this machine's disk or rights keep one object from being read says nothing about the others.
-fn of_the_snapshot(error: &Error) -> bool {
-    let unreadable = matches!(error, Error::Store(StoreError::Io { .. } | StoreError::PermissionDenied { .. }));
-    of_the_object(error) || unreadable
 }
 
 fn digest(bytes: &[u8]) -> Digest {
@@ -189,6 +192,7 @@ impl View {
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
             ledger: Ledger::default(),
+            lost: Lost::default(),
             findings,
         };
         view.read_voids(store, catalog, listing)?;
@@ -198,6 +202,9 @@ impl View {
         let pruned = view.apply(entries);
         view.read_plans(store, catalog, listing, &pruned)?;
         view.follow_writers();
+        let lost = std::mem::take(&mut view.lost);
+        lost.settle_all(&mut view.findings);
+        view.lost = lost;
         Ok(view)
     }
 
@@ -205,6 +212,11 @@ impl View {
     #[must_use]
     pub fn home(&self, home: HomeId) -> Option<&HomeEntry> {
         self.policy.homes.iter().find(|entry| entry.home == home)
+    }
+
+    /// Whether a home may collect garbage, and stand for what is made again.
+    pub(crate) fn may_maintain(&self, home: HomeId) -> bool {
+        self.home(home).is_some_and(|home| home.role >= Role::Maintenance && home.revoked_at.is_none())
     }
 
     /// The heads of the logs of admins: what a writer must have `seen`.
@@ -338,7 +350,7 @@ impl View {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
                 // It was listed and is gone: a collection took it meanwhile, and its signed step is read below; else its number is missing.
                 Err(Error::Store(error)) if error.is_not_found() => {}
-                Err(error) if of_the_snapshot(&error) => {
+                Err(error) if of_the_object(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
@@ -493,6 +505,8 @@ impl View {
                     sheets.insert(record.number, (entry.at, record));
                 }
                 Event::Prune(record) if rules => drop(pruned.insert(record.plan)),
+                Event::Loss(record) if rules => self.lost.take(entry.at, record),
+                Event::Repair(_) if rules => {}
                 Event::Probe(_) => {}
                 Event::Restore(record) => self.ledger.restore(&record),
                 Event::Unknown(_) => {}
@@ -560,10 +574,20 @@ fn read_policy(
     (number, name_digest): (u32, Digest),
 ) -> Result<Policy, Error> {
     let bytes = fetch_listed(store, catalog, name, listed, POLICY_BYTES_MAX)?;
-    if digest(&bytes) != name_digest {
+    judge_policy(manifest, name, (number, name_digest), &bytes)
+}
+
+/// The policy that bytes are, if they are the one that a name says.
+pub(crate) fn judge_policy(
+    manifest: &Manifest,
+    name: &ObjectName,
+    (number, name_digest): (u32, Digest),
+    bytes: &[u8],
+) -> Result<Policy, Error> {
+    if digest(bytes) != name_digest {
         return Err(Error::damaged(name, "its bytes do not hash to its name"));
     }
-    let signed = Signed::decode(Kind::Policy, &bytes).map_err(|error| Error::format(name, error))?;
+    let signed = Signed::decode(Kind::Policy, bytes).map_err(|error| Error::format(name, error))?;
     sign::verify(&manifest.admin, Kind::Policy, manifest.repository, &signed)
         .map_err(|error| Error::damaged(name, error.to_string()))?;
     let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;

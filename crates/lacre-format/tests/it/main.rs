@@ -13,6 +13,7 @@ mod generators;
 mod ids;
 mod malformed;
 mod padme;
+mod parity;
 mod reach;
 mod roundtrip;
 mod values;

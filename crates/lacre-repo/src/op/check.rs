@@ -99,7 +99,7 @@ struct Audit<'a> {
 
 impl Repository {
     /// An audit trusts no cache; where the disk has no room to empty it, one in memory takes its place.
-    fn forget_caches(&self) -> Result<(), Error> {
+    pub(crate) fn forget_caches(&self) -> Result<(), Error> {
         let mut catalog = self.catalog()?;
         if let Err(Error::Cache { path, .. }) = catalog.forget_all() {
             *catalog = Catalog::in_memory(&path)?;
@@ -137,7 +137,8 @@ impl Repository {
             read: HashSet::new(),
         };
         audit.run()?;
-        let mut report = audit.report;
+        let Audit { mut report, view, .. } = audit;
+        view.lost.settle_all(&mut report.findings);
         self.record_check(options, &report)?;
         report.findings.sort_by(|one, other| (other.severity, &one.object).cmp(&(one.severity, &other.object)));
         report.findings.dedup();
@@ -158,6 +159,8 @@ impl Audit<'_> {
         if self.level_max >= 2 && self.options.read_data != ReadData::None {
             self.phase("reading packs");
             self.read_packs(&packs)?;
+            let findings = self.repository.audit_parity(&mut packs.keys().copied())?;
+            self.report.findings.extend(findings);
         } else if self.level_max >= 2 {
             self.not_proved("the bytes of the packs (--read-data reads them)");
         }
@@ -197,6 +200,13 @@ impl Audit<'_> {
 
     fn not_proved(&mut self, what: &str) {
         self.report.not_proved.push(what.to_owned());
+    }
+
+    /// Damage of one snapshot; news only if it is not on record.
+    fn damage_of(&mut self, snapshot: SnapshotId, error: &Error, object: impl ToString, advice: &str) {
+        let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
+        let known = self.view.lost.snapshots.contains_key(&snapshot);
+        self.report.findings.push(self.view.lost.settle(finding, known));
     }
 
     fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
@@ -259,7 +269,7 @@ impl Audit<'_> {
         let reach: Reach = match self.repository.reach(known) {
             Ok(reach) => reach,
             Err(error) => {
-                let advice = "garbage collection stops until it is back: bring it back from a copy of the repository";
+                let advice = "garbage collection stops until it is back: lacre repo repair brings it from a copy (--from COPY) or makes it again from the snapshot's root (--identity)";
                 return self.damage(&error, format!("reach/{snapshot}"), advice);
             }
         };
@@ -282,8 +292,10 @@ impl Audit<'_> {
             let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
             let frames = reach.slots(pack).count();
             let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
-            let advice = "bring the pack back from a copy of the repository, or take a new backup";
-            self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
+            let advice = "lacre repo repair --from COPY brings it back; the next backup stores again what it needs of it";
+            let finding = Finding::new(Severity::Damage, what, name, advice);
+            let known = self.view.lost.snapshots.contains_key(&snapshot);
+            self.report.findings.push(self.view.lost.settle(finding, known));
         }
     }
 
@@ -317,12 +329,23 @@ impl Audit<'_> {
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     self.damaged.insert(name);
-                    let advice = "bring the pack back from a copy of the repository; what it holds is listed below if an identity is at hand";
-                    self.damage(&error, ObjectName::of(&Named::Pack(name)), advice);
+                    self.damaged_pack(name, &error);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A damaged pack is damage whatever can be done about it; what can be done is the advice.
+    fn damaged_pack(&mut self, name: PackName, error: &Error) {
+        let advice = match self.repository.corrected(name) {
+            Ok(Some(_)) => "its parity corrects it, nothing is lost: lacre repo repair writes the pack back",
+            _ => "lacre repo repair --from COPY brings it back; what it holds is listed below if an identity is at hand",
+        };
+        let object = ObjectName::of(&Named::Pack(name));
+        let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
+        let known = self.view.lost.packs.contains(&name);
+        self.report.findings.push(self.view.lost.settle(finding, known));
     }
 
     /// All packs, or the given share of them: never proved first, then longest ago.
@@ -358,8 +381,8 @@ impl Audit<'_> {
         for known in targets {
             if let Err(error) = self.repository.key_entry(&self.view, &seals, &known.header) {
                 let snapshot = known.header.snapshot;
-                let advice = "without its key entry the snapshot cannot be restored; restore the keyring from a copy";
-                self.damage(&error, format!("snap/{snapshot}"), advice);
+                let advice = "without its key entry the snapshot cannot be restored: lacre repo repair --from COPY";
+                self.damage_of(snapshot, &error, format!("snap/{snapshot}"), advice);
             }
         }
         Ok(true)
@@ -375,6 +398,7 @@ impl Audit<'_> {
                     if self.streams(&opened)? {
                         self.report.snapshots.push(snapshot);
                     }
+                    self.report.findings.extend(opened.corrections());
                 }
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) if error.kind() == Kind::NoKey => {
@@ -382,8 +406,8 @@ impl Audit<'_> {
                     self.not_proved(&format!("what snapshot {} holds: {error}", snapshot.short()));
                 }
                 Err(error) => {
-                    let advice = "bring the damaged object back from a copy of the repository";
-                    self.damage(&error, format!("snap/{snapshot}"), advice);
+                    let advice = "lacre repo repair --from COPY brings the damaged object back";
+                    self.damage_of(snapshot, &error, format!("snap/{snapshot}"), advice);
                 }
             }
         }
@@ -408,7 +432,7 @@ impl Audit<'_> {
                     let object = format!("snapshot {} stream {:?}", snapshot.id().short(), stream.name);
                     let advice =
                         "this stream is lost unless a copy has the damaged pack; other streams can be restored";
-                    self.damage(&error, object, advice);
+                    self.damage_of(snapshot.id(), &error, object, advice);
                 }
             }
         }

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod prune;
 pub mod read;
 pub mod rebuild;
+pub mod repair;
 pub mod rotate;
 pub mod seal;
 mod sessions;

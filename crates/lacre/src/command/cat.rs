@@ -1,5 +1,6 @@
 //! `lacre cat`: one stream's bytes on stdout.
 
+use super::findings;
 use crate::{
     cli::CatArgs,
     error::{CliError, Kind},
@@ -19,8 +20,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
             .hint("leave out --json; `lacre ls --json` lists the streams"));
     }
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
+    let (id, keys) = vault.resolve_with_keys(invocation, &args.snapshot, &args.keys.kits)?;
     vault.refuse_forgotten(id)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     let stream = snapshot.stream(&args.stream).map_err(|error| vault.explain(error))?;
@@ -30,5 +30,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     let read = snapshot.read(stream, &mut out, &watching);
     line.finish();
     read.map_err(|error| vault.explain(error))?;
-    Ok(Exit::Done)
+    let corrections = snapshot.corrections();
+    findings::warn(invocation, &corrections);
+    Ok(findings::exit(&corrections))
 }

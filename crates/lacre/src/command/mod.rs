@@ -15,6 +15,7 @@ mod key;
 mod kit;
 mod man;
 mod prune;
+mod repair;
 mod restore;
 mod seal;
 mod show;
@@ -46,6 +47,7 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
             RepoAction::Check(args) => check::run(invocation, args),
             RepoAction::Stats => stats::stats(invocation),
             RepoAction::Rebuild => stats::rebuild(invocation),
+            RepoAction::Repair(args) => repair::run(invocation, args),
             RepoAction::Prune(args) => prune::run(invocation, args),
         },
         Command::Check(args) => check::run(invocation, args),

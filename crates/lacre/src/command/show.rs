@@ -29,11 +29,10 @@ use crate::{
 /// Those of the vault; a missing key is none.
 pub(super) fn show(invocation: &Invocation, args: &ShowArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
+    let (id, keys) = vault.resolve_with_keys(invocation, &args.snapshot, &args.keys.kits)?;
     let rows = vault.repository.snapshots().map_err(|error| vault.explain(error))?.rows;
     let row = rows.into_iter().find(|row| row.snapshot == id);
     let row = row.ok_or_else(|| CliError::new(Kind::NotFound, format!("no snapshot is named {id}")))?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let mut document = header(&row);
     match vault.repository.open_snapshot(id, &keys) {
         Ok(snapshot) => unsealed(&snapshot, &mut document),
@@ -134,8 +133,7 @@ fn write_show(document: &ShowResult, out: &mut dyn Write) -> io::Result<()> {
 /// Those of the vault, [`Kind::NoKey`] among them.
 pub(super) fn ls(invocation: &Invocation, args: &LsArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
+    let (id, keys) = vault.resolve_with_keys(invocation, &args.snapshot, &args.keys.kits)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     let document =
         LsResult { snapshot: id.to_string(), streams: snapshot.streams().iter().map(streams::of_snapshot).collect() };

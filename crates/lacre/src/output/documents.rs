@@ -13,6 +13,7 @@ use super::{
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     prune::PruneResult,
+    repair::RepairResult,
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -567,6 +568,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),
+        entry::<RepairResult>(),
         entry::<PruneResult>(),
         entry::<ForgetResult>(),
         entry::<UndoResult>(),

@@ -7,6 +7,7 @@ mod documents;
 mod entries;
 mod erasure;
 mod prune;
+mod repair;
 
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ pub use self::{
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
 };
 
 /// The version of every JSON document; fields may be added without changing it.

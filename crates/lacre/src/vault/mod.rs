@@ -49,6 +49,7 @@ impl Vault {
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
         let repository = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+        let repository = repository.with_parity(settings.parity);
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
@@ -66,6 +67,25 @@ impl Vault {
     /// [`crate::error::Kind::NotFound`] for none, [`crate::error::Kind::Usage`] for several.
     pub fn resolve(&self, name: &SnapshotName) -> Result<SnapshotId, CliError> {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
+    }
+
+    /// Finds the snapshot a person named, and gathers the keys at hand. On a machine that has only a kit and an identity, names of jobs can be
+    /// read only once a root was opened with them.
+    ///
+    /// # Errors
+    /// As [`Vault::resolve`] and [`Vault::read_keys`].
+    pub fn resolve_with_keys(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<(SnapshotId, ReadKeys), CliError> {
+        if self.repository.needs_keys_for(&name.to_string()) {
+            let keys = self.read_keys(invocation, sheets)?;
+            let found = self.repository.resolve_with(&name.to_string(), &Zoned::now(), &keys);
+            return Ok((found.map_err(|error| self.explain(error))?, keys));
+        }
+        Ok((self.resolve(name)?, self.read_keys(invocation, sheets)?))
     }
 
     /// Refuses a snapshot that is no longer kept: it may be brought back first, but is not handed out meanwhile.
@@ -95,6 +115,18 @@ impl Vault {
     pub fn read_keys(&self, invocation: &Invocation, sheets: &[PathBuf]) -> Result<ReadKeys, CliError> {
         keys::gather(self, invocation, sheets)
     }
+}
+
+/// Opens the copy of the repository that a person named.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] for what is no place of a store; otherwise as [`open_store`].
+pub fn open_copy(named: &str, settings: &Settings) -> Result<Store, CliError> {
+    let place: StoreUrl = named.parse().map_err(|error| {
+        CliError::new(Kind::Usage, format!("{named:?} names no copy: {error}"))
+            .hint("write its URL: /path, s3://bucket/prefix or b2://bucket/prefix?region=R")
+    })?;
+    open_store(&place, settings)
 }
 
 /// Opens the store of an existing repository.

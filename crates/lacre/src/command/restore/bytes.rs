@@ -18,6 +18,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{
     cli::RestoreArgs,
+    command::findings,
     driver::postgres::{
         restore::archive::{self, Written},
         vault::VaultSource,
@@ -61,13 +62,16 @@ pub(super) fn run(
     };
     let blake3 = blake3::Hash::from_bytes(written.blake3).to_hex().to_string();
     let document = RestoreToBytesResult { bytes: written.bytes, blake3 };
+    let corrections = snapshot.corrections();
+    findings::warn(invocation, &corrections);
+    let exit = findings::exit(&corrections);
     let said = format!("{} written and verified, BLAKE3 {}", human::bytes(document.bytes), document.blake3);
     if args.stdout {
         invocation.terminal.detail(&said);
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     invocation.print(&document, |out| writeln!(out, "{said}"))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 struct Job<'a> {

@@ -66,7 +66,7 @@ pub(super) fn run(
     if recorded {
         self::recorded(invocation, vault.repository.record_restore_ended(snapshot.id()));
     }
-    finish(invocation, done?, started.elapsed())
+    finish(invocation, done?, snapshot, started.elapsed())
 }
 
 /// An erasure waits for restores that began and have not ended; where nothing can be signed or stored, the restore goes on without.
@@ -185,8 +185,14 @@ fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
     }
 }
 
-fn finish(invocation: &Invocation, report: RestoreReport, took: Duration) -> Result<Exit, CliError> {
-    let found: Vec<_> = report.findings.into_iter().map(Into::into).collect();
+fn finish(
+    invocation: &Invocation,
+    report: RestoreReport,
+    snapshot: &Snapshot<'_>,
+    took: Duration,
+) -> Result<Exit, CliError> {
+    let mut found: Vec<lacre_repo::Finding> = report.findings.into_iter().map(Into::into).collect();
+    found.extend(snapshot.corrections());
     let document = RestoreResult {
         database: report.database,
         kept_database: report.kept,

@@ -12,8 +12,7 @@ use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::In
 pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, CliError> {
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
+    let (id, keys) = vault.resolve_with_keys(invocation, &args.snapshot, &args.keys.kits)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     if snapshot.is_forgotten() {
         return Err(vault.explain(lacre_repo::Error::Forgotten { snapshot: id }));
