@@ -29,7 +29,7 @@ impl Scene {
         sandbox.run(&["backup", "--command", "broken", "--", "false"]).exits(14);
         sandbox.run(&["forget", "--keep-last", "2"]).exits(0);
         sandbox.run(&["prune", "--max-repack", "100%", "--min-dead", "0.1%", "--min-gain", "0.1%"]).exits(0);
-        sandbox.run(&["seal", "rotate", "--yes"]).exits(0);
+        sandbox.run(&["seal", "rotate"]).exits(0);
         text.extend_from_slice(b"the last night\n");
         fs::write(sandbox.path("dump"), &text).unwrap();
         sandbox.run(&["backup", "--file", "a=dump"]).exits(0);
@@ -116,6 +116,9 @@ fn damage(scene: &Scene, object: &Path, how: &str) -> bool {
         "gone" => fs::remove_file(&path).unwrap(),
         _ => {
             let folder = object.components().next().unwrap();
+            if object.iter().count() == 1 {
+                return false;
+            }
             let last = path.file_name().unwrap();
             let alike = |other: &&PathBuf| match object.iter().count() {
                 3 if object.starts_with("session") || object.starts_with("gc") => other.file_name() == Some(last),

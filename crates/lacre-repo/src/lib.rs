@@ -20,6 +20,7 @@ pub mod op;
 mod pack;
 pub mod parity;
 pub mod plans;
+mod policies;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;

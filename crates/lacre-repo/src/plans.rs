@@ -153,6 +153,11 @@ impl Plans {
 }
 
 impl View {
+    /// Whether a home may collect garbage, and stand for what is made again.
+    pub(crate) fn may_maintain(&self, home: HomeId) -> bool {
+        self.home(home).is_some_and(|home| home.role >= Role::Maintenance && home.revoked_at.is_none())
+    }
+
     /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
     #[must_use]
     pub fn last_of(&self, home: HomeId) -> Option<(u32, Digest)> {

@@ -27,6 +27,7 @@ use crate::{
     lost::Lost,
     monitor::{Finding, Severity},
     plans::Plans,
+    policies::judge_policy,
     store::{Listing, Store, StoreError},
 };
 
@@ -202,9 +203,7 @@ impl View {
         let pruned = view.apply(entries);
         view.read_plans(store, catalog, listing, &pruned)?;
         view.follow_writers();
-        let lost = std::mem::take(&mut view.lost);
-        lost.settle_all(&mut view.findings);
-        view.lost = lost;
+        view.lost.settle_all(&mut view.findings);
         Ok(view)
     }
 
@@ -212,11 +211,6 @@ impl View {
     #[must_use]
     pub fn home(&self, home: HomeId) -> Option<&HomeEntry> {
         self.policy.homes.iter().find(|entry| entry.home == home)
-    }
-
-    /// Whether a home may collect garbage, and stand for what is made again.
-    pub(crate) fn may_maintain(&self, home: HomeId) -> bool {
-        self.home(home).is_some_and(|home| home.role >= Role::Maintenance && home.revoked_at.is_none())
     }
 
     /// The heads of the logs of admins: what a writer must have `seen`.
@@ -575,27 +569,6 @@ fn read_policy(
 ) -> Result<Policy, Error> {
     let bytes = fetch_listed(store, catalog, name, listed, POLICY_BYTES_MAX)?;
     judge_policy(manifest, name, (number, name_digest), &bytes)
-}
-
-/// The policy that bytes are, if they are the one that a name says.
-pub(crate) fn judge_policy(
-    manifest: &Manifest,
-    name: &ObjectName,
-    (number, name_digest): (u32, Digest),
-    bytes: &[u8],
-) -> Result<Policy, Error> {
-    if digest(bytes) != name_digest {
-        return Err(Error::damaged(name, "its bytes do not hash to its name"));
-    }
-    let signed = Signed::decode(Kind::Policy, bytes).map_err(|error| Error::format(name, error))?;
-    sign::verify(&manifest.admin, Kind::Policy, manifest.repository, &signed)
-        .map_err(|error| Error::damaged(name, error.to_string()))?;
-    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
-    if policy.number == number && policy.repository == manifest.repository {
-        Ok(policy)
-    } else {
-        Err(Error::damaged(name, "it is another policy's object"))
-    }
 }
 
 pub(crate) fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {

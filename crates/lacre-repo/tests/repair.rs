@@ -5,6 +5,7 @@
     clippy::disallowed_types,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::cast_possible_truncation,
     reason = "tests read files and fail loudly"
 )]
 

@@ -21,7 +21,7 @@ use crate::{
 #[test]
 fn a_lost_pack_is_named_to_the_row_and_healed_by_the_next_backup() {
     let mut scene = Scene::new(ParityChoice::Left);
-    // One table of lines in a pack of its own, and a small one that nothing happens to.
+    // All chunks of this job lie in one pack.
     let big = rows(30_000, 11);
     let before: std::collections::BTreeSet<_> = scene.files("packs").into_iter().collect();
     let made = scene.bench.backup("lost", &[("big", Shape::Rows, &big), ("small", Shape::Rows, b"one\ntwo\n")]).snapshot;
@@ -78,8 +78,7 @@ fn only_what_was_in_the_lost_pack_is_stored_again() {
     let report = scene.repair(None);
     assert_eq!(report.incomplete.len(), 1, "{report:?}");
     let lost = &report.streams[0];
-    let rows_lost = lost.stretches[0].first_row;
-    assert!(rows_lost.is_none(), "rows were not counted by this source: {lost:?}");
+    assert_eq!((lost.rows, lost.stretches[0].first_row), (None, None), "this source counted no rows: {lost:?}");
     assert!(lost.bytes > 0 && lost.bytes < second.len() as u64 / 2, "{lost:?}");
     assert!(lost.stretches[0].start.is_some_and(|start| start > first.len() as u64 / 2), "{lost:?}");
     let healed = scene.bench.backup("part", &[("t", Shape::Rows, &second)]);
@@ -88,20 +87,63 @@ fn only_what_was_in_the_lost_pack_is_stored_again() {
     assert!(scene.bench.read(begun.snapshot, "t") == first);
 }
 
+/// A table as a driver stores it: rows counted, an end marker behind them.
+fn back_up_table(scene: &Scene, count: u64, text: &[u8]) {
+    use lacre_format::root::StreamKind;
+    use lacre_repo::op::backup::{BackupOptions, Rows, SourceFacts, StreamSpec};
+    let job = lacre_format::ids::JobName::parse("table").unwrap();
+    let repository = &scene.bench.repository;
+    let mut backup = repository.begin_backup(&job, BackupOptions::default(), std::sync::Arc::new(Silent)).unwrap();
+    let (kind, shape) = (StreamKind::Table, Shape::Rows);
+    let spec = StreamSpec { name: "public.t".to_owned(), kind, shape, dump_id: Some(7), expected_bytes: None };
+    let mut stream = backup.stream(spec).unwrap();
+    stream.push(text).unwrap();
+    stream.finish(Rows { count: Some(count), digest: None }).unwrap();
+    backup.commit(SourceFacts { kind: "postgres".to_owned(), ..SourceFacts::default() }).unwrap();
+}
+
+#[test]
+fn lost_rows_are_named_exactly_whether_the_table_ends_in_them_or_not() {
+    for is_last in [true, false] {
+        let scene = Scene::new(ParityChoice::Left);
+        let whole = rows(20_000, 31);
+        let ends: Vec<usize> = memchr::memchr_iter(b'\n', &whole).map(|at| at + 1).collect();
+        // What the second night adds: the last 3,000 rows, or 3,000 in the middle.
+        let (from, to) = if is_last { (17_000, 20_000) } else { (9_000, 12_000) };
+        let first = [&whole[..ends[from - 1]], &whole[ends[to - 1]..], b"\\.\n\n\n"].concat();
+        let second = [&whole[..], b"\\.\n\n\n"].concat();
+        back_up_table(&scene, 17_000, &first);
+        let before: std::collections::BTreeSet<_> = scene.files("packs").into_iter().collect();
+        back_up_table(&scene, 20_000, &second);
+        let new = scene.files("packs").into_iter().filter(|path| !before.contains(path));
+        fs::remove_file(new.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()).unwrap();
+        let report = scene.repair(None);
+        let [lost] = report.streams.as_slice() else { panic!("{report:?}") };
+        let [stretch] = lost.stretches.as_slice() else { panic!("{lost:?}") };
+        let (first_row, last_row) = (stretch.first_row.unwrap() as usize, stretch.last_row.unwrap() as usize);
+        // Chunks end at row ends, so a few rows more than were added are in the same pieces; and what is said is so to the byte.
+        assert!(first_row <= from + 1 && first_row + 400 > from, "{lost:?}");
+        assert!(last_row >= to && last_row < to + 400, "{lost:?}");
+        assert_eq!(lost.rows, Some((last_row - first_row + 1) as u64));
+        assert_eq!(stretch.start, Some(if first_row == 1 { 0 } else { ends[first_row - 2] as u64 }));
+        let end = if is_last { second.len() } else { ends[last_row - 1] };
+        assert_eq!(stretch.start.unwrap() + stretch.bytes.unwrap(), end as u64, "{lost:?}");
+    }
+}
+
 #[test]
 fn an_index_is_made_again_from_footers_and_its_damaged_segment_goes_with_the_next_prune() {
     let scene = Scene::new(ParityChoice::Left);
-    for segment in scene.files("index") {
-        flip(&segment);
-        let found = scene.bench.check_all().findings;
-        assert!(found.iter().any(|finding| finding.severity == Severity::Damage), "{found:?}");
-        let report = scene.repair(None);
-        assert_eq!(report.left, Vec::<String>::new(), "{report:?}");
-        assert!(report.mended.iter().all(|mended| mended.how == How::Rebuilt), "{report:?}");
-        assert_eq!(grave(scene.bench.check_all().findings), []);
-        scene.bench.reopen().prune(&eager(), &Silent).unwrap();
-        assert!(!segment.exists(), "what nobody can read and nobody needs is garbage");
-    }
+    let segment = scene.files("index").remove(0);
+    flip(&segment);
+    let found = scene.bench.check_all().findings;
+    assert!(found.iter().any(|finding| finding.severity == Severity::Damage), "{found:?}");
+    let report = scene.repair(None);
+    assert_eq!(report.left, Vec::<String>::new(), "{report:?}");
+    assert!(!report.mended.is_empty() && report.mended.iter().all(|mended| mended.how == How::Rebuilt), "{report:?}");
+    assert_eq!(grave(scene.bench.check_all().findings), []);
+    scene.bench.reopen().prune(&eager(), &Silent).unwrap();
+    assert!(!segment.exists(), "what nobody can read and nobody needs is garbage");
     scene.is_whole("with a new index");
 }
 

@@ -42,7 +42,7 @@ fn every_object_damaged_or_missing_comes_back_from_the_copy_and_is_itself_again(
             continue;
         }
         let good = fs::read(&path).unwrap();
-        for (how, damage) in [("flipped", flip as fn(&std::path::Path)), ("cut", cut)] {
+        for (how, damage) in [("flipped", flip as fn(&std::path::Path)), ("cut", cut as fn(&std::path::Path))] {
             damage(&path);
             let report = scene.repair(Some(scene.copy()));
             assert!(fs::read(&path).unwrap() == good, "{how} {name}: {report:?}");

@@ -15,8 +15,9 @@ use crate::{
         How, Repair,
         proof::{self, Verdict, bytes_max, judge},
     },
+    policies::judge_policy,
     store::{ObjectMeta, Store, StoreError},
-    view::{self, View},
+    view::View,
 };
 
 /// What a store gave for a name.
@@ -185,6 +186,6 @@ impl crate::repository::Repository {
         named: (u32, Digest),
         bytes: &[u8],
     ) -> Result<Policy, Error> {
-        view::judge_policy(self.manifest(), name, named, bytes)
+        judge_policy(self.manifest(), name, named, bytes)
     }
 }

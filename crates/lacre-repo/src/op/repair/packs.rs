@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     ids::PackName,
     name::{Named, ObjectName},
-    pack::PACK_BYTES_MAX,
+    pack::{Footer, PACK_BYTES_MAX},
     parity::PARITY_BYTES_MAX,
     reach::Reach,
 };
@@ -19,7 +19,8 @@ use crate::{
         check::hash_pack,
         repair::{AddParity, How, Repair, proof::hashes_to},
     },
-    parity, plans,
+    pack, parity, plans,
+    store::Store,
     view::View,
 };
 
@@ -120,11 +121,33 @@ impl Repair<'_> {
             }
         }
         if let Some(from) = self.from.filter(|_| is_open) {
-            let taken = self.taken_by_collections(view)?;
-            let theirs = packs_listed(&from.list("packs")?.objects).into_keys();
-            names.extend(theirs.filter(|name| !present.contains_key(name) && !taken.contains(name)));
+            let mut theirs = packs_listed(&from.list("packs")?.objects);
+            theirs.retain(|name, _| !present.contains_key(name));
+            names.extend(self.wanted(view, from, &theirs)?);
         }
         Ok(names.into_iter().collect())
+    }
+
+    /// Which of the packs that only the copy has belong here. With the structure key their footers say whether they hold what is needed
+    /// and lies nowhere; without it, everything does that no decided collection took.
+    fn wanted(&self, view: &View, from: &Store, theirs: &BTreeMap<PackName, u64>) -> Result<Vec<PackName>, Error> {
+        let repository = self.repository;
+        if !repository.has_structure() {
+            let taken = self.taken_by_collections(view)?;
+            return Ok(theirs.keys().filter(|name| !taken.contains(*name)).copied().collect());
+        }
+        let (structure, needed) = (repository.structure()?, self.needed(view)?);
+        let mut wanted = Vec::new();
+        for (name, bytes) in theirs {
+            let Ok(known) = pack::read_footer(from, &structure, repository.id(), *name, *bytes) else { continue };
+            let footer = Footer::decode(&known.footer).map_err(|error| Error::format(name, error))?;
+            let is_output = view.plans.outputs.contains(name);
+            let moved = footer.frames.iter().filter_map(|frame| frame.born).any(|birth| needed.contains(birth));
+            if needed.slots(known.id).next().is_some() || (is_output && moved) {
+                wanted.push(*name);
+            }
+        }
+        Ok(wanted)
     }
 
     /// What live snapshots need, as far as their reach maps can be read.
