@@ -2,7 +2,10 @@
 //!
 //! An entry's event is a number and CBOR, so that a reader can keep chains whole without knowing every kind of event.
 
-use minicbor::{Decode, Encode, bytes::ByteVec};
+use minicbor::{
+    Decode, Encode,
+    bytes::{ByteArray, ByteVec},
+};
 
 use crate::{
     codec,
@@ -191,7 +194,7 @@ pub struct Incomplete {
 }
 
 /// A finding by its text: the first 16 bytes of the BLAKE3 of its object, a zero byte, and what was found.
-pub type FindingMark = [u8; 16];
+pub type FindingMark = ByteArray<16>;
 
 /// What a repair found nowhere: the snapshots it belongs to stay, and are incomplete. It stands for all earlier ones.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]

@@ -31,9 +31,9 @@ pub struct Lost {
 pub(crate) fn mark_of(finding: &Finding) -> FindingMark {
     let mut hasher = blake3::Hasher::new();
     hasher.update(finding.object.as_bytes()).update(&[0]).update(finding.what.as_bytes());
-    let mut mark = FindingMark::default();
-    mark.copy_from_slice(&hasher.finalize().as_bytes()[..size_of::<FindingMark>()]);
-    mark
+    let mut mark = [0; 16];
+    mark.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    mark.into()
 }
 
 impl Lost {

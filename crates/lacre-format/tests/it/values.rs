@@ -269,7 +269,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
             Event::Loss(LossRecord {
                 snapshots: vec![Incomplete { snapshot: SNAPSHOT, frames: 120 }],
                 packs: vec![PackName::new([0x88; 32])],
-                findings: vec![[0xf1; 16]],
+                findings: vec![[0xf1; 16].into()],
             }),
         ),
         (

@@ -148,8 +148,13 @@ fn read<T: for<'b> minicbor::Decode<'b, ()>>(
     codec::from_cbor(what, payload).map_err(|error| Error::format(name, error))
 }
 
-/// Whether an object belongs to a seal that is not the newest.
+/// Whether nothing needs an object of the keyring any more: its seal is not the newest, or its snapshot is gone on record.
 fn is_dead(view: &View, named: &Named) -> bool {
+    if let Named::KeyEntry(_, snapshot, _) = named
+        && (view.plans.reclaimed.contains_key(snapshot) || view.ledger.dropped().contains(snapshot))
+    {
+        return true;
+    }
     let generation: Option<GenerationId> = match named {
         Named::KeyEntry(generation, ..) | Named::Bundle(generation) | Named::BundleList(generation) => Some(*generation),
         _ => None,

@@ -128,13 +128,13 @@ fn write(document: &RepairResult, out: &mut dyn Write) -> io::Result<()> {
     for what in &document.not_done {
         writeln!(out, "not done: {what}")?;
     }
-    let verdict = match (document.mended.len(), document.left.len()) {
+    let verdict = match (document.mended.len(), document.left.len().max(document.incomplete.len())) {
         (0, 0) => "nothing was damaged".to_owned(),
         (mended, 0) => format!("{mended} objects were put right, nothing is lost"),
         (mended, left) => format!("{mended} objects were put right, {left} are LOST"),
     };
     writeln!(out, "{verdict}; {} objects proved", human::count(document.objects))?;
-    if !document.left.is_empty() && document.recorded {
+    if !(document.left.is_empty() && document.incomplete.is_empty()) && document.recorded {
         writeln!(out, "the loss is on record; the next backup stores again what it needs of it")?;
     }
     Ok(())

@@ -156,7 +156,6 @@ impl Repository {
             job: job.clone(),
             snapshot,
         })?;
-        let tables = secret.cut_secret();
         let cuts = own_label.or_else(|| newest.as_ref().map(|(_, label)| label.clone()));
         Ok(Backup {
             repository: self,
@@ -164,7 +163,7 @@ impl Repository {
             snapshot,
             session,
             keys,
-            cut_keys: Arc::new(CutKeys::new(tables.gear(), tables.row())),
+            cut_keys: Arc::new(cut_keys(&secret)),
             secret,
             options,
             seen: view.admin_heads(),
@@ -357,6 +356,11 @@ impl Repository {
             .map_err(|error| Error::damaged(name, error.to_string()))?;
         Reach::decode(&plaintext).map_err(|error| Error::format(name, error))
     }
+}
+
+fn cut_keys(secret: &StreamSecret) -> CutKeys {
+    let tables = secret.cut_secret();
+    CutKeys::new(tables.gear(), tables.row())
 }
 
 /// Where the catalog keeps the reach map of a job's newest snapshot; no object has such a name.

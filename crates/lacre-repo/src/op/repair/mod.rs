@@ -222,10 +222,16 @@ impl Repair<'_> {
         self.report.streams = self.lost_streams(&view, &incomplete)?;
         self.report.incomplete = incomplete.iter().map(|(snapshot, lost)| (*snapshot, lost.frames())).collect();
         let mut damage: Vec<Finding> = audit.findings;
-        damage.retain(|finding| finding.severity == Severity::Damage || view.lost.names(finding));
-        let of_packs = |finding: &Finding| self.lost.iter().any(|name| finding.object.contains(&name.to_string()));
+        // Packs are told below, by what is known of them.
+        let of_packs = |finding: &Finding| {
+            finding.what.contains("is missing; snapshot")
+                || self.lost.iter().any(|name| finding.object.contains(&name.to_string()))
+        };
+        damage.retain(|finding| {
+            (finding.severity == Severity::Damage || view.lost.names(finding)) && !of_packs(finding)
+        });
         let mut left: Vec<String> = self.lost.iter().map(|name| ObjectName::of(&Named::Pack(*name)).to_string()).collect();
-        left.extend(damage.iter().filter(|finding| !of_packs(finding)).map(|finding| finding.object.clone()));
+        left.extend(damage.iter().map(|finding| finding.object.clone()));
         left.sort();
         left.dedup();
         self.report.left = left;
@@ -236,6 +242,13 @@ impl Repair<'_> {
             let object = ObjectName::of(&Named::Pack(name));
             let finding = Finding::new(Severity::Damage, what, object, advice);
             let known = view.lost.packs.contains(&name);
+            self.report.findings.push(view.lost.settle(finding, known));
+        }
+        for (snapshot, frames) in self.report.incomplete.clone() {
+            let what = format!("it is incomplete: {frames} of its frames are lost");
+            let object = ObjectName::of(&Named::Snapshot(snapshot));
+            let finding = Finding::new(Severity::Damage, what, object, "its other streams can be restored");
+            let known = view.lost.snapshots.contains_key(&snapshot);
             self.report.findings.push(view.lost.settle(finding, known));
         }
         self.record(&view, &damage)
