@@ -21,6 +21,7 @@ mod pack;
 pub mod parity;
 pub mod plans;
 mod policies;
+mod prefetch;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;
@@ -31,4 +32,4 @@ mod voids;
 
 pub use error::{Error, Kind};
 pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};
-pub use repository::Repository;
+pub use repository::{Look, Repository};

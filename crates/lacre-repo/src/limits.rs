@@ -74,3 +74,9 @@ pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
 /// Roots that are opened to learn the key of labels, newest first.
 pub(crate) const ROOTS_TRIED_MAX: usize = 64;
+/// Small objects that are read from afar at a time.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+/// Longest object that is read ahead: eight of them are 8 MiB.
+pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewer objects than these are read where they are needed.
+pub(crate) const PREFETCH_MIN: usize = 2;

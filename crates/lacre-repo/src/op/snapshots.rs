@@ -119,25 +119,17 @@ impl Repository {
         (name.starts_with("latest:") || name.contains('@')) && !self.has_structure()
     }
 
-    /// As [`Repository::resolve`], on a host that may have to learn the key of labels first: it opens the newest roots until one opens.
+    /// Learns the key of labels from a root: the newest are opened until one opens.
     ///
     /// # Errors
-    /// As [`Repository::resolve`]; when no root opens, why the newest did not.
-    pub fn resolve_with(&self, name: &str, now: &Zoned, keys: &ReadKeys) -> Result<SnapshotId, Error> {
-        if self.needs_keys_for(name) {
-            self.learn_from_roots(keys)?;
-        }
-        self.resolve(name, now)
-    }
-
-    pub(crate) fn learn_from_roots(&self, keys: &ReadKeys) -> Result<(), Error> {
-        let view = self.view()?;
-        let seals = self.seals(&view, keys)?;
+    /// Why the newest did not open, when none does.
+    pub fn learn_from_roots(&self, view: &View, keys: &ReadKeys) -> Result<(), Error> {
+        let seals = self.seals(view, keys)?;
         let mut newest: Vec<&Known> = view.snapshots.values().filter(|known| view.is_live(known.header.snapshot)).collect();
         newest.sort_by_key(|known| std::cmp::Reverse((known.header.taken, known.header.seq)));
         let mut first = None;
         for known in newest.into_iter().take(ROOTS_TRIED_MAX) {
-            let opened = self.snapshot_key(&view, &seals, keys, &known.header).and_then(|key| self.root(known, &key));
+            let opened = self.snapshot_key(view, &seals, keys, &known.header).and_then(|key| self.root(known, &key));
             match opened {
                 Ok(_) => return Ok(()),
                 Err(error) if matches!(error.kind(), Kind::NoKey | Kind::Damaged | Kind::Refused) => {
@@ -155,8 +147,15 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSnapshot`] or [`Error::Ambiguous`]; [`Error::Damaged`] when it is there and its object is not what it should be.
     pub fn resolve(&self, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
-        let view = self.view()?;
-        let found = resolve_in(&self.rows(&view), name, now);
+        self.resolve_at(&self.view()?, name, now)
+    }
+
+    /// As [`Repository::resolve`], among the snapshots of a view.
+    ///
+    /// # Errors
+    /// As [`Repository::resolve`].
+    pub fn resolve_at(&self, view: &View, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
+        let found = resolve_in(&self.rows(view), name, now);
         // Ids typed in full or in part of what is gone deserve a better answer than that there is none.
         let gone = |snapshot: &&SnapshotId| !name.is_empty() && snapshot.to_string().starts_with(name);
         match (found, view.plans.reclaimed.keys().find(gone)) {

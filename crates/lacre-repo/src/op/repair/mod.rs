@@ -143,7 +143,7 @@ impl Repository {
         let view = self.view()?;
         if !self.has_structure() && !keys.identities.is_empty() {
             // What is needed is told by reach maps, whose key lies in roots. Without it the copy's packs are compared by name.
-            if let Err(error) = self.learn_from_roots(keys) {
+            if let Err(error) = self.learn_from_roots(&view, keys) {
                 tracing::debug!(%error, "no root opens");
             }
         }
