@@ -175,7 +175,9 @@ fn copy(from: &Path, to: &Path) {
 fn every_cell_of_the_damage_matrix() {
     let scene = Scene::new();
     let from = scene.pristine().display().to_string();
-    let mut table = String::from("| object | damage | `check` | advice | alone | with parity | with a copy |\n|---|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| object | damage | `check` | advice | alone | with parity | with a copy |\n|---|---|---|---|---|---|---|\n",
+    );
     for (what, object) in scene.objects() {
         for how in DAMAGES {
             scene.again(Parity::Without);

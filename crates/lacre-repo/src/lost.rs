@@ -68,7 +68,10 @@ impl Lost {
         if finding.severity < Severity::Damage || !known {
             return finding;
         }
-        let advice = format!("on record as lost since {}; a copy that has it still heals it: lacre repo repair --from COPY", self.at);
+        let advice = format!(
+            "on record as lost since {}; a copy that has it still heals it: lacre repo repair --from COPY",
+            self.at
+        );
         Finding { severity: Severity::Warning, advice, ..finding }
     }
 

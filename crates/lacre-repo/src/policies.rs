@@ -2,7 +2,9 @@
 //!
 //! In: the manifest, a name, bytes nobody trusts. Out: the policy they are. Which of several is the newest the view says.
 
-use lacre_format::{codec, ids::Digest, manifest::Manifest, name::ObjectName, object::Kind, policy::Policy, signed::Signed};
+use lacre_format::{
+    codec, ids::Digest, manifest::Manifest, name::ObjectName, object::Kind, policy::Policy, signed::Signed,
+};
 use lacre_seal::sign;
 
 use crate::error::Error;

@@ -263,7 +263,10 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
-        ("event-repair", Event::Repair(RepairRecord { fetched: 2, corrected: 1, rebuilt: 1, bytes: 33_000_000, left: 1 })),
+        (
+            "event-repair",
+            Event::Repair(RepairRecord { fetched: 2, corrected: 1, rebuilt: 1, bytes: 33_000_000, left: 1 }),
+        ),
         (
             "event-loss",
             Event::Loss(LossRecord {

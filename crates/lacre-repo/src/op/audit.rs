@@ -156,7 +156,9 @@ fn is_dead(view: &View, named: &Named) -> bool {
         return true;
     }
     let generation: Option<GenerationId> = match named {
-        Named::KeyEntry(generation, ..) | Named::Bundle(generation) | Named::BundleList(generation) => Some(*generation),
+        Named::KeyEntry(generation, ..) | Named::Bundle(generation) | Named::BundleList(generation) => {
+            Some(*generation)
+        }
         _ => None,
     };
     generation.is_some_and(|generation| generation != view.policy.generation)

@@ -292,7 +292,8 @@ impl Audit<'_> {
             let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
             let frames = reach.slots(pack).count();
             let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
-            let advice = "lacre repo repair --from COPY brings it back; the next backup stores again what it needs of it";
+            let advice =
+                "lacre repo repair --from COPY brings it back; the next backup stores again what it needs of it";
             let finding = Finding::new(Severity::Damage, what, name, advice);
             let known = self.view.lost.snapshots.contains_key(&snapshot);
             self.report.findings.push(self.view.lost.settle(finding, known));
@@ -340,7 +341,9 @@ impl Audit<'_> {
     fn damaged_pack(&mut self, name: PackName, error: &Error) {
         let advice = match self.repository.corrected(name) {
             Ok(Some(_)) => "its parity corrects it, nothing is lost: lacre repo repair writes the pack back",
-            _ => "lacre repo repair --from COPY brings it back; what it holds is listed below if an identity is at hand",
+            _ => {
+                "lacre repo repair --from COPY brings it back; what it holds is listed below if an identity is at hand"
+            }
         };
         let object = ObjectName::of(&Named::Pack(name));
         let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);

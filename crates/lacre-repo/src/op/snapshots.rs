@@ -125,7 +125,8 @@ impl Repository {
     /// Why the newest did not open, when none does.
     pub fn learn_from_roots(&self, view: &View, keys: &ReadKeys) -> Result<(), Error> {
         let seals = self.seals(view, keys)?;
-        let mut newest: Vec<&Known> = view.snapshots.values().filter(|known| view.is_live(known.header.snapshot)).collect();
+        let mut newest: Vec<&Known> =
+            view.snapshots.values().filter(|known| view.is_live(known.header.snapshot)).collect();
         newest.sort_by_key(|known| std::cmp::Reverse((known.header.taken, known.header.seq)));
         let mut first = None;
         for known in newest.into_iter().take(ROOTS_TRIED_MAX) {

@@ -24,7 +24,8 @@ fn a_lost_pack_is_named_to_the_row_and_healed_by_the_next_backup() {
     // All chunks of this job lie in one pack.
     let big = rows(30_000, 11);
     let before: std::collections::BTreeSet<_> = scene.files("packs").into_iter().collect();
-    let made = scene.bench.backup("lost", &[("big", Shape::Rows, &big), ("small", Shape::Rows, b"one\ntwo\n")]).snapshot;
+    let made =
+        scene.bench.backup("lost", &[("big", Shape::Rows, &big), ("small", Shape::Rows, b"one\ntwo\n")]).snapshot;
     let new: Vec<_> = scene.files("packs").into_iter().filter(|path| !before.contains(path)).collect();
     let pack = new.into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
     fs::remove_file(&pack).unwrap();
@@ -83,7 +84,12 @@ fn only_what_was_in_the_lost_pack_is_stored_again() {
     assert!(lost.bytes > 0 && lost.bytes < second.len() as u64 / 2, "{lost:?}");
     assert!(lost.stretches[0].start.is_some_and(|start| start > first.len() as u64 / 2), "{lost:?}");
     let healed = scene.bench.backup("part", &[("t", Shape::Rows, &second)]);
-    assert!(healed.chunks_new > 0 && healed.chunks_new <= grown.chunks_new, "{} of {}", healed.chunks_new, begun.chunks);
+    assert!(
+        healed.chunks_new > 0 && healed.chunks_new <= grown.chunks_new,
+        "{} of {}",
+        healed.chunks_new,
+        begun.chunks
+    );
     assert!(scene.bench.read(healed.snapshot, "t") == second);
     assert!(scene.bench.read(begun.snapshot, "t") == first);
 }
@@ -151,7 +157,9 @@ fn an_index_is_made_again_from_footers_and_its_damaged_segment_goes_with_the_nex
 #[test]
 fn a_reach_map_is_made_again_from_the_root_and_only_with_an_identity() {
     let scene = Scene::new(ParityChoice::Left);
-    for (at, damage) in [flip as fn(&std::path::Path), cut, |path| fs::remove_file(path).unwrap()].into_iter().enumerate() {
+    for (at, damage) in
+        [flip as fn(&std::path::Path), cut, |path| fs::remove_file(path).unwrap()].into_iter().enumerate()
+    {
         let path = scene.files("reach").into_iter().find(|path| !path.to_string_lossy().contains('-')).unwrap();
         damage(&path);
         assert!(scene.bench.reopen().prune(&eager(), &Silent).is_err() || at > 0);
@@ -166,7 +174,13 @@ fn a_reach_map_is_made_again_from_the_root_and_only_with_an_identity() {
     }
     // It goes with its snapshot.
     let bench = &scene.bench;
-    bench.repository.snapshots().unwrap().rows.iter().for_each(|row| bench.repository.forget_one(row.snapshot).unwrap());
+    bench
+        .repository
+        .snapshots()
+        .unwrap()
+        .rows
+        .iter()
+        .for_each(|row| bench.repository.forget_one(row.snapshot).unwrap());
     bench.reopen().prune(&eager(), &Silent).unwrap();
     assert_eq!(scene.files("reach"), Vec::<std::path::PathBuf>::new());
 }

@@ -82,7 +82,8 @@ fn what_was_forgotten_and_collected_does_not_come_back() {
     let keyless = stranger(&scene).repair(&options, &ReadKeys::default(), &Silent).unwrap();
     assert_eq!(keyless.mended, [], "nobody without keys brings it back either");
     let after = scene.files("");
-    let log = |paths: &[std::path::PathBuf]| paths.iter().filter(|path| !path.to_string_lossy().contains("/log/")).count();
+    let log =
+        |paths: &[std::path::PathBuf]| paths.iter().filter(|path| !path.to_string_lossy().contains("/log/")).count();
     assert_eq!(log(&after), log(&before));
     assert!(!scene.root().join("snap").join(gone.to_string()).exists());
     scene.live.remove(&gone);

@@ -53,7 +53,11 @@ fn a_burst_is_corrected_while_reading_reported_and_written_back_without_a_key() 
             assert!(damage[0].object.contains(&name) && damage[0].advice.contains("lacre repo repair"), "{damage:?}");
             let options = RepairOptions { from: None, add_parity: AddParity::No };
             let report = stranger(&scene).repair(&options, &ReadKeys::default(), &Silent).unwrap();
-            assert_eq!(report.mended.iter().map(|mended| mended.how).collect::<Vec<_>>(), [How::Corrected], "{report:?}");
+            assert_eq!(
+                report.mended.iter().map(|mended| mended.how).collect::<Vec<_>>(),
+                [How::Corrected],
+                "{report:?}"
+            );
             assert!(fs::read(&pack).unwrap() == good, "{name} at {start}");
         }
     }
@@ -106,7 +110,10 @@ fn damaged_and_missing_parity_is_found_and_computed_again() {
     }
     fs::remove_file(&parity).unwrap();
     let found = scene.bench.check_all().findings;
-    assert!(found.iter().any(|finding| finding.advice.contains("--parity")) && grave(found.clone()).is_empty(), "{found:?}");
+    assert!(
+        found.iter().any(|finding| finding.advice.contains("--parity")) && grave(found.clone()).is_empty(),
+        "{found:?}"
+    );
     let options = RepairOptions { from: None, add_parity: AddParity::Yes };
     let report = scene.bench.reopen().repair(&options, &scene.bench.keys(), &Silent).unwrap();
     assert_eq!((report.parity_added, report.mended.len()), (1, 0), "{report:?}");
@@ -122,7 +129,13 @@ fn parity_is_added_later_kept_in_a_bucket_if_asked_and_goes_with_its_pack() {
     let report = stranger(&scene).repair(&options, &ReadKeys::default(), &Silent).unwrap();
     assert_eq!(report.parity_added as usize, scene.files("packs").len());
     let bench = &scene.bench;
-    bench.repository.snapshots().unwrap().rows.iter().for_each(|row| bench.repository.forget_one(row.snapshot).unwrap());
+    bench
+        .repository
+        .snapshots()
+        .unwrap()
+        .rows
+        .iter()
+        .for_each(|row| bench.repository.forget_one(row.snapshot).unwrap());
     bench.repository.prune(&eager(), &Silent).unwrap();
     assert_eq!((scene.files("packs").len(), scene.files("parity").len()), (0, 0));
     // A store that is no directory gets none by itself.

@@ -120,7 +120,12 @@ fn write(document: &RepairResult, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for snapshot in &document.incomplete {
-        writeln!(out, "incomplete: snapshot {}, {} of its frames are lost", short(&snapshot.snapshot), snapshot.frames)?;
+        writeln!(
+            out,
+            "incomplete: snapshot {}, {} of its frames are lost",
+            short(&snapshot.snapshot),
+            snapshot.frames
+        )?;
     }
     if document.parity_added > 0 {
         writeln!(out, "{} packs have parity now", human::count(document.parity_added))?;

@@ -241,14 +241,10 @@ impl Repository {
             want(Named::Session(*session));
             want(Named::SessionEnd(*session));
         }
-        plan.delete
-            .iter()
-            .chain(&plan.repack)
-            .filter(|name| !kept_packs.contains(*name))
-            .for_each(|name| {
-                want(Named::Pack(*name));
-                want(Named::Parity(*name));
-            });
+        plan.delete.iter().chain(&plan.repack).filter(|name| !kept_packs.contains(*name)).for_each(|name| {
+            want(Named::Pack(*name));
+            want(Named::Parity(*name));
+        });
         plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
         let mut deleted = Deleted::default();
         // Snapshots first: what is half gone is listed no more. Segments last: until then they say where packs were.

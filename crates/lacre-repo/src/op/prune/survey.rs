@@ -244,7 +244,8 @@ impl Repository {
         let is_whole = |snapshot: &SnapshotId| !view.lost.snapshots.contains_key(snapshot);
         let live = |snapshot: &&SnapshotId| view.is_live(**snapshot);
         let mut given_up = Reach::default();
-        let lost: Vec<&SnapshotId> = view.snapshots.keys().filter(live).filter(|snapshot| !is_whole(snapshot)).collect();
+        let lost: Vec<&SnapshotId> =
+            view.snapshots.keys().filter(live).filter(|snapshot| !is_whole(snapshot)).collect();
         if lost.is_empty() {
             return Ok(given_up);
         }
@@ -258,7 +259,8 @@ impl Repository {
         for known in lost.into_iter().filter_map(|snapshot| view.snapshots.get(snapshot)) {
             let reach = self.reach(known)?;
             for pack in reach.packs() {
-                let only_here = reach.slots(pack).map(|slot| Birth { pack, slot }).filter(|birth| !strict.contains(*birth));
+                let only_here =
+                    reach.slots(pack).map(|slot| Birth { pack, slot }).filter(|birth| !strict.contains(*birth));
                 only_here.for_each(|birth| given_up.insert(birth));
             }
         }

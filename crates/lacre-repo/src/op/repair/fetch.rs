@@ -180,12 +180,7 @@ fn numbered(objects: &[ObjectMeta]) -> Vec<(ObjectName, u32, Digest)> {
 
 impl crate::repository::Repository {
     /// Whether bytes are the policy that a name says.
-    pub(super) fn judge_policy(
-        &self,
-        name: &ObjectName,
-        named: (u32, Digest),
-        bytes: &[u8],
-    ) -> Result<Policy, Error> {
+    pub(super) fn judge_policy(&self, name: &ObjectName, named: (u32, Digest), bytes: &[u8]) -> Result<Policy, Error> {
         judge_policy(self.manifest(), name, named, bytes)
     }
 }

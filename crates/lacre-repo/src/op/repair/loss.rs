@@ -112,7 +112,11 @@ impl Tally {
         if stream.kind != StreamKind::Table {
             return 0;
         }
-        let begins = if self.tail.starts_with(END_MARKER) { Some(0) } else { memchr::memmem::rfind(&self.tail, b"\n\\.\n").map(|at| at + 1) };
+        let begins = if self.tail.starts_with(END_MARKER) {
+            Some(0)
+        } else {
+            memchr::memmem::rfind(&self.tail, b"\n\\.\n").map(|at| at + 1)
+        };
         begins.map_or(0, |at| memchr::memchr_iter(b'\n', &self.tail[at..]).count() as u64)
     }
 
@@ -184,7 +188,9 @@ impl Repair<'_> {
                 }
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) if matches!(error.kind(), Kind::NoKey | Kind::Damaged) => {
-                    self.report.not_done.push(format!("which streams of snapshot {} are lost: {error}", snapshot.short()));
+                    self.report
+                        .not_done
+                        .push(format!("which streams of snapshot {} are lost: {error}", snapshot.short()));
                 }
                 Err(error) => return Err(error),
             }
@@ -200,7 +206,8 @@ impl Repair<'_> {
         let mut findings: Vec<_> = damage.iter().filter(of_reach).map(mark_of).collect();
         findings.sort_unstable();
         findings.dedup();
-        let incomplete = self.report.incomplete.iter().map(|(snapshot, frames)| Incomplete { snapshot: *snapshot, frames: *frames });
+        let incomplete =
+            self.report.incomplete.iter().map(|(snapshot, frames)| Incomplete { snapshot: *snapshot, frames: *frames });
         LossRecord {
             snapshots: incomplete.take(most).collect(),
             packs: self.lost.iter().copied().take(most).collect(),

@@ -227,10 +227,10 @@ impl Repair<'_> {
             finding.what.contains("is missing; snapshot")
                 || self.lost.iter().any(|name| finding.object.contains(&name.to_string()))
         };
-        damage.retain(|finding| {
-            (finding.severity == Severity::Damage || view.lost.names(finding)) && !of_packs(finding)
-        });
-        let mut left: Vec<String> = self.lost.iter().map(|name| ObjectName::of(&Named::Pack(*name)).to_string()).collect();
+        damage
+            .retain(|finding| (finding.severity == Severity::Damage || view.lost.names(finding)) && !of_packs(finding));
+        let mut left: Vec<String> =
+            self.lost.iter().map(|name| ObjectName::of(&Named::Pack(*name)).to_string()).collect();
         left.extend(damage.iter().map(|finding| finding.object.clone()));
         left.sort();
         left.dedup();
@@ -238,7 +238,8 @@ impl Repair<'_> {
         self.report.findings.extend(damage.iter().cloned());
         for name in self.lost.clone() {
             let what = "the pack is damaged or missing, and nothing has it";
-            let advice = "the next backup stores again what it needs of it; lacre repo repair --from COPY, once there is a copy";
+            let advice =
+                "the next backup stores again what it needs of it; lacre repo repair --from COPY, once there is a copy";
             let object = ObjectName::of(&Named::Pack(name));
             let finding = Finding::new(Severity::Damage, what, object, advice);
             let known = view.lost.packs.contains(&name);

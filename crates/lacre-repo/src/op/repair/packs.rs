@@ -34,7 +34,8 @@ impl Repair<'_> {
         let verdicts: Vec<(PackName, Result<(), Error>)> = present
             .par_iter()
             .map(|(name, bytes)| {
-                let proved = if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name, *bytes) };
+                let proved =
+                    if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name, *bytes) };
                 monitor.progress(Progress::Bytes(*bytes));
                 (*name, proved)
             })
@@ -66,7 +67,13 @@ impl Repair<'_> {
         match self.repository.corrected(name) {
             Ok(Some(corrected)) => {
                 let is_good = |bytes: &[u8]| hashes_to(bytes, name.as_bytes());
-                self.put_right(&ObjectName::of(&Named::Pack(name)), corrected.bytes, PACK_BYTES_MAX, How::Corrected, &is_good)
+                self.put_right(
+                    &ObjectName::of(&Named::Pack(name)),
+                    corrected.bytes,
+                    PACK_BYTES_MAX,
+                    How::Corrected,
+                    &is_good,
+                )
             }
             Ok(None) | Err(Error::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -78,7 +85,9 @@ impl Repair<'_> {
         let object = ObjectName::of(&Named::Pack(name));
         let is_good = |bytes: &[u8]| hashes_to(bytes, name.as_bytes());
         match from.get(&object, PACK_BYTES_MAX) {
-            Ok(bytes) if is_good(&bytes) => self.put_right(&object, bytes.to_vec(), PACK_BYTES_MAX, How::Fetched, &is_good),
+            Ok(bytes) if is_good(&bytes) => {
+                self.put_right(&object, bytes.to_vec(), PACK_BYTES_MAX, How::Fetched, &is_good)
+            }
             Ok(_) => {
                 self.finding(Severity::Warning, "it is damaged in the copy too", object, "try another copy");
                 Ok(false)
@@ -103,8 +112,11 @@ impl Repair<'_> {
             let findings = repository.refresh(view)?;
             self.report.findings.extend(findings.into_iter().filter(|finding| finding.severity < Severity::Damage));
             let needed = self.needed(view)?;
-            let good: BTreeMap<PackName, u64> =
-                present.iter().filter(|(name, _)| !damaged.contains(name)).map(|(name, bytes)| (*name, *bytes)).collect();
+            let good: BTreeMap<PackName, u64> = present
+                .iter()
+                .filter(|(name, _)| !damaged.contains(name))
+                .map(|(name, bytes)| (*name, *bytes))
+                .collect();
             is_open = false;
             for id in needed.packs() {
                 if repository.resolves(view, &good, &needed, id)? {
@@ -116,7 +128,8 @@ impl Repair<'_> {
                 let moved = moved.filter(|known| view.plans.outputs.contains(&known.name));
                 let known: Vec<PackName> =
                     holders.chain(moved).map(|known| known.name).filter(|name| !present.contains_key(name)).collect();
-                is_open |= known.is_empty() && !catalog.packs_by_id(id)?.iter().any(|known| damaged.contains(&known.name));
+                is_open |=
+                    known.is_empty() && !catalog.packs_by_id(id)?.iter().any(|known| damaged.contains(&known.name));
                 names.extend(known);
             }
         }

@@ -19,11 +19,7 @@ use lacre_format::{
     signed::Signed,
 };
 
-use crate::{
-    parity, plans,
-    store::Store,
-    view::View,
-};
+use crate::{parity, plans, store::Store, view::View};
 
 /// What is known about whether bytes are an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +51,9 @@ pub(super) fn bytes_max(named: &Named) -> u64 {
         Named::Reach(_) | Named::RebuiltReach(..) => REACH_BYTES_MAX,
         Named::KeyEntry(..) => KEY_ENTRY_BYTES_MAX,
         Named::Bundle(_) | Named::BundleList(_) => BUNDLE_BYTES_MAX,
-        Named::GcClaim(_) | Named::GcPlan(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => GC_BYTES_MAX,
+        Named::GcClaim(_) | Named::GcPlan(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => {
+            GC_BYTES_MAX
+        }
         _ => SESSION_BYTES_MAX,
     }
 }
@@ -66,7 +64,13 @@ pub(super) fn hashes_to(bytes: &[u8], digest: &[u8; 32]) -> bool {
 
 /// Whether bytes are the object that a name says. A name that holds a hash is proved by it; everything else by its signature and by what
 /// it says of itself.
-pub(super) fn judge(view: &View, bundles: &[(GenerationId, Digest)], name: &ObjectName, named: &Named, bytes: &[u8]) -> Verdict {
+pub(super) fn judge(
+    view: &View,
+    bundles: &[(GenerationId, Digest)],
+    name: &ObjectName,
+    named: &Named,
+    bytes: &[u8],
+) -> Verdict {
     match named {
         Named::Manifest => Verdict::from(Manifest::decode(bytes).is_ok_and(|found| found.admin == view.admin)),
         Named::Policy(_, digest) | Named::Log(_, _, digest) | Named::Segment(digest) => {

@@ -37,7 +37,8 @@ impl Repair<'_> {
         }
         let findings = repository.refresh(view)?;
         let damaged = findings.iter().any(|finding| {
-            matches!(ObjectName::parse(&finding.object), Some((_, Named::Segment(_)))) && finding.severity == Severity::Damage
+            matches!(ObjectName::parse(&finding.object), Some((_, Named::Segment(_))))
+                && finding.severity == Severity::Damage
         });
         if !damaged {
             return Ok(());
