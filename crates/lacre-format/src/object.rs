@@ -44,6 +44,8 @@ pub enum Kind {
     Parity,
     /// A reach map that was made again from a snapshot's root.
     RebuiltReach,
+    /// A machine asks to be enrolled, or an admin answers; never in a store.
+    Join,
 }
 
 impl Kind {
@@ -68,6 +70,7 @@ impl Kind {
             Self::GcStep => b'Y',
             Self::Parity => b'Z',
             Self::RebuiltReach => b'H',
+            Self::Join => b'J',
         }
     }
 
@@ -92,6 +95,7 @@ impl Kind {
             Self::GcStep => "collection step",
             Self::Parity => "parity",
             Self::RebuiltReach => "rebuilt reach map",
+            Self::Join => "join",
         }
     }
 }

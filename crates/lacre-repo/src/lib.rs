@@ -7,12 +7,15 @@
 pub mod catalog;
 pub mod cell;
 pub mod cut;
+pub mod delegation;
 mod error;
 pub mod files;
 mod frames;
 pub mod home;
+mod journal;
 pub mod ledger;
 mod limits;
+mod lineage;
 mod locate;
 pub mod lost;
 pub mod monitor;

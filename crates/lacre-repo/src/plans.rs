@@ -6,21 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
+    authority::Authority,
     codec,
     gc::{GC_BYTES_MAX, GcPlan, GcStage, GcStep, Reclaimed},
     ids::{Digest, HomeId, Millis, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
-    policy::Role,
+    policy::HomeEntry,
     signed::Signed,
 };
 
 use crate::{
-    catalog::Catalog,
     error::Error,
     monitor::{Finding, Severity},
-    store::{Listing, Store},
-    view::{View, bounded, fetch_listed, foreign_name, of_the_object},
+    store::Listing,
+    view::{Source, View, bounded, fetch_listed, foreign_name, of_the_object},
 };
 
 /// One garbage collection.
@@ -66,8 +66,7 @@ impl Plans {
     /// count.
     pub(crate) fn load(
         view: &View,
-        store: &Store,
-        catalog: &Catalog,
+        source: &Source<'_>,
         listing: &Listing,
         pruned: &BTreeSet<PlanId>,
     ) -> Result<Self, Error> {
@@ -78,7 +77,7 @@ impl Plans {
                 plans.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match read(view, store, catalog, &name, object.bytes, (plan, stage), pruned) {
+            match read(view, source, &name, object.bytes, (plan, stage), pruned) {
                 Ok((home, said)) => plans.take(home, plan, said),
                 Err(error) if of_the_object(&error) => {
                     let advice = "it is ignored; somebody else can write to the store";
@@ -155,7 +154,8 @@ impl Plans {
 impl View {
     /// Whether a home may collect garbage, and stand for what is made again.
     pub(crate) fn may_maintain(&self, home: HomeId) -> bool {
-        self.home(home).is_some_and(|home| home.role >= Role::Maintenance && home.revoked_at.is_none())
+        let admits = |entry: &HomeEntry| Authority::of_object(Kind::RebuiltReach).admits(entry.role);
+        self.may_sign(home) && self.home(home).is_some_and(admits)
     }
 
     /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
@@ -182,18 +182,19 @@ pub(crate) fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
 
 fn read(
     view: &View,
-    store: &Store,
-    catalog: &Catalog,
+    source: &Source<'_>,
     name: &ObjectName,
     listed: u64,
     (plan, stage): (PlanId, Option<GcStage>),
     pruned: &BTreeSet<PlanId>,
 ) -> Result<(HomeId, Said), Error> {
-    let bytes = fetch_listed(store, catalog, name, listed, GC_BYTES_MAX)?;
+    let bytes = fetch_listed(source.store, source.catalog, name, listed, GC_BYTES_MAX)?;
     let (home, said) = said_by(view, name, (plan, stage), &bytes)?;
-    let is_revoked = view.home(home).is_some_and(|entry| entry.revoked_at.is_some());
-    if is_revoked && !pruned.contains(&plan) {
-        return Err(Error::damaged(name, "its signer was revoked"));
+    // What a revoked home brought to its end stays, by the word of its log.
+    if !pruned.contains(&plan) {
+        let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
+        let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
+        view.stands(kind, name, &signed)?;
     }
     Ok((home, said))
 }
@@ -225,9 +226,6 @@ fn said_by(
     let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
     let signed = Signed::decode(kind, bytes).map_err(|error| Error::format(name, error))?;
     view.verify(kind, name, &signed)?;
-    if view.home(signed.home).is_none_or(|home| home.role < Role::Maintenance) {
-        return Err(Error::damaged(name, "its signer may not collect garbage"));
-    }
     let format = |error| Error::format(name, error);
     let (said, repository, named, found) = match stage {
         None => {

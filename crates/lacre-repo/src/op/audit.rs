@@ -12,6 +12,7 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     parity::PARITY_BYTES_MAX,
+    policy::HomeEntry,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
     signed::Signed,
 };
@@ -21,7 +22,7 @@ use crate::{
     monitor::{Finding, Severity},
     parity,
     repository::Repository,
-    view::{View, foreign, foreign_name, of_the_object},
+    view::{View, finding_of, foreign, foreign_name, of_the_object},
 };
 
 impl Repository {
@@ -38,14 +39,14 @@ impl Repository {
                 };
                 match self.audit_object(view, &name, &named) {
                     Ok(()) => {}
-                    // What is sealed to a dead generation opens nothing any more, damaged or not.
+                    // What nothing needs any more opens nothing, damaged or not.
                     Err(error) if of_the_object(&error) && is_dead(view, &named) => {
-                        let advice = "nothing needs it any more: its seal was changed";
+                        let advice = "nothing needs it any more: its seal was changed, or its snapshot is gone";
                         findings.push(Finding::new(Severity::Note, error.to_string(), name, advice));
                     }
                     Err(error) if of_the_object(&error) || error.kind() == ErrorKind::Damaged => {
                         let advice = "lacre repo repair --from COPY brings it back";
-                        findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                        findings.push(finding_of(&error, name, advice));
                     }
                     Err(error) => return Err(error),
                 }
@@ -91,7 +92,9 @@ impl Repository {
                 let payload = self.signed_payload(view, name, Kind::SessionEnd, SESSION_BYTES_MAX)?;
                 let end: SessionEnd = read(name, "session end", &payload)?;
                 is_of(name, end.snapshot, *snapshot)?;
-                let lost = end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
+                // What a key says after it was revoked is no reason to look for anything.
+                let stands = !view.home(end.home).is_none_or(HomeEntry::is_revoked);
+                let lost = stands && end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
                 if lost && !view.voided.contains(snapshot) && !view.plans.reclaimed.contains_key(snapshot) {
                     let object = ObjectName::of(&Named::Snapshot(*snapshot));
                     return Err(Error::damaged(object, "its session committed it, and it is not in the repository"));
@@ -136,6 +139,9 @@ impl Repository {
         let bytes = self.store().get(name, bytes_max)?;
         let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
         view.verify(kind, name, &signed)?;
+        if kind == Kind::BundleList {
+            view.stands(kind, name, &signed)?;
+        }
         Ok(signed.payload)
     }
 }

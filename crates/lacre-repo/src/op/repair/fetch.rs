@@ -15,7 +15,7 @@ use crate::{
         How, Repair,
         proof::{self, Verdict, bytes_max, judge},
     },
-    policies::judge_policy,
+    policies,
     store::{ObjectMeta, Store, StoreError},
     view::View,
 };
@@ -44,36 +44,40 @@ fn read(store: &Store, name: &ObjectName, bytes_max: u64) -> Result<Found, Error
 }
 
 impl Repair<'_> {
-    /// Policies are judged by the admin's key alone: everything else is judged by the newest of them.
+    /// Policies come first: everything else is judged by the newest of them.
     pub(super) fn policies(&mut self) -> Result<(), Error> {
+        let manifest = self.repository.manifest();
         let ours = self.store().list("policy")?.objects;
-        let mut newest: Option<u32> = None;
+        let mut known: Vec<Policy> = Vec::new();
         let mut damaged = Vec::new();
         for (name, number, digest) in numbered(&ours) {
             let good = match read(self.store(), &name, POLICY_BYTES_MAX)? {
-                Found::Bytes(bytes) => self.repository.judge_policy(&name, (number, digest), &bytes).is_ok(),
-                Found::Unreadable | Found::Missing => false,
+                Found::Bytes(bytes) => policies::judge(manifest, &name, (number, digest), &bytes).ok(),
+                Found::Unreadable | Found::Missing => None,
             };
             self.report.objects += 1;
-            if good {
-                newest = newest.max(Some(number));
-            } else {
-                damaged.push((name, number, digest));
+            match good {
+                Some((_, policy)) => known.push(policy),
+                None => damaged.push((name, number, digest)),
             }
         }
         let Some(from) = self.from else { return Ok(()) };
+        let newest = known.iter().map(|policy| policy.number).max();
         let listed: BTreeSet<&str> = ours.iter().map(|object| object.name.as_str()).collect();
         let theirs = from.list("policy")?.objects;
         // An older policy than the newest here must not come back: it would name recipients and homes that were taken out.
         let newer = numbered(&theirs).into_iter().filter(|(name, number, _)| {
             !listed.contains(name.as_str()) && newest.is_none_or(|newest| *number > newest)
         });
-        for (name, number, digest) in damaged.into_iter().chain(newer) {
+        let mut wanted: Vec<_> = damaged.into_iter().chain(newer).collect();
+        wanted.sort_by_key(|(_, number, _)| *number);
+        for (name, number, digest) in wanted {
             let Found::Bytes(bytes) = read(from, &name, POLICY_BYTES_MAX)? else { continue };
-            let repository = self.repository;
-            let is_good = |bytes: &[u8]| repository.judge_policy(&name, (number, digest), bytes).is_ok();
-            if is_good(&bytes) {
-                self.put_right(&name, bytes, POLICY_BYTES_MAX, How::Fetched, &is_good)?;
+            let judge = |bytes: &[u8]| policies::judge(manifest, &name, (number, digest), bytes);
+            let Ok((signed, policy)) = judge(&bytes) else { continue };
+            if policies::is_an_admins(manifest, &signed, &known) {
+                self.put_right(&name, bytes, POLICY_BYTES_MAX, How::Fetched, &|bytes| judge(bytes).is_ok())?;
+                known.push(policy);
             }
         }
         Ok(())
@@ -176,11 +180,4 @@ fn numbered(objects: &[ObjectMeta]) -> Vec<(ObjectName, u32, Digest)> {
         _ => None,
     };
     objects.iter().filter_map(policy).collect()
-}
-
-impl crate::repository::Repository {
-    /// Whether bytes are the policy that a name says.
-    pub(super) fn judge_policy(&self, name: &ObjectName, named: (u32, Digest), bytes: &[u8]) -> Result<Policy, Error> {
-        judge_policy(self.manifest(), name, named, bytes)
-    }
 }

@@ -19,6 +19,7 @@ use crate::{
     op::{
         read::{Piece, Snapshot},
         repair::Repair,
+        sessions::Standing,
     },
     view::View,
 };
@@ -163,6 +164,8 @@ impl Repair<'_> {
             }
         }
         incomplete.extend(view.damaged.keys().map(|snapshot| (*snapshot, Loss::Whole(0))));
+        let sessions = repository.sessions(repository.session_names()?, view)?;
+        incomplete.extend(sessions.with(Standing::Lost).map(|snapshot| (snapshot, Loss::Whole(0))));
         Ok(incomplete)
     }
 
