@@ -147,8 +147,10 @@ fn checked(scene: &Scene, object: &Path) -> (i32, String) {
     let empty = Vec::new();
     let findings = document["findings"].as_array().unwrap_or(&empty);
     let about = findings.iter().find(|finding| finding["object"].as_str().unwrap_or_default().contains(&name));
-    let advice = about.or(findings.first()).map(|finding| finding["advice"].as_str().unwrap_or_default().to_owned());
-    (exit, advice.unwrap_or_else(|| document["error"]["hint"].as_str().unwrap_or("-").to_owned()))
+    let gravest = findings.iter().find(|finding| finding["severity"] == "damage");
+    let advice = about.or(gravest).map(|finding| finding["advice"].as_str().unwrap_or_default().to_owned());
+    let hint = document["error"]["hint"].as_str().and_then(|hint| hint.lines().next());
+    (exit, advice.unwrap_or_else(|| hint.unwrap_or("-").to_owned()))
 }
 
 /// `repair`, then `check`: two exit codes. What can be read afterwards is never other bytes.

@@ -227,8 +227,10 @@ impl Repair<'_> {
             finding.what.contains("is missing; snapshot")
                 || self.lost.iter().any(|name| finding.object.contains(&name.to_string()))
         };
-        damage
-            .retain(|finding| (finding.severity == Severity::Damage || view.lost.names(finding)) && !of_packs(finding));
+        damage.retain(|finding| !of_packs(finding));
+        let is_odd = |finding: &&Finding| finding.severity == Severity::Warning && !view.lost.names(finding);
+        self.report.findings.extend(damage.iter().filter(is_odd).cloned());
+        damage.retain(|finding| finding.severity == Severity::Damage || view.lost.names(finding));
         let mut left: Vec<String> =
             self.lost.iter().map(|name| ObjectName::of(&Named::Pack(*name)).to_string()).collect();
         left.extend(damage.iter().map(|finding| finding.object.clone()));
