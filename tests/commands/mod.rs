@@ -4,6 +4,7 @@ mod archives;
 mod bad_days;
 mod cells;
 mod damage;
+mod damage_matrix;
 mod database;
 mod erase;
 mod extremes;
@@ -12,6 +13,7 @@ mod keys;
 mod killed;
 mod poolers;
 mod prune;
+mod recovery;
 mod sources;
 mod versions;
 

@@ -27,6 +27,7 @@ pub mod name;
 pub mod node;
 pub mod object;
 pub mod pack;
+pub mod parity;
 pub mod policy;
 pub mod reach;
 pub mod root;

@@ -40,6 +40,10 @@ pub enum Kind {
     GcPlan,
     /// How far a garbage collection has come.
     GcStep,
+    /// Shards that correct a damaged pack.
+    Parity,
+    /// A reach map that was made again from a snapshot's root.
+    RebuiltReach,
     /// A machine asks to be enrolled, or an admin answers; never in a store.
     Join,
 }
@@ -64,6 +68,8 @@ impl Kind {
             Self::Void => b'V',
             Self::GcPlan => b'X',
             Self::GcStep => b'Y',
+            Self::Parity => b'Z',
+            Self::RebuiltReach => b'H',
             Self::Join => b'J',
         }
     }
@@ -87,6 +93,8 @@ impl Kind {
             Self::Void => "void",
             Self::GcPlan => "collection plan",
             Self::GcStep => "collection step",
+            Self::Parity => "parity",
+            Self::RebuiltReach => "rebuilt reach map",
             Self::Join => "join",
         }
     }

@@ -209,6 +209,7 @@ impl View {
                 let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                 sheets.insert(record.number, (entry.at, record));
             }
+            Event::Loss(record) => self.lost.take(entry.at, record),
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
             Event::Prune(_) => self.ledger.pruned_at = Some(entry.at),

@@ -28,6 +28,7 @@ use crate::{
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
     pack,
+    parity::ParityChoice,
     prefetch::{prefetch, read_all},
     store::{Listing, PutOutcome, Store},
     view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
@@ -54,6 +55,7 @@ pub struct Repository {
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
     reach: Arc<dyn CellReach>,
+    parity: ParityChoice,
 }
 
 /// Where a store is, for messages.
@@ -100,9 +102,13 @@ impl Repository {
         {
             return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
         }
+        if let Err(error) = home.keep_manifest(&manifest) {
+            // It would help only if the store lost its own.
+            tracing::warn!(%error, "the repository's manifest is not kept in the home");
+        }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        let reach = Arc::new(FilesOnly);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), reach })
+        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default() })
     }
 
     /// The same with a way to cells that are not files of this host.
@@ -122,6 +128,25 @@ impl Repository {
 
     pub(crate) const fn reach_of_cells(&self) -> &Arc<dyn CellReach> {
         &self.reach
+    }
+
+    /// The same repository, whose new packs get parity as chosen.
+    #[must_use]
+    pub fn with_parity(self, parity: ParityChoice) -> Self {
+        Self { parity, ..self }
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) const fn parity(&self) -> ParityChoice {
+        self.parity
+    }
+
+    /// Whether new packs get parity.
+    pub(crate) fn keeps_parity(&self) -> bool {
+        self.parity.is_kept(&self.store)
     }
 
     /// The repository's id.
@@ -309,6 +334,7 @@ impl Repository {
     fn refresh_catalog(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
+        let mut unreadable = Vec::new();
         let mut wanted = Vec::new();
         for object in listing.below("index") {
             let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
@@ -329,15 +355,35 @@ impl Repository {
                 // It was listed and is gone: merged ones replace it, or the footers of its packs.
                 Err(Error::Store(error)) if error.is_not_found() => Ok(()),
                 Err(error) if of_the_object(&error) || matches!(error, Error::Store(_)) => {
-                    let advice = "its packs are read from their own footers instead";
-                    findings.push(finding_of(&error, name, advice));
+                    unreadable.push((name.clone(), error));
                     Ok(())
                 }
                 Err(error) => Err(error),
             }
         })?;
         findings.extend(self.refresh_packs(&structure, listing)?);
+        let is_superseded = !unreadable.is_empty() && self.all_in_segments(listing)?;
+        findings.extend(unreadable.into_iter().map(|(name, error)| match is_superseded {
+            true => {
+                let advice = "nothing needs it: other segments name every pack, and lacre repo prune removes it";
+                Finding::new(Severity::Note, error.to_string(), name, advice)
+            }
+            false => {
+                let advice = "its packs are read from their own footers instead; lacre repo repair makes a new one";
+                Finding::new(Severity::Damage, error.to_string(), name, advice)
+            }
+        }));
         Ok(findings)
+    }
+
+    /// Whether segments that were read name every pack of a listing.
+    pub(crate) fn all_in_segments(&self, listing: &Listing) -> Result<bool, Error> {
+        for name in crate::locate::packs_listed(&listing.objects).into_keys() {
+            if !self.catalog()?.is_in_segment(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What a segment says of packs that are known otherwise: a pack's own footer decides.

@@ -14,6 +14,7 @@ mod generators;
 mod ids;
 mod malformed;
 mod padme;
+mod parity;
 mod reach;
 mod roundtrip;
 mod values;

@@ -18,8 +18,9 @@ use lacre_format::{
     node::Node,
     object::{Kind, strip_start},
     pack::{Footer, Trailer},
+    parity::ParityHeader,
     policy::{Policy, Retention},
-    reach::Reach,
+    reach::{Reach, RebuiltReach},
     root::Root,
     run::RunDetails,
     segment::{Salted, Segment},
@@ -126,6 +127,7 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<GcPlan>("", &read("gc-plan")).unwrap(), values::gc_plan());
     assert_eq!(from_cbor::<GcStep>("", &read("gc-step")).unwrap(), values::gc_step());
     assert_eq!(from_cbor::<Segment>("", &read("segment")).unwrap(), values::segment());
+    assert_eq!(from_cbor::<RebuiltReach>("", &read("rebuilt-reach")).unwrap(), values::rebuilt_reach());
 }
 
 #[test]
@@ -138,6 +140,10 @@ fn vectors_of_objects_are_read_as_on_the_first_day() {
     let sealed = read("sealed-object");
     let salted: Salted = from_cbor("", strip_start(Kind::Reach, &sealed).unwrap()).unwrap();
     assert_eq!(salted, values::salted());
+    let parity = read("parity");
+    let (header, shards) = ParityHeader::find(&parity, |_| [0xc0; 16]).unwrap();
+    assert_eq!((&header, &shards[..64]), (&values::parity_header(), [0x1e; 64].as_slice()));
+    assert_eq!(header.object_bytes(), parity.len() as u64);
     let bundle = read("bundle-object");
     assert_eq!(decode_bundle_object(&bundle).unwrap(), (values::GENERATION, [0x1d; 48].as_slice()));
 }

@@ -10,12 +10,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use lacre_format::{
     ids::{Digest, JobName, Millis, SnapshotId},
     node::{Entry, Node},
+    reach::Reach,
     root::{Root, Stream, Top},
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     frames::{Frames, Opener, Reading},
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
@@ -151,6 +152,12 @@ impl Snapshot<'_> {
         &self.findings
     }
 
+    /// Damage that was met while streams were read and that parity put right for this reading.
+    #[must_use]
+    pub fn corrections(&self) -> Vec<Finding> {
+        self.frames.corrections()
+    }
+
     /// The job.
     #[must_use]
     pub const fn job(&self) -> &JobName {
@@ -221,9 +228,7 @@ impl Snapshot<'_> {
     /// Visits every node below a top and gives the leaves to `each`, in order, in groups of about 2 MiB.
     pub(crate) fn leaves(&self, top: &Top, each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>) -> Result<(), Error> {
         let mut opener = Opener::new()?;
-        let entry =
-            Entry { capability: top.capability.clone(), birth: top.birth(), raw_bytes: top.raw_bytes, dictionary: 0 };
-        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry].into_iter())];
+        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry_of(top)].into_iter())];
         let mut group = Vec::new();
         let mut group_bytes = 0u64;
         while let Some((level, entries)) = open.last_mut() {
@@ -247,6 +252,59 @@ impl Snapshot<'_> {
             }
         }
         if group.is_empty() { Ok(()) } else { each(group) }
+    }
+
+    /// Visits a tree as far as its nodes can be read, in order: what is lost of it is named and stepped over.
+    pub(crate) fn pieces(
+        &self,
+        top: &Top,
+        is_lost: &dyn Fn(&Entry) -> bool,
+        each: &mut dyn FnMut(Piece<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut opener = Opener::new()?;
+        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry_of(top)].into_iter())];
+        while let Some((level, entries)) = open.last_mut() {
+            let level = *level;
+            let Some(entry) = entries.next() else {
+                open.pop();
+                continue;
+            };
+            if level == 0 {
+                each(if is_lost(&entry) { Piece::LostLeaf(&entry) } else { Piece::Leaf(&entry) })?;
+                continue;
+            }
+            let node = if is_lost(&entry) { None } else { Some(self.node(&mut opener, &entry, level)) };
+            match node {
+                Some(Ok(node)) => open.push((level - 1, node.entries.into_iter())),
+                Some(Err(error)) if error.kind() != Kind::Damaged => return Err(error),
+                Some(Err(_)) | None => each(Piece::LostNode)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The plaintext of one chunk.
+    pub(crate) fn chunk(&self, entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut opener = Opener::new()?;
+        open_group(&self.frames, &mut opener, std::slice::from_ref(entry)).map(Zeroizing::new)
+    }
+
+    /// Every frame the snapshot uses, by its root and nodes.
+    pub(crate) fn births(&self) -> Result<Reach, Error> {
+        let mut births = Reach::default();
+        let mut opener = Opener::new()?;
+        for stream in self.streams() {
+            stream.dictionaries.iter().for_each(|dictionary| births.insert(dictionary.birth()));
+            let mut open: Vec<(u8, Entry)> = stream.top.iter().map(|top| (top.level, entry_of(top))).collect();
+            while let Some((level, entry)) = open.pop() {
+                births.insert(entry.birth);
+                if level > 0 {
+                    let node = self.node(&mut opener, &entry, level)?;
+                    open.extend(node.entries.into_iter().map(|entry| (level - 1, entry)));
+                }
+            }
+        }
+        Ok(births)
     }
 
     fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
@@ -316,6 +374,20 @@ impl Snapshot<'_> {
             drop(failures.send((seq, Err(error))));
         }
     }
+}
+
+/// One piece of a stream that may be damaged.
+pub(crate) enum Piece<'e> {
+    /// A chunk that should be there.
+    Leaf(&'e Entry),
+    /// A chunk that is lost.
+    LostLeaf(&'e Entry),
+    /// A node that is lost, and with it the lengths of everything below it.
+    LostNode,
+}
+
+fn entry_of(top: &Top) -> Entry {
+    Entry { capability: top.capability.clone(), birth: top.birth(), raw_bytes: top.raw_bytes, dictionary: 0 }
 }
 
 fn open_loop(

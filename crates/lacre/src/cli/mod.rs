@@ -29,7 +29,8 @@ pub use self::{
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
-        CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+        CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepairArgs, RepoAction, RepoArgs, ShowArgs,
+        SnapshotsArgs,
     },
     key::{
         AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
@@ -196,7 +197,7 @@ pub enum Command {
     ///   lacre restore 8f21 --to-file astro.dump
     #[command(verbatim_doc_comment)]
     Restore(RestoreArgs),
-    /// Look after the repository: check, stats, rebuild, prune
+    /// Look after the repository: check, stats, rebuild, repair, prune
     Repo(RepoArgs),
     /// Same as `repo check`
     #[command(hide = true)]

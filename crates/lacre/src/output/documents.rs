@@ -17,6 +17,7 @@ use super::{
     },
     operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     prune::PruneResult,
+    repair::RepairResult,
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
@@ -503,6 +504,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),
+        entry::<RepairResult>(),
         entry::<PruneResult>(),
         entry::<ForgetResult>(),
         entry::<UndoResult>(),

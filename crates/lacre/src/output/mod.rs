@@ -9,6 +9,7 @@ mod erasure;
 mod keys;
 mod operate;
 mod prune;
+mod repair;
 mod seal;
 
 use serde::Serialize;
@@ -37,6 +38,7 @@ pub use self::{
         StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 

@@ -68,7 +68,8 @@ impl Vault {
         let cells = CellWay::new(&settings, &invocation.interrupt);
         let repository = Repository::open(store, &home, Arc::new(SystemClock))
             .map_err(|error| explain(error, None))?
-            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>);
+            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>)
+            .with_parity(settings.parity);
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
@@ -94,6 +95,40 @@ impl Vault {
     /// [`crate::error::Kind::NotFound`] for none, [`crate::error::Kind::Usage`] for several.
     pub fn resolve(&self, name: &SnapshotName) -> Result<SnapshotId, CliError> {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
+    }
+
+    /// Finds the snapshot a person named, and gathers the keys at hand. On a machine that has only a kit and an identity, names of jobs can be
+    /// read only once a root was opened with them.
+    ///
+    /// # Errors
+    /// As [`Vault::resolve`] and [`Vault::read_keys`].
+    pub fn resolve_with_keys(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<(SnapshotId, ReadKeys), CliError> {
+        self.named(invocation, &self.look()?, name, sheets)
+    }
+
+    fn named(
+        &self,
+        invocation: &Invocation,
+        look: &Look,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<(SnapshotId, ReadKeys), CliError> {
+        let gather = || keys::gather(self, invocation, sheets, &look.view.policy);
+        let name = name.to_string();
+        let mut keys = None;
+        if self.repository.needs_keys_for(&name) {
+            let gathered = gather()?;
+            self.repository.learn_from_roots(&look.view, &gathered).map_err(|error| self.explain(error))?;
+            keys = Some(gathered);
+        }
+        let found = self.repository.resolve_at(&look.view, &name, &Zoned::now());
+        let snapshot = found.map_err(|error| self.explain(error))?;
+        Ok((snapshot, keys.map_or_else(gather, Ok)?))
     }
 
     /// Opens the snapshot a person named with the keys at hand, in whatever state it is, from one look at the store.
@@ -130,9 +165,7 @@ impl Vault {
         allowed: impl Fn(&View, SnapshotId) -> Result<(), CliError>,
     ) -> Result<Snapshot<'_>, CliError> {
         let look = self.look()?;
-        let found = self.repository.resolve_at(&look.view, &name.to_string(), &Zoned::now());
-        let snapshot = found.map_err(|error| self.explain(error))?;
-        let keys = keys::gather(self, invocation, sheets, &look.view.policy)?;
+        let (snapshot, keys) = self.named(invocation, &look, name, sheets)?;
         allowed(&look.view, snapshot)?;
         self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))
     }
@@ -160,6 +193,18 @@ impl Vault {
         let view = self.repository.view().map_err(|error| self.explain(error))?;
         keys::gather(self, invocation, sheets, &view.policy)
     }
+}
+
+/// Opens the copy of the repository that a person named.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] for what is no place of a store; otherwise as [`open_store`].
+pub fn open_copy(named: &str, settings: &Settings) -> Result<Store, CliError> {
+    let place: StoreUrl = named.parse().map_err(|error| {
+        CliError::new(Kind::Usage, format!("{named:?} names no copy: {error}"))
+            .hint("write its URL: /path, s3://bucket/prefix or b2://bucket/prefix?region=R")
+    })?;
+    open_store(&place, settings)
 }
 
 /// Opens the store of an existing repository.

@@ -208,9 +208,9 @@ impl Backup<'_> {
 
     /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
     fn resolve(&self, reach: &Reach) -> Result<(), Error> {
-        match self.repository.unresolved(&self.view, reach)? {
+        match self.repository.unresolved(&self.view, reach)?.first() {
             None => Ok(()),
-            Some(pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
+            Some(&pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
         }
     }
 

@@ -22,13 +22,14 @@ use lacre_format::{
     authority::Authority,
     codec,
     header::{ChainHead, Label, SnapshotObject, StreamCut},
-    ids::{Digest, HomeId, JobName, Millis, SnapshotId},
+    ids::{Digest, HomeId, JobName, Millis, Salt, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
-    reach::{REACH_BYTES_MAX, Reach},
+    reach::{REACH_BYTES_MAX, Reach, RebuiltReach},
     root::Shape,
     segment::Salted,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
+    signed::Signed,
 };
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
 
@@ -184,13 +185,13 @@ impl Repository {
             base: base.map(|(_, base)| base),
             level: options.level,
             store: self.store().clone(),
+            parity: self.parity(),
             monitor: Arc::clone(&monitor),
             index,
             index_key,
             job: job.clone(),
             snapshot,
         })?;
-        let tables = secret.cut_secret();
         let cuts = own_label.or_else(|| newest.as_ref().map(|(_, label)| label.clone()));
         Ok(Backup {
             repository: self,
@@ -198,7 +199,7 @@ impl Repository {
             snapshot,
             session,
             keys,
-            cut_keys: Arc::new(CutKeys::new(tables.gear(), tables.row())),
+            cut_keys: Arc::new(cut_keys(&secret)),
             secret,
             options,
             seen: view.admin_heads(),
@@ -319,22 +320,23 @@ impl Repository {
         let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
         let Ok(table) = IndexTable::load(&database) else { return Ok(None) };
         match self.reach_of_base(job, known, listing) {
-            Ok(reach) => match self.unresolved_in(view, &reach, listing)? {
-                None => Ok(Some((snapshot, Base { key, database, table, reach }))),
-                // Rule 2: what a plan is about to take is not built upon.
-                Some(pack) if self.lies_in_condemned(&reach, view, pack)? => {
-                    let what = format!("pack {pack} of snapshot {} is about to be collected", snapshot.short());
-                    let advice = "everything is stored again this time; finish the collection with `lacre repo prune`";
-                    findings.push(Finding::new(Severity::Note, what, pack, advice));
-                    Ok(None)
-                }
-                Some(pack) => {
+            Ok(mut reach) => {
+                for pack in self.unresolved_in(view, &reach, listing)? {
+                    // Rule 2: what a plan is about to take is not built upon.
+                    if self.lies_in_condemned(&reach, view, pack)? {
+                        let what = format!("pack {pack} of snapshot {} is about to be collected", snapshot.short());
+                        let advice =
+                            "everything is stored again this time; finish the collection with `lacre repo prune`";
+                        findings.push(Finding::new(Severity::Note, what, pack, advice));
+                        return Ok(None);
+                    }
                     let what = format!("pack {pack} of snapshot {} is missing", snapshot.short());
-                    let advice = "everything is stored again this time; run `lacre repo check`";
+                    let advice = "what it held is stored again this time; run `lacre repo repair`";
                     findings.push(Finding::new(Severity::Warning, what, pack, advice));
-                    Ok(None)
+                    reach.remove(pack);
                 }
-            },
+                Ok(Some((snapshot, Base { key, database, table, reach })))
+            }
             Err(error @ (Error::Damaged { .. } | Error::Format { .. })) => {
                 let advice = "everything is stored again this time; run `lacre repo check`";
                 findings.push(Finding::new(Severity::Warning, error.to_string(), format!("reach/{snapshot}"), advice));
@@ -361,26 +363,68 @@ impl Repository {
     /// [`Error::Damaged`] when it is missing or not the one the writer signed for.
     pub fn reach(&self, known: &Known) -> Result<Reach, Error> {
         let name = ObjectName::of(&Named::Reach(known.header.snapshot));
-        let bytes = match self.store().get(&name, REACH_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Err(Error::damaged(&name, "the reach map is missing")),
-            Err(error) => return Err(error.into()),
+        let why = match self.store().get(&name, REACH_BYTES_MAX) {
+            Ok(bytes) if *blake3::hash(&bytes).as_bytes() == *known.header.reach.as_bytes() => {
+                return self.open_reach(known, &name, &bytes);
+            }
+            Ok(_) => "it is not the reach map its writer signed for",
+            Err(error) if error.is_not_found() => "the reach map is missing",
+            Err(error) => {
+                let error = Error::from(error);
+                if !crate::view::of_the_object(&error) {
+                    return Err(error);
+                }
+                "the reach map cannot be read"
+            }
         };
-        if *blake3::hash(&bytes).as_bytes() != *known.header.reach.as_bytes() {
-            return Err(Error::damaged(&name, "it is not the reach map its writer signed for"));
+        self.rebuilt_reach(known)?.ok_or_else(|| Error::damaged(&name, why))
+    }
+
+    /// A reach map that was made again, by the word of an admin or maintenance home.
+    fn rebuilt_reach(&self, known: &Known) -> Result<Option<Reach>, Error> {
+        let snapshot = known.header.snapshot;
+        let mut view = None;
+        for object in self.store().list("reach")?.objects {
+            let Some((name, Named::RebuiltReach(of, digest))) = ObjectName::parse(&object.name) else { continue };
+            if of != snapshot {
+                continue;
+            }
+            let Ok(bytes) = self.store().get(&name, REACH_BYTES_MAX) else { continue };
+            if *blake3::hash(&bytes).as_bytes() != *digest.as_bytes() {
+                continue;
+            }
+            let view = match &mut view {
+                Some(view) => view,
+                none => none.insert(self.view()?),
+            };
+            let Ok(signed) = Signed::decode(Kind::RebuiltReach, &bytes) else { continue };
+            let is_believed = view.verify(Kind::RebuiltReach, &name, &signed).is_ok() && view.may_maintain(signed.home);
+            let Ok(rebuilt) = codec::from_cbor::<RebuiltReach>("rebuilt reach map", &signed.payload) else { continue };
+            if is_believed && rebuilt.snapshot == snapshot && rebuilt.repository == self.id() {
+                return self.unseal_reach(known, &name, rebuilt.salt, &rebuilt.map).map(Some);
+            }
         }
-        self.open_reach(known, &name, &bytes)
+        Ok(None)
     }
 
     fn open_reach(&self, known: &Known, name: &ObjectName, bytes: &[u8]) -> Result<Reach, Error> {
         let body = lacre_format::object::strip_start(Kind::Reach, bytes).map_err(|error| Error::format(name, error))?;
         let salted: Salted = codec::from_cbor("reach map", body).map_err(|error| Error::format(name, error))?;
+        self.unseal_reach(known, name, salted.salt, &salted.ciphertext)
+    }
+
+    fn unseal_reach(&self, known: &Known, name: &ObjectName, salt: Salt, sealed: &[u8]) -> Result<Reach, Error> {
         let plaintext = self
             .structure()?
-            .open(Structure::Reach(known.header.snapshot), self.id(), salted.salt, &salted.ciphertext)
+            .open(Structure::Reach(known.header.snapshot), self.id(), salt, sealed)
             .map_err(|error| Error::damaged(name, error.to_string()))?;
         Reach::decode(&plaintext).map_err(|error| Error::format(name, error))
     }
+}
+
+fn cut_keys(secret: &StreamSecret) -> CutKeys {
+    let tables = secret.cut_secret();
+    CutKeys::new(tables.gear(), tables.row())
 }
 
 /// A run that could never commit does not begin.

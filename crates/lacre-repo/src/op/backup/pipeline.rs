@@ -40,6 +40,7 @@ use crate::{
     monitor::{Monitor, Progress},
     op::backup::{packer::Packer, stream::StreamEnd},
     pack::ClosedPack,
+    parity::{self, ParityChoice},
     squeeze::{Squeezer, Unsqueezer},
     store::Store,
 };
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) level: i32,
     pub(crate) store: Store,
     pub(crate) monitor: Arc<dyn Monitor>,
+    parity: ParityChoice,
     /// Buffers of batches and of sealed frames that wait to be used again.
     pub(crate) spare_batches: Spare,
     pub(crate) spare_frames: Spare,
@@ -270,6 +272,7 @@ pub(crate) struct Setup {
     pub(crate) base: Option<Base>,
     pub(crate) level: i32,
     pub(crate) store: Store,
+    pub(crate) parity: ParityChoice,
     pub(crate) monitor: Arc<dyn Monitor>,
     pub(crate) index: IndexWriter,
     pub(crate) index_key: IndexKey,
@@ -290,6 +293,7 @@ impl Pipeline {
             level: setup.level,
             store: setup.store,
             monitor: setup.monitor,
+            parity: setup.parity,
             spare_batches: Spare::new(),
             spare_frames: Spare::new(),
             failed: AtomicBool::new(false),
@@ -431,16 +435,20 @@ fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>, used: &Sender<Vec<
     let mut stored = Vec::new();
     for ClosedPack { known, object } in queue {
         let name = ObjectName::of(&Named::Pack(known.name));
-        let outcome = (!shared.has_failed()).then(|| shared.store.put_new(&name, object.clone()));
+        let put = || -> Result<u64, Error> {
+            let _outcome = shared.store.put_new(&name, object.clone())?;
+            if shared.parity.is_kept(&shared.store) { parity::put(&shared.store, known.name, &object) } else { Ok(0) }
+        };
+        let outcome = (!shared.has_failed()).then(put);
         // There is always room for a buffer that came from here; the packer may have ended meanwhile.
         drop(used.try_send(Vec::from(object)));
         let Some(outcome) = outcome else { continue };
         match outcome {
-            Ok(_) => {
-                shared.monitor.progress(Progress::Stored(known.bytes));
+            Ok(parity) => {
+                shared.monitor.progress(Progress::Stored(known.bytes + parity));
                 stored.push(known);
             }
-            Err(error) => shared.fail(error.into()),
+            Err(error) => shared.fail(error),
         }
     }
     stored

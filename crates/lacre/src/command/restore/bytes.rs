@@ -18,7 +18,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{
     cli::RestoreArgs,
-    command::restore::last_look::{Record, still_there},
+    command::{
+        findings,
+        restore::last_look::{Record, still_there},
+    },
     driver::postgres::{
         restore::archive::{self, Written},
         vault::VaultSource,
@@ -58,13 +61,16 @@ pub(super) fn run(
     let written = written?;
     let blake3 = blake3::Hash::from_bytes(written.blake3).to_hex().to_string();
     let document = RestoreToBytesResult { bytes: written.bytes, blake3 };
+    let corrections = snapshot.corrections();
+    findings::warn(invocation, &corrections);
+    let exit = findings::exit(&corrections);
     let said = format!("{} written and verified, BLAKE3 {}", human::bytes(document.bytes), document.blake3);
     if args.stdout {
         invocation.terminal.detail(&said);
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     invocation.print(&document, |out| writeln!(out, "{said}"))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 struct Job<'a> {

@@ -68,7 +68,7 @@ pub(super) fn run(
         restored.map_err(explain)
     });
     record.end();
-    finish(invocation, done?, started.elapsed())
+    finish(invocation, done?, snapshot, started.elapsed())
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -166,8 +166,14 @@ fn hook(argv: &[String], name: &str) -> Result<(), CliError> {
     if output.success() { Ok(()) } else { Err(CliError::new(Kind::Io, format!("{what} with {output}"))) }
 }
 
-fn finish(invocation: &Invocation, report: RestoreReport, took: Duration) -> Result<Exit, CliError> {
-    let found: Vec<_> = report.findings.into_iter().map(Into::into).collect();
+fn finish(
+    invocation: &Invocation,
+    report: RestoreReport,
+    snapshot: &Snapshot<'_>,
+    took: Duration,
+) -> Result<Exit, CliError> {
+    let mut found: Vec<lacre_repo::Finding> = report.findings.into_iter().map(Into::into).collect();
+    found.extend(snapshot.corrections());
     let document = RestoreResult {
         database: report.database,
         kept_database: report.kept,
