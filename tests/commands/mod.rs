@@ -8,6 +8,7 @@ mod erase;
 mod extremes;
 mod keys;
 mod killed;
+mod person;
 mod poolers;
 mod prune;
 mod sources;

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     codec::{self, Cursor, put_varint},
+    erasure::{PersonAccount, PersonJobs},
     frame,
     gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
@@ -25,6 +26,7 @@ use crate::{
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
 /// A name, and a function that runs one decoder and checks its promises.
@@ -70,6 +72,7 @@ pub const KINDS: &[Kind] = &[
     Kind::Void,
     Kind::GcPlan,
     Kind::GcStep,
+    Kind::Suppression,
 ];
 
 /// Names of objects, jobs and generations.
@@ -218,6 +221,7 @@ pub fn root(bytes: &[u8]) {
 pub fn key_entry(bytes: &[u8]) {
     cbor::<KeyEntry>(bytes);
     cbor::<KeyEnvelope>(bytes);
+    cbor::<Suppression>(bytes);
 }
 
 /// A bundle object, a bundle and its list.
@@ -246,6 +250,8 @@ pub fn policy(bytes: &[u8]) {
 /// # Panics
 /// If an entry changes by being written, or an event loses its number.
 pub fn log_entry(bytes: &[u8]) {
+    cbor::<PersonAccount>(bytes);
+    cbor::<PersonJobs>(bytes);
     cbor::<LogEntry>(bytes);
     let Ok(entry) = codec::from_cbor::<LogEntry>("log entry", bytes) else { return };
     let Ok(event) = entry.event() else { return };

@@ -31,5 +31,6 @@ pub mod root;
 pub mod segment;
 pub mod session;
 pub mod signed;
+pub mod suppression;
 
 pub use error::FormatError;

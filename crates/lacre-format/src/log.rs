@@ -6,7 +6,9 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
     codec,
-    erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
+    erasure::{
+        Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, PersonIntent, Receipt, Rewritten, Rotated,
+    },
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
     policy::KitState,
@@ -196,6 +198,10 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A person is to be erased.
+    PersonIntent(PersonIntent),
+    /// Snapshots without the person are committed.
+    Rewritten(Rewritten),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -222,6 +228,8 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::PersonIntent(record) => (20, codec::to_cbor(record)),
+            Self::Rewritten(record) => (21, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -252,6 +260,8 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            20 => Event::PersonIntent(codec::from_cbor("person intent", body)?),
+            21 => Event::Rewritten(codec::from_cbor("rewritten snapshots", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

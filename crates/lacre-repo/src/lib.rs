@@ -17,6 +17,7 @@ mod locate;
 pub mod monitor;
 pub mod op;
 mod pack;
+pub mod persons;
 pub mod plans;
 pub mod repository;
 pub mod retention;

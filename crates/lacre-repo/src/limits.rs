@@ -72,3 +72,5 @@ pub(crate) const VOID_AFTER: std::time::Duration = std::time::Duration::from_sec
 pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Longest row that is searched for a person, with the rows of the chunks it begins and ends in: it is held in memory.
+pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;

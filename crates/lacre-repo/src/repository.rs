@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use lacre_format::{
     codec,
+    erasure::PersonJobs,
     header::{Header, Label},
-    ids::{Digest, PackName, RepositoryId},
+    ids::{Digest, JobName, PackName, RepositoryId},
     manifest::{MANIFEST_BYTES_MAX, Manifest},
     name::{Named, ObjectName},
     object::Kind,
@@ -25,6 +26,7 @@ use crate::{
     catalog::{Catalog, KnownPack},
     error::Error,
     home::{Home, Pin, RepositoryHome},
+    ledger::Intent,
     monitor::{Finding, Severity, SharedClock},
     pack,
     store::{Listing, PutOutcome, Store},
@@ -158,6 +160,7 @@ impl Repository {
     fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
         let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
+        self.settle_persons(&mut view);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         if pin.as_ref() == Some(&newest) {
             return Ok(view);
@@ -177,6 +180,25 @@ impl Repository {
 
     fn warn(&self, view: &mut View, what: String, advice: &str) {
         view.findings.push(Finding::new(Severity::Warning, what, self.home.directory().display(), advice));
+    }
+
+    /// Applies the predicates of erasures of persons, on a host that can read jobs.
+    pub(crate) fn settle_persons(&self, view: &mut View) {
+        if view.ledger.standing_persons().next().is_none() {
+            return;
+        }
+        let Ok(structure) = self.structure() else { return };
+        let job_of = |header: &Header| self.label(&structure, header).ok().map(|label| label.job);
+        let jobs_of = |intent: &Intent| self.jobs_of_person(&structure, intent);
+        view.settle_predicates(&job_of, &jobs_of);
+    }
+
+    /// The jobs an erasure of a person is about.
+    pub(crate) fn jobs_of_person(&self, structure: &StructureKey, intent: &Intent) -> Option<Vec<JobName>> {
+        let record = &intent.person.as_ref()?.record;
+        let what = Structure::PersonJobs(record.id);
+        let plaintext = structure.open(what, self.id(), record.salt, &record.jobs).ok()?;
+        codec::from_cbor::<PersonJobs>("person jobs", &plaintext).ok().map(|jobs| jobs.jobs)
     }
 
     /// The label of a snapshot.

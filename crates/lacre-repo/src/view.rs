@@ -25,6 +25,7 @@ use crate::{
     ledger::Ledger,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
+    persons::Persons,
     plans::Plans,
     store::{Listing, Store, StoreError},
 };
@@ -81,6 +82,8 @@ pub struct View {
     pub identity_sheets: BTreeMap<u32, (Millis, KitRecord)>,
     /// Seal changes and erasures.
     pub ledger: Ledger,
+    /// What erasures of persons make of snapshots.
+    pub persons: Persons,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
@@ -189,6 +192,7 @@ impl View {
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
             ledger: Ledger::default(),
+            persons: Persons::default(),
             findings,
         };
         view.read_voids(store, catalog, listing)?;
@@ -196,6 +200,7 @@ impl View {
         let entries = view.read_logs(store, catalog, listing)?;
         view.compare_with_seen();
         let pruned = view.apply(entries);
+        view.settle_successors();
         view.read_plans(store, catalog, listing, &pruned)?;
         view.follow_writers();
         Ok(view)
@@ -221,6 +226,8 @@ impl View {
             && !self.voided.contains(&snapshot)
             && !self.forgotten.contains(&snapshot)
             && !self.erased.contains(&snapshot)
+            && !self.persons.unborn.contains_key(&snapshot)
+            && !self.persons.stillborn.contains(&snapshot)
     }
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
@@ -483,7 +490,10 @@ impl View {
                 Event::Check(record) => {
                     let proved = record.snapshots.iter().filter(|_| record.level >= 4 && rules);
                     let by_another = proved.filter(|snapshot| {
-                        self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home)
+                        // One that an admin made out of another's snapshot may be proved by that admin.
+                        self.snapshots
+                            .get(snapshot)
+                            .is_some_and(|known| known.header.home != entry.home || known.header.erasure.is_some())
                     });
                     self.verified.extend(by_another.copied().collect::<Vec<_>>());
                     self.checks.push((entry.at, record));

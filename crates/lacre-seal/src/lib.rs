@@ -18,6 +18,7 @@ pub mod key_entry;
 pub mod kit;
 mod kit_parse;
 mod labels;
+pub mod node_list;
 pub mod outer;
 pub mod passphrase;
 pub mod pgp;
@@ -28,6 +29,7 @@ pub mod root;
 pub mod secret;
 pub mod sign;
 pub mod structure;
+pub mod suppression;
 pub mod words;
 pub mod wrap;
 

@@ -4,7 +4,7 @@
 //! stored beside the ciphertext.
 
 use lacre_format::{
-    ids::{RepositoryId, Salt, SnapshotId},
+    ids::{RepositoryId, Salt, SnapshotId, Token},
     root::Secret32,
     segment::Salted,
 };
@@ -33,6 +33,10 @@ pub enum Structure {
     Label(SnapshotId),
     /// The job named in a session.
     SessionJob(SnapshotId),
+    /// The jobs an erasure of a person is about.
+    PersonJobs(Token),
+    /// The account of an erasure of a person.
+    PersonAccount(Token),
 }
 
 impl Structure {
@@ -43,22 +47,24 @@ impl Structure {
             Self::Reach(_) => Label::Reach,
             Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
+            Self::PersonJobs(_) => Label::PersonJobs,
+            Self::PersonAccount(_) => Label::PersonAccount,
         }
     }
 
     fn aad(self, repository: RepositoryId) -> Vec<u8> {
-        let (magic, snapshot) = match self {
-            Self::Footer => (magic::FOOTER, None),
-            Self::Segment => (magic::SEGMENT, None),
-            Self::Reach(snapshot) => (magic::REACH, Some(snapshot)),
-            Self::Label(snapshot) => (magic::LABEL, Some(snapshot)),
-            Self::SessionJob(snapshot) => (magic::SESSION_JOB, Some(snapshot)),
+        let (magic, bound): (&[u8], &[u8]) = match &self {
+            Self::Footer => (magic::FOOTER, &[]),
+            Self::Segment => (magic::SEGMENT, &[]),
+            Self::Reach(snapshot) => (magic::REACH, snapshot.as_bytes()),
+            Self::Label(snapshot) => (magic::LABEL, snapshot.as_bytes()),
+            Self::SessionJob(snapshot) => (magic::SESSION_JOB, snapshot.as_bytes()),
+            Self::PersonJobs(erasure) => (magic::PERSON_JOBS, erasure.as_bytes()),
+            Self::PersonAccount(erasure) => (magic::PERSON_ACCOUNT, erasure.as_bytes()),
         };
         let mut aad = magic.to_vec();
         aad.extend_from_slice(repository.as_bytes());
-        if let Some(snapshot) = snapshot {
-            aad.extend_from_slice(snapshot.as_bytes());
-        }
+        aad.extend_from_slice(bound);
         aad
     }
 }

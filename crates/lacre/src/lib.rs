@@ -15,6 +15,7 @@ pub mod gpg;
 pub mod human;
 pub mod invocation;
 pub mod output;
+pub mod person;
 pub mod process;
 pub mod reference;
 pub mod render;

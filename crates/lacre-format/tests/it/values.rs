@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     erasure::{
-        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
-        IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
+        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedRows, ErasedSnapshot,
+        ErasedTable, ErasureKind, IntentEnd, KitEvidence, PersonAccount, PersonEvidence, PersonIntent, Purpose,
+        Receipt, Rewritten, Rotated, Successor, TraceCount,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},
@@ -27,6 +28,7 @@ use lacre_format::{
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
 pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
@@ -124,6 +126,7 @@ pub(crate) fn header() -> Header {
         label: vec![0x1a; 24],
         derived_from: None,
         opened: vec![],
+        erasure: None,
     }
 }
 
@@ -161,6 +164,7 @@ pub(crate) fn stream() -> Stream {
         cut: (1, 4096),
         dump_id: Some(3051),
         chunks: 251,
+        rewritten: None,
     }
 }
 
@@ -308,6 +312,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         request: Some(digest(0xdb)),
         intended: TAKEN,
         signed: TAKEN,
+        person: None,
     };
     let intent = EraseIntent {
         id: ERASURE,
@@ -338,6 +343,92 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-receipt", Event::Receipt(Box::new(receipt))),
         ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
+}
+
+const REPLACED: Successor = Successor { old: SNAPSHOT, new: OTHER_SNAPSHOT };
+
+/// Events of erasing a person.
+fn person_events() -> Vec<(&'static str, Event)> {
+    let intent = PersonIntent {
+        id: ERASURE,
+        salt: SALT,
+        jobs: vec![0x1f; 24],
+        reason: "art17".to_owned(),
+        request: Some(digest(0xdb)),
+        not_before: Some(TAKEN),
+    };
+    let rewritten = Rewritten {
+        id: ERASURE,
+        snapshots: vec![REPLACED],
+        salt: SALT,
+        account: vec![0x2f; 24],
+        digest: digest(0xdc),
+        held: vec![SNAPSHOT],
+    };
+    let receipt = Receipt {
+        erasure: ERASURE,
+        kind: ErasureKind::Person,
+        complete: true,
+        snapshots: vec![ErasedSnapshot { snapshot: SNAPSHOT, commitment: digest(0xd4) }],
+        from: GENERATION,
+        to: NEXT,
+        bundle: digest(0xd8),
+        cells: Vec::new(),
+        kits: Vec::new(),
+        pending: Vec::new(),
+        declared: Vec::new(),
+        bytes_dead: 4096,
+        bytes_shared: 65_536,
+        reason: "art17".to_owned(),
+        request: None,
+        intended: TAKEN,
+        signed: TAKEN,
+        person: Some(PersonEvidence { unseen: 7, accounts: vec![digest(0xdc)], successors: vec![REPLACED] }),
+    };
+    vec![
+        ("event-person-intent", Event::PersonIntent(intent)),
+        ("event-rewritten", Event::Rewritten(rewritten)),
+        ("event-person-receipt", Event::Receipt(Box::new(receipt))),
+    ]
+}
+
+pub(crate) fn person_account() -> PersonAccount {
+    let table = ErasedTable {
+        table: "app.invoices".to_owned(),
+        removed: 0,
+        changed: 2,
+        kept: 3,
+        bases: vec!["LGPD art. 16, I".to_owned()],
+    };
+    let trace = TraceCount {
+        place: "app.notes".to_owned(),
+        column: Some("body".to_owned()),
+        identifier: "email".to_owned(),
+        form: "raw".to_owned(),
+        count: 1,
+    };
+    PersonAccount {
+        salt: SALT,
+        erasure: ERASURE,
+        jobs: vec![JobName::parse("astro").unwrap()],
+        subject: "user".to_owned(),
+        rules: digest(0xdd),
+        tables: vec![table],
+        snapshots: vec![ErasedRows { old: SNAPSHOT, new: OTHER_SNAPSHOT, removed: 50, changed: 2 }],
+        traces: vec![trace],
+        unsearched: vec!["name: TooShort".to_owned()],
+    }
+}
+
+pub(crate) fn suppression() -> Suppression {
+    Suppression {
+        erasure: ERASURE,
+        subject: "user".to_owned(),
+        rules: "version = 1\n".to_owned(),
+        key: Secret32::from_bytes([0x3f; 32]),
+        keys: vec![digest(0xde)],
+        identifiers: vec![digest(0xdf)],
+    }
 }
 
 pub(crate) fn log_entry() -> LogEntry {
@@ -437,8 +528,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("session-end", codec::to_cbor(&session_end()), "session"),
         ("gc-plan", codec::to_cbor(&gc_plan()), "gc"),
         ("gc-step", codec::to_cbor(&gc_step()), "gc"),
+        ("person-account", codec::to_cbor(&person_account()), "log_entry"),
+        ("suppression", codec::to_cbor(&suppression()), "key_entry"),
     ];
-    for (name, event) in events() {
+    for (name, event) in events().into_iter().chain(person_events()) {
         let (kind, body) = event.encode();
         let entry = LogEntry { kind, body: body.into(), ..log_entry() };
         all.push((name, entry.body.to_vec(), ""));

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use lacre_format::{
     codec::from_cbor,
+    erasure::PersonAccount,
     exercise::DECODERS,
     frame::{Codec, decode_body},
     gc::{GcPlan, GcStep},
@@ -23,6 +24,7 @@ use lacre_format::{
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
 use crate::values;
@@ -118,6 +120,8 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<GcPlan>("", &read("gc-plan")).unwrap(), values::gc_plan());
     assert_eq!(from_cbor::<GcStep>("", &read("gc-step")).unwrap(), values::gc_step());
     assert_eq!(from_cbor::<Segment>("", &read("segment")).unwrap(), values::segment());
+    assert_eq!(from_cbor::<PersonAccount>("", &read("person-account")).unwrap(), values::person_account());
+    assert!(from_cbor::<Suppression>("", &read("suppression")).unwrap() == values::suppression());
 }
 
 #[test]

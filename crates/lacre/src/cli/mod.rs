@@ -21,8 +21,8 @@ pub use self::{
     admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
-        ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, ErasePersonArgs, EraseProveArgs,
+        EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{

@@ -22,8 +22,9 @@ pub use self::{
         SnapshotState, StreamEntry,
     },
     erasure::{
-        EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
-        ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+        EraseResult, ErasedEntry, ErasedTableEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult,
+        ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
+        ReceiptText, RotateResult, TraceEntry,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };

@@ -68,6 +68,16 @@ impl Vault {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
     }
 
+    /// Whether a person is being erased from a snapshot, and which snapshot replaces it, if that is made already.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn covered(&self, snapshot: SnapshotId) -> Result<Option<Option<SnapshotId>>, CliError> {
+        let view = self.repository.view().map_err(|error| self.explain(error))?;
+        let covered = view.persons.covered.contains_key(&snapshot);
+        Ok(covered.then(|| view.persons.successors.get(&snapshot).copied()))
+    }
+
     /// Refuses a snapshot that is no longer kept: it may be brought back first, but is not handed out meanwhile.
     ///
     /// # Errors
@@ -79,6 +89,11 @@ impl Vault {
         }
         if view.ledger.dropped().contains(&snapshot) && view.erased.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Erased { snapshot }));
+        }
+        if view.persons.covered.contains_key(&snapshot) {
+            let what = format!("a person is being erased from snapshot {}", short(&snapshot.to_string()));
+            return Err(CliError::new(Kind::Refused, what)
+                .hint("lacre erase status names the erasure and what replaces the snapshot"));
         }
         if view.erased.contains(&snapshot) {
             let what = format!("snapshot {} is about to be erased", short(&snapshot.to_string()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     codec,
-    erasure::{Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Receipt, Rotated},
+    erasure::{Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, PersonEvidence, Receipt, Rotated},
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
     log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
@@ -106,6 +106,13 @@ impl Repository {
     }
 
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+        if intent.person.as_ref().is_some_and(|person| person.rewritten.is_empty()) {
+            return Pending {
+                item: "rewrite".to_owned(),
+                what: "the snapshots without the person are not made yet".to_owned(),
+                command: "the same lacre erase person again, with the same rules and key".to_owned(),
+            };
+        }
         let now = self.clock().now().as_millisecond();
         let what = match intent.record.not_before {
             Some(before) if before.0 > now => "its cool-down has not ended".to_owned(),
@@ -145,6 +152,7 @@ impl Repository {
                 });
             }
         }
+        unsettled_holds(view, intent, &mut pending);
         self.unsettled_writers(view, intent, &mut pending)?;
         Ok(pending)
     }
@@ -195,6 +203,9 @@ impl Repository {
         for row in &rows {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
             let header = &row.known.header;
+            if header.erasure.is_some() {
+                continue;
+            }
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
             *settled.entry((header.home, job)).or_default() |= after && !view.voided.contains(&row.snapshot);
         }
@@ -261,7 +272,7 @@ impl Repository {
         let kits = view.kits.values().filter(|(_, kit)| kit.generation.number <= rotated.from.number);
         Receipt {
             erasure: intent.record.id,
-            kind: ErasureKind::Snapshots,
+            kind: if intent.person.is_some() { ErasureKind::Person } else { ErasureKind::Snapshots },
             complete: status.state == ErasureState::Complete,
             snapshots: intent.record.snapshots.iter().filter_map(commitment).collect(),
             from: rotated.from,
@@ -283,6 +294,11 @@ impl Repository {
             request: intent.record.request,
             intended: intent.at,
             signed: Millis(self.clock().now().as_millisecond()),
+            person: intent.person.as_ref().map(|person| PersonEvidence {
+                unseen: intent.place.seq,
+                accounts: person.rewritten.iter().map(|record| record.digest).collect(),
+                successors: person.successors().copied().collect(),
+            }),
         }
     }
 
@@ -369,6 +385,19 @@ pub fn verify_receipt(
     let digest = Digest::new(*blake3::hash(object).as_bytes());
     let place = ChainHead { home: entry.home, seq: entry.seq, digest };
     Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
+}
+
+/// A held snapshot keeps the person until it is released, and is handed out only without them.
+fn unsettled_holds(view: &View, intent: &Intent, pending: &mut Vec<Pending>) {
+    for (snapshot, erasures) in &view.persons.covered {
+        if erasures.contains(&intent.record.id) && !intent.record.snapshots.contains(snapshot) {
+            pending.push(Pending {
+                item: format!("hold:{snapshot}"),
+                what: format!("snapshot {} is held and keeps the person", snapshot.short()),
+                command: format!("lacre release {}, then the same lacre erase person again", snapshot.short()),
+            });
+        }
+    }
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

@@ -160,9 +160,9 @@ impl Repository {
         let open_bases: BTreeSet<SnapshotId> = survey.sessions.open().filter_map(|(_, open)| open.base).collect();
         let named = plan.snapshots.iter().map(|gone| gone.snapshot);
         let mut snapshots: Vec<SnapshotId> =
-            named.filter(|snapshot| survey.view.is_live(*snapshot) || open_bases.contains(snapshot)).collect();
+            named.filter(|snapshot| survey.view.is_needed(*snapshot) || open_bases.contains(snapshot)).collect();
         // A session that was thought to have ended without a snapshot, and has one.
-        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_live(**snapshot)));
+        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_needed(**snapshot)));
         snapshots.sort_unstable();
         snapshots.dedup();
         let step = self.put_step(run, id, GcStage::Decided, move |step| {

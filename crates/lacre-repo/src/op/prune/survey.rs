@@ -112,7 +112,7 @@ impl Survey {
         let bases: BTreeSet<SnapshotId> = self.sessions.open().filter_map(|(_, session)| session.base).collect();
         let goes = |known: &&Known| {
             let snapshot = known.header.snapshot;
-            !self.view.is_live(snapshot) && !bases.contains(&snapshot)
+            !self.view.is_needed(snapshot) && !bases.contains(&snapshot)
         };
         let reclaimed = |known: &Known| Reclaimed {
             snapshot: known.header.snapshot,
@@ -230,7 +230,7 @@ impl Repository {
     /// The union of what is needed.
     pub(crate) fn mark(&self, view: &View, sessions: &Sessions) -> Result<(Reach, BTreeMap<PackId, Keepers>), Error> {
         let mut needed: BTreeMap<SnapshotId, Keeper> = BTreeMap::new();
-        for snapshot in view.snapshots.keys().filter(|snapshot| view.is_live(**snapshot)) {
+        for snapshot in view.snapshots.keys().filter(|snapshot| view.is_needed(**snapshot)) {
             let held = view.held.contains_key(snapshot);
             let keeper = if held { Keeper::Held(*snapshot) } else { Keeper::Snapshot(*snapshot) };
             needed.insert(*snapshot, keeper);

@@ -1,5 +1,6 @@
 //! `lacre erase` and `lacre seal rotate`: plan, confirmation, intent, change of the seal, receipt.
 
+mod person;
 mod receipt;
 mod show;
 
@@ -52,10 +53,12 @@ pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, Cli
             }
             erase(invocation, &vault, &snapshots, &args.options)
         }
+        EraseAction::Person(args) => person::run(invocation, &vault, args),
         EraseAction::Resume(args) => resume(invocation, &vault, args),
         EraseAction::Cancel(args) => {
             let status = find(&vault, &args.erasure)?;
             vault.repository.cancel_erase(status.erasure).map_err(|error| vault.explain(error))?;
+            vault.repository.drop_suppressions().map_err(|error| vault.explain(error))?;
             show_all(invocation, &vault, Some(status.erasure), &[])
         }
         EraseAction::Status(args) => {
@@ -187,7 +190,9 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let due = vault.repository.erasures().map_err(|error| vault.explain(error))?;
     let open = view.ledger.open_claims().next().is_some();
-    if open || due.iter().any(|status| status.state == ErasureState::Pending) {
+    // An erasure of a person is due when its snapshots are rewritten.
+    let is_due = |status: &ErasureStatus| status.state == ErasureState::Pending && !status.snapshots.is_empty();
+    if open || due.iter().any(is_due) {
         let report = vault
             .repository
             .rotate(&options(args, Purpose::Erase)?, &kits(&args.kit)?)
@@ -198,6 +203,7 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
                 invocation.terminal.warn(&format!("{}; {}", item.what, item.command));
             }
         }
+        vault.repository.drop_suppressions().map_err(|error| vault.explain(error))?;
     }
     let mut written = Vec::new();
     for status in vault.repository.erasures().map_err(|error| vault.explain(error))? {
