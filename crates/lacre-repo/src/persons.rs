@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     header::Header,
-    ids::{JobName, SnapshotId, Token},
+    ids::{HomeId, JobName, SnapshotId, Token},
     policy::Role,
 };
 
@@ -40,6 +40,12 @@ pub struct Persons {
 }
 
 impl Persons {
+    /// Whether a snapshot counts, as far as erasures of persons are concerned.
+    #[must_use]
+    pub fn count(&self, snapshot: SnapshotId) -> bool {
+        !self.unborn.contains_key(&snapshot) && !self.stillborn.contains(&snapshot)
+    }
+
     /// Whether a snapshot's frames are needed although it does not count: it may count yet, or again.
     #[must_use]
     pub fn keep(&self, snapshot: SnapshotId) -> bool {
@@ -65,6 +71,12 @@ impl View {
     #[must_use]
     pub fn is_needed(&self, snapshot: SnapshotId) -> bool {
         self.is_live(snapshot) || self.persons.keep(snapshot)
+    }
+
+    /// Whether a home may prove a snapshot as another than its writer; one that an admin made out of another's snapshot it may, too.
+    pub(crate) fn is_by_another(&self, snapshot: SnapshotId, home: HomeId) -> bool {
+        let known = self.snapshots.get(&snapshot);
+        known.is_some_and(|known| known.header.home != home || known.header.erasure.is_some())
     }
 
     /// Applies what can be known without any key: which snapshots replace others, and whether they count.

@@ -226,8 +226,7 @@ impl View {
             && !self.voided.contains(&snapshot)
             && !self.forgotten.contains(&snapshot)
             && !self.erased.contains(&snapshot)
-            && !self.persons.unborn.contains_key(&snapshot)
-            && !self.persons.stillborn.contains(&snapshot)
+            && self.persons.count(snapshot)
     }
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
@@ -489,12 +488,7 @@ impl View {
                 }
                 Event::Check(record) => {
                     let proved = record.snapshots.iter().filter(|_| record.level >= 4 && rules);
-                    let by_another = proved.filter(|snapshot| {
-                        // One that an admin made out of another's snapshot may be proved by that admin.
-                        self.snapshots
-                            .get(snapshot)
-                            .is_some_and(|known| known.header.home != entry.home || known.header.erasure.is_some())
-                    });
+                    let by_another = proved.filter(|snapshot| self.is_by_another(**snapshot, entry.home));
                     self.verified.extend(by_another.copied().collect::<Vec<_>>());
                     self.checks.push((entry.at, record));
                 }
