@@ -156,9 +156,8 @@ impl Search<'_> {
 /// The tables that are due at a stage.
 fn take_due(walks: &[Walk<'_>], open: &mut [Option<Vec<usize>>], stage: usize) -> Due {
     let mut due = Vec::new();
-    for (at, walk) in walks.iter().enumerate().filter(|(_, walk)| walk.stage() == stage) {
-        due.extend(open[at].take().into_iter().flatten().map(|table| (at, table)));
-        drop(walk);
+    for (at, open) in open.iter_mut().enumerate().filter(|(at, _)| walks[*at].stage() == stage) {
+        due.extend(open.take().into_iter().flatten().map(|table| (at, table)));
     }
     due
 }

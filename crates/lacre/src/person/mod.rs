@@ -12,6 +12,7 @@
 
 mod closure;
 mod decide;
+mod filter;
 mod framing;
 mod subject;
 mod traces;
@@ -40,6 +41,7 @@ use lacre_repo::op::erase::person::{Memo, Rewrite, Run, RunName};
 
 use self::decide::{Outcome, Verdicts};
 pub use self::{
+    filter::Without,
     subject::{read_identifiers, read_keys, subject_is, suppression},
     traces::{TraceKey, Traced},
 };

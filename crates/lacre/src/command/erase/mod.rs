@@ -16,7 +16,7 @@ use lacre_repo::op::{
 };
 use lacre_seal::{entropy, kit::Kit};
 
-pub(super) use self::receipt::run as receipt;
+pub(super) use self::{person::explain as explain_person, receipt::run as receipt};
 use crate::{
     cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
     error::{CliError, Kind},

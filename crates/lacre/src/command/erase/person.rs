@@ -324,7 +324,8 @@ impl Asked<'_> {
     }
 }
 
-fn explain(vault: &Vault, error: PersonError) -> CliError {
+/// An error of searching for a person, for people.
+pub(in crate::command) fn explain(vault: &Vault, error: PersonError) -> CliError {
     match error {
         PersonError::Vault(error) => vault.explain(error),
         PersonError::Rules { .. } | PersonError::NoSubject(_) | PersonError::Input(_) => {

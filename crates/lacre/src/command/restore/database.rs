@@ -16,7 +16,7 @@ use crate::{
     command::{backup::environment, findings},
     driver::postgres::{
         report::Watch,
-        restore::{Choice, Plan, RestoreOptions, RestoreReport, plan},
+        restore::{Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource, plan},
         target::Target,
         vault::VaultSource,
     },
@@ -38,6 +38,7 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
     args: &RestoreArgs,
     url: &SafeUrl,
 ) -> Result<Exit, CliError> {
@@ -50,7 +51,7 @@ pub(super) fn run(
     let (line, watching) = watching(invocation);
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
     let streams = VaultSource::new(snapshot, Arc::new(watching.clone()));
-    let planned = plan(&target, &streams, options(args)).map_err(explain);
+    let planned = plan(&target, without.unwrap_or(&streams), options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
     agree(invocation, &planned, Agreement::from(args.yes))?;

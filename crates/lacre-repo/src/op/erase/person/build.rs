@@ -121,7 +121,7 @@ impl<'r> Packs<'r> {
 
     fn put(&mut self, pack: OpenPack) -> Result<(), Error> {
         let (closed, _) = pack.close(&self.structure, self.repository.id(), Vec::new())?;
-        drop(self.repository.store().put_new(&ObjectName::of(&Named::Pack(closed.known.name)), closed.object)?);
+        self.repository.store().put_new(&ObjectName::of(&Named::Pack(closed.known.name)), closed.object).map(|_| ())?;
         self.stored.push(closed.known);
         Ok(())
     }

@@ -13,6 +13,7 @@
 
 mod build;
 mod commit;
+mod emit;
 mod suppress;
 mod walk;
 
@@ -46,6 +47,7 @@ pub use self::{
 use self::{
     build::{Build, Output, Packs, replace},
     commit::Begun,
+    emit::Emit,
     walk::{Reader, Walk},
 };
 use super::{Account, EraseReason, REASON_BYTES_MAX, writers_of};
@@ -494,6 +496,24 @@ impl<'r> Rewrite<'r> {
         };
         covered.streams.insert(stream, new);
         Ok(())
+    }
+
+    /// Gives what is left of a stream of rows, in pieces; writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for what does not open; [`Error::Rows`] from `decide`; whatever `each` gives.
+    pub fn emit(
+        &mut self,
+        at: usize,
+        stream: usize,
+        memo: &Memo,
+        decide: &mut dyn Decide,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(top) = self.covered[at].root.streams.get(stream).and_then(|stream| stream.top.clone()) else {
+            return Ok(());
+        };
+        Emit { reader: &mut self.reader, memo, decide, each }.over(&top)
     }
 
     /// Puts other bytes in place of a small stream.

@@ -146,7 +146,11 @@ impl Carry {
         self.entries.is_empty()
     }
 
-    fn push(&mut self, entry: &Entry, plaintext: &[u8]) -> Result<(), Error> {
+    pub(super) fn rows(&self) -> &[u8] {
+        &self.rows
+    }
+
+    pub(super) fn push(&mut self, entry: &Entry, plaintext: &[u8]) -> Result<(), Error> {
         if self.rows.len().saturating_add(plaintext.len()) > RUN_BYTES_MAX {
             let why = format!(
                 "a row of more than {RUN_BYTES_MAX} bytes is not searched; `lacre erase snapshot` erases the whole snapshot"
@@ -158,7 +162,7 @@ impl Carry {
         Ok(())
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.rows.zeroize();
     }
