@@ -74,3 +74,9 @@ pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
 /// Longest row that is searched for a person, with the rows of the chunks it begins and ends in: it is held in memory.
 pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Small objects that are read from afar at a time.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+/// Longest object that is read ahead: eight of them are 8 MiB.
+pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewer objects than these are read where they are needed.
+pub(crate) const PREFETCH_MIN: usize = 2;
