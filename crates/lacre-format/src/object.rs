@@ -42,6 +42,8 @@ pub enum Kind {
     GcStep,
     /// Which person a snapshot must be restored without.
     Suppression,
+    /// A machine asks to be enrolled, or an admin answers; never in a store.
+    Join,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
             Self::GcPlan => b'X',
             Self::GcStep => b'Y',
             Self::Suppression => b'Q',
+            Self::Join => b'J',
         }
     }
 
@@ -88,6 +91,7 @@ impl Kind {
             Self::GcPlan => "collection plan",
             Self::GcStep => "collection step",
             Self::Suppression => "suppression list",
+            Self::Join => "join",
         }
     }
 }

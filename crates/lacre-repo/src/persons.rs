@@ -137,7 +137,7 @@ impl View {
                 let snapshot = known.header.snapshot;
                 let own = known.header.erasure == Some(intent.record.id);
                 let named = intent.record.snapshots.contains(&snapshot);
-                if own || named || gone.contains(&snapshot) || has_seen(self, intent, &known.header) {
+                if own || named || has_seen(self, intent, &known.header) {
                     continue;
                 }
                 if !job_of(&known.header).is_some_and(|job| jobs.contains(&job)) {
@@ -146,8 +146,9 @@ impl View {
                 // Before anything was rewritten, whatever has not seen the intent is covered; what was held then stays so.
                 let was_held = person.rewritten.iter().any(|record| record.held.contains(&snapshot));
                 if person.rewritten.is_empty() || was_held || self.held.contains_key(&snapshot) {
-                    covered.push((snapshot, intent.record.id));
+                    covered.extend((!gone.contains(&snapshot)).then_some((snapshot, intent.record.id)));
                 } else {
+                    // Void for ever, also after a change of the seal has left it behind.
                     late.insert(snapshot);
                 }
             }

@@ -37,6 +37,8 @@ pub enum Structure {
     PersonJobs(Token),
     /// The account of an erasure of a person.
     PersonAccount(Token),
+    /// The rules of retention in a policy.
+    Retention,
 }
 
 impl Structure {
@@ -49,6 +51,7 @@ impl Structure {
             Self::SessionJob(_) => Label::SessionJob,
             Self::PersonJobs(_) => Label::PersonJobs,
             Self::PersonAccount(_) => Label::PersonAccount,
+            Self::Retention => Label::Retention,
         }
     }
 
@@ -61,6 +64,7 @@ impl Structure {
             Self::SessionJob(snapshot) => (magic::SESSION_JOB, snapshot.as_bytes()),
             Self::PersonJobs(erasure) => (magic::PERSON_JOBS, erasure.as_bytes()),
             Self::PersonAccount(erasure) => (magic::PERSON_ACCOUNT, erasure.as_bytes()),
+            Self::Retention => (magic::RETENTION, &[]),
         };
         let mut aad = magic.to_vec();
         aad.extend_from_slice(repository.as_bytes());

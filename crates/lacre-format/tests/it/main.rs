@@ -7,12 +7,14 @@
 )]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
+mod authority;
 mod corpus;
 mod document;
 mod generators;
 mod ids;
 mod malformed;
 mod padme;
+mod persons;
 mod reach;
 mod roundtrip;
 mod values;

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     erasure::{
-        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedRows, ErasedSnapshot,
-        ErasedTable, ErasureKind, IntentEnd, KitEvidence, PersonAccount, PersonEvidence, PersonIntent, Purpose,
-        Receipt, Rewritten, Rotated, Successor, TraceCount,
+        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
+        IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},
@@ -16,20 +15,28 @@ use lacre_format::{
         Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
         Signature, SnapshotId, StreamTag, Token,
     },
+    join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{
+        CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved, RestoreRecord,
+        Revoking, Rewrapped,
+    },
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
     pack::{Birth, Footer, FrameEntry, Trailer},
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
+    policy::{
+        CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation, Role,
+        SEAL_PUBLIC_BYTES,
+    },
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
-    suppression::Suppression,
 };
+
+use crate::persons;
 
 pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
 pub(crate) const SNAPSHOT: SnapshotId = SnapshotId::new([0x22; 16]);
@@ -231,12 +238,65 @@ pub(crate) fn policy() -> Policy {
             role: Role::Writer,
             label: "db1".to_owned(),
             revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
+            revoked: None,
         }],
         cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
+        retention: None,
+        rewrap_below: None,
         claim: Some(CLAIM),
+    }
+}
+
+/// A policy with a revoked home, rules of retention and a reader who was removed.
+pub(crate) fn policy_revoked() -> Policy {
+    let mut policy = policy();
+    policy.homes[0].revoked = Some(Revocation {
+        at: TAKEN,
+        twins: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xdb) }],
+        snapshots: vec![ChainHead { home: HOME, seq: 41, digest: digest(0xdc) }],
+        objects: vec![digest(0xdd)],
+    });
+    policy.retention = Some(salted());
+    policy.rewrap_below = Some(2);
+    policy
+}
+
+pub(crate) fn retention() -> Retention {
+    let all = KeepRules {
+        job: None,
+        last: 1,
+        hourly: 2,
+        daily: 30,
+        weekly: 4,
+        monthly: 6,
+        yearly: 7,
+        within: Some("P14D".to_owned()),
+        verified_min: 3,
+    };
+    let job = JobName::parse("app").unwrap();
+    let rules = vec![KeepRules { job: Some(job), daily: 7, ..KeepRules::default() }, all];
+    Retention { zone: "America/Sao_Paulo".to_owned(), rules }
+}
+
+pub(crate) fn join_request() -> JoinRequest {
+    let (key, sealed_to) = (PublicKey::new([0x93; 32]), vec![0x92; SEAL_PUBLIC_BYTES]);
+    JoinRequest { home: HOME, key, sealed_to, label: "db2".to_owned() }
+}
+
+pub(crate) fn join_grant() -> JoinGrant {
+    JoinGrant {
+        repository: REPOSITORY,
+        admin: PublicKey::new([0x94; 32]),
+        url: "s3://astro-backups/lacre".to_owned(),
+        home: HOME,
+        key: PublicKey::new([0x93; 32]),
+        role: Role::Writer,
+        policy: 3,
+        policy_digest: digest(0xde),
+        sealed: vec![0x1e; 48],
     }
 }
 
@@ -263,6 +323,12 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
+        ("event-revoking", Event::Revoking(Revoking { home: HOME })),
+        (
+            "event-recipient-removed",
+            Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
+        ),
+        ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -278,12 +344,13 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     ]
     .into_iter()
     .chain(erasure_events())
+    .chain(persons::events())
     .collect()
 }
 
 const CLAIM: Token = Token::new([0x61; 16]);
-const ERASURE: Token = Token::new([0x62; 16]);
-const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
+pub(crate) const ERASURE: Token = Token::new([0x62; 16]);
+pub(crate) const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
 
 /// Events of changing the seal and of erasing.
 fn erasure_events() -> Vec<(&'static str, Event)> {
@@ -345,92 +412,6 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
     ]
 }
 
-const REPLACED: Successor = Successor { old: SNAPSHOT, new: OTHER_SNAPSHOT };
-
-/// Events of erasing a person.
-fn person_events() -> Vec<(&'static str, Event)> {
-    let intent = PersonIntent {
-        id: ERASURE,
-        salt: SALT,
-        jobs: vec![0x1f; 24],
-        reason: "art17".to_owned(),
-        request: Some(digest(0xdb)),
-        not_before: Some(TAKEN),
-    };
-    let rewritten = Rewritten {
-        id: ERASURE,
-        snapshots: vec![REPLACED],
-        salt: SALT,
-        account: vec![0x2f; 24],
-        digest: digest(0xdc),
-        held: vec![SNAPSHOT],
-    };
-    let receipt = Receipt {
-        erasure: ERASURE,
-        kind: ErasureKind::Person,
-        complete: true,
-        snapshots: vec![ErasedSnapshot { snapshot: SNAPSHOT, commitment: digest(0xd4) }],
-        from: GENERATION,
-        to: NEXT,
-        bundle: digest(0xd8),
-        cells: Vec::new(),
-        kits: Vec::new(),
-        pending: Vec::new(),
-        declared: Vec::new(),
-        bytes_dead: 4096,
-        bytes_shared: 65_536,
-        reason: "art17".to_owned(),
-        request: None,
-        intended: TAKEN,
-        signed: TAKEN,
-        person: Some(PersonEvidence { unseen: 7, accounts: vec![digest(0xdc)], successors: vec![REPLACED] }),
-    };
-    vec![
-        ("event-person-intent", Event::PersonIntent(intent)),
-        ("event-rewritten", Event::Rewritten(rewritten)),
-        ("event-person-receipt", Event::Receipt(Box::new(receipt))),
-    ]
-}
-
-pub(crate) fn person_account() -> PersonAccount {
-    let table = ErasedTable {
-        table: "app.invoices".to_owned(),
-        removed: 0,
-        changed: 2,
-        kept: 3,
-        bases: vec!["LGPD art. 16, I".to_owned()],
-    };
-    let trace = TraceCount {
-        place: "app.notes".to_owned(),
-        column: Some("body".to_owned()),
-        identifier: "email".to_owned(),
-        form: "raw".to_owned(),
-        count: 1,
-    };
-    PersonAccount {
-        salt: SALT,
-        erasure: ERASURE,
-        jobs: vec![JobName::parse("astro").unwrap()],
-        subject: "user".to_owned(),
-        rules: digest(0xdd),
-        tables: vec![table],
-        snapshots: vec![ErasedRows { old: SNAPSHOT, new: OTHER_SNAPSHOT, removed: 50, changed: 2 }],
-        traces: vec![trace],
-        unsearched: vec!["name: TooShort".to_owned()],
-    }
-}
-
-pub(crate) fn suppression() -> Suppression {
-    Suppression {
-        erasure: ERASURE,
-        subject: "user".to_owned(),
-        rules: "version = 1\n".to_owned(),
-        key: Secret32::from_bytes([0x3f; 32]),
-        keys: vec![digest(0xde)],
-        identifiers: vec![digest(0xdf)],
-    }
-}
-
 pub(crate) fn log_entry() -> LogEntry {
     let (kind, body) = events().swap_remove(0).1.encode();
     LogEntry {
@@ -463,7 +444,8 @@ pub(crate) fn session_end() -> SessionEnd {
 
 pub(crate) fn gc_plan() -> GcPlan {
     let pack = |byte| vec![PackName::new([byte; 32])];
-    let gone = Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN };
+    let gone =
+        Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN, previous: None };
     GcPlan {
         repository: REPOSITORY,
         plan: PLAN,
@@ -523,15 +505,20 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
         ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
         ("policy", codec::to_cbor(&policy()), "policy"),
+        ("policy-revoked", codec::to_cbor(&policy_revoked()), "policy"),
+        ("retention", codec::to_cbor(&retention()), "policy"),
+        ("join-request", codec::to_cbor(&Join::Request(join_request())), "policy"),
+        ("join-grant", codec::to_cbor(&Join::Grant(Box::new(join_grant()))), "policy"),
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),
         ("gc-plan", codec::to_cbor(&gc_plan()), "gc"),
         ("gc-step", codec::to_cbor(&gc_step()), "gc"),
-        ("person-account", codec::to_cbor(&person_account()), "log_entry"),
-        ("suppression", codec::to_cbor(&suppression()), "key_entry"),
+        ("person-account", codec::to_cbor(&persons::account()), "log_entry"),
+        ("suppression", codec::to_cbor(&persons::suppression()), "key_entry"),
     ];
-    for (name, event) in events().into_iter().chain(person_events()) {
+    all.push(("event-person-receipt", persons::receipt().encode().1, ""));
+    for (name, event) in events() {
         let (kind, body) = event.encode();
         let entry = LogEntry { kind, body: body.into(), ..log_entry() };
         all.push((name, entry.body.to_vec(), ""));

@@ -8,6 +8,7 @@ mod backup;
 mod erase;
 mod host;
 mod inspect;
+mod key;
 mod restore;
 mod retention;
 pub mod value;
@@ -18,7 +19,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     erase::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, ErasePersonArgs, EraseProveArgs,
@@ -27,6 +28,10 @@ pub use self::{
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+    },
+    key::{
+        AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
+        RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},

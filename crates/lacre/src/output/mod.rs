@@ -6,6 +6,7 @@
 mod documents;
 mod entries;
 mod erasure;
+mod keys;
 mod prune;
 
 use serde::Serialize;
@@ -13,8 +14,8 @@ use serde::Serialize;
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
-        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
+        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
@@ -25,6 +26,10 @@ pub use self::{
         EraseResult, ErasedEntry, ErasedTableEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult,
         ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
         ReceiptText, RotateResult, TraceEntry,
+    },
+    keys::{
+        AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };
