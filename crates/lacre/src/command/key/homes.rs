@@ -63,7 +63,7 @@ pub(super) fn enrol(invocation: &Invocation, args: &EnrolWriterArgs) -> Result<E
     );
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &question)?;
     let url = args.url.clone().unwrap_or_else(|| vault.place.to_string());
-    url.parse::<StoreUrl>().map_err(|error| CliError::new(Kind::Usage, "the URL is no store").because(&error))?;
+    url.parse::<StoreUrl>().map_err(|error| CliError::new(Kind::Usage, format!("the URL is no store: {error}")))?;
     let enrolled =
         vault.repository.enrol(&text, role, args.label.as_deref(), &url).map_err(|error| vault.explain(error))?;
     let document = EnrolResult {
@@ -103,7 +103,7 @@ pub(super) fn join(invocation: &Invocation, args: &KeyJoinArgs) -> Result<Exit, 
             .grant
             .url
             .parse::<StoreUrl>()
-            .map_err(|error| CliError::new(Kind::Usage, "the token's URL is no store").because(&error))?,
+            .map_err(|error| CliError::new(Kind::Usage, format!("the token's URL is no store: {error}")))?,
     };
     let store = open_store(&place, &settings)?;
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
