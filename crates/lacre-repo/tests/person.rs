@@ -45,7 +45,8 @@ fn table(night: u32) -> Vec<u8> {
         // Every night changes the rows of a stretch of its own.
         let changed = if number / 40 % 30 == night { night } else { 0 };
         let mixed = number.wrapping_mul(2_654_435_761) ^ changed;
-        text.push_str(&format!("{number}\t{}\tsome words {mixed:x} of row {number}\n", number % 13));
+        let user = if number % 400 == 7 { 7 } else { 10 + number % 13 };
+        text.push_str(&format!("{number}\t{user}\tsome words {mixed:x} of row {number}\n"));
         if number == 700 {
             text.push_str(&format!("700a\t7\t{}\n", "long ".repeat(20_000)));
         }
@@ -224,7 +225,8 @@ fn every_night_is_left_without_the_person_and_each_run_is_looked_at_once() {
     // The next night builds upon the successor of the snapshot whose index this host has.
     let last = without(&table(4));
     let next = bench.backup("app", &[("t", Shape::Rows, &last), ("other", Shape::Rows, &support::rows(300, 3))]);
-    assert!(next.chunks_new * 10 < next.chunks, "{} of {} chunks are new", next.chunks_new, next.chunks);
+    // What was rewritten is not in the index of any run, and is stored once more.
+    assert!(next.chunks_new * 2 < next.chunks, "{} of {} chunks are new", next.chunks_new, next.chunks);
     let status = bench.repository.erasures().unwrap().pop().unwrap();
     assert_eq!((status.erasure, status.state), (done.erasure, ErasureState::Complete), "{:?}", status.pending);
     assert_eq!(bench.repository.drop_suppressions().unwrap(), 5);
