@@ -244,6 +244,8 @@ fn person_intent(record: &PersonIntent, place: ChainHead, at: Millis) -> Intent 
         reason: record.reason.clone(),
         request: record.request,
         not_before: record.not_before,
+        // The policy says how many; an admin who lowers that number has the keys to erase as well.
+        approvals: None,
     };
     let person = Person { record: record.clone(), rewritten: Vec::new() };
     Intent { record: snapshots, place, at, cancelled: false, person: Some(person) }

@@ -67,12 +67,6 @@ pub(crate) fn has_seen(view: &View, intent: &Intent, header: &Header) -> bool {
 }
 
 impl View {
-    /// Whether a snapshot's frames must stay.
-    #[must_use]
-    pub fn is_needed(&self, snapshot: SnapshotId) -> bool {
-        self.is_live(snapshot) || self.persons.keep(snapshot)
-    }
-
     /// Whether a home may prove a snapshot as another than its writer; one that an admin made out of another's snapshot it may, too.
     pub(crate) fn is_by_another(&self, snapshot: SnapshotId, home: HomeId) -> bool {
         let known = self.snapshots.get(&snapshot);

@@ -148,7 +148,8 @@ impl Repair<'_> {
             let snapshot = known.header.snapshot;
             let Ok(reach) = repository.reach(known) else { continue };
             if let Ok(seals) = &seals
-                && matches!(repository.key_entry(view, seals, &known.header), Err(Error::EntryMissing { .. }))
+                && let Err(Error::EntryMissing { .. }) =
+                    repository.visit_entries(view, seals, &known.header, &mut |_| true)
             {
                 incomplete.insert(snapshot, Loss::Whole(reach.frames()));
                 continue;

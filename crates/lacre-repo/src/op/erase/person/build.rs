@@ -31,6 +31,7 @@ use crate::{
     error::Error,
     op::backup::pipeline::{Tools, seal_proved},
     pack::OpenPack,
+    parity,
     repository::Repository,
     tree::Tree,
 };
@@ -121,7 +122,12 @@ impl<'r> Packs<'r> {
 
     fn put(&mut self, pack: OpenPack) -> Result<(), Error> {
         let (closed, _) = pack.close(&self.structure, self.repository.id(), Vec::new())?;
-        self.repository.store().put_new(&ObjectName::of(&Named::Pack(closed.known.name)), closed.object).map(|_| ())?;
+        let name = ObjectName::of(&Named::Pack(closed.known.name));
+        // One that is there already is the same: it is named by its hash.
+        let _outcome = self.repository.store().put_new(&name, closed.object.clone())?;
+        if self.repository.keeps_parity() {
+            parity::put(self.repository.store(), closed.known.name, &closed.object)?;
+        }
         self.stored.push(closed.known);
         Ok(())
     }

@@ -223,7 +223,7 @@ impl Rewrite<'_> {
         let covered = &self.covered[at];
         let repository = self.repository;
         let view = repository.view()?;
-        if let Some(pack) = repository.unresolved(&view, reach)? {
+        if let Some(pack) = repository.unresolved(&view, reach)?.first().copied() {
             return Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 });
         }
         let object = repository.reach_object(snapshot, reach)?;
