@@ -305,7 +305,7 @@ impl Asked<'_> {
         let waits = self.args.options.not_before.is_some_and(|at| at > Timestamp::now());
         if !waits {
             let rotate = RotateOptions { purpose: Purpose::Erase, ..RotateOptions::default() };
-            let report = vault.repository.rotate(&rotate, &kits(&self.args.options.kit)?).map_err(|error| {
+            let report = vault.repository.rotate(&rotate, &kits(vault, &self.args.options.kit)?).map_err(|error| {
                 vault.explain(error).hint(format!("the successors are made and the intent stands; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
             })?;
             super::super::findings::warn(self.invocation, &report.findings);
