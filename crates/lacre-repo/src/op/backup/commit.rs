@@ -178,10 +178,17 @@ impl Backup<'_> {
 
     /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
     fn resolve(&self, reach: &Reach) -> Result<(), Error> {
-        match self.repository.unresolved(&self.view, reach)?.first() {
-            None => Ok(()),
-            Some(&pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
+        let Some(pack) = self.repository.unresolved(&self.view, reach)?.first().copied() else { return Ok(()) };
+        // A run that slept until it was voided: what it had stored was garbage by then, and was collected.
+        self.refuse_voided(&self.repository.view()?)?;
+        Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 })
+    }
+
+    fn refuse_voided(&self, tip: &View) -> Result<(), Error> {
+        if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
+            return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
         }
+        Ok(())
     }
 
     fn label(&self, streams: &[Stream], stored: u64) -> Label {
@@ -306,9 +313,7 @@ impl Backup<'_> {
             let why = "a person is being erased from this job, and this run began before that: its snapshot will not be kept; run it again";
             return Err(Error::Overtaken { why: why.to_owned() });
         }
-        if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
-            return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
-        }
+        self.refuse_voided(&tip)?;
         self.view = tip;
         self.refuse_revoked()
     }
