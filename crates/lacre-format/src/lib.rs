@@ -31,6 +31,7 @@ pub mod parity;
 pub mod policy;
 pub mod reach;
 pub mod root;
+pub mod run;
 pub mod segment;
 pub mod session;
 pub mod signed;

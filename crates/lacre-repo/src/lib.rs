@@ -19,6 +19,7 @@ mod lineage;
 mod locate;
 pub mod lost;
 pub mod monitor;
+mod needed;
 pub mod op;
 mod pack;
 pub mod parity;

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod backup;
+pub mod cells;
 pub mod check;
 pub mod erase;
 pub mod forget;
@@ -18,8 +19,10 @@ pub mod readers;
 pub mod rebuild;
 pub mod repair;
 pub mod rotate;
+pub mod run;
 pub mod seal;
 mod sessions;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod void;
