@@ -148,7 +148,10 @@ impl Repair<'_> {
             let snapshot = known.header.snapshot;
             let Ok(reach) = repository.reach(known) else { continue };
             if let Ok(seals) = &seals
-                && matches!(repository.key_entry(view, seals, &known.header), Err(Error::EntryMissing { .. }))
+                && matches!(
+                    repository.visit_entries(view, seals, &known.header, &mut |_| true),
+                    Err(Error::EntryMissing { .. })
+                )
             {
                 incomplete.insert(snapshot, Loss::Whole(reach.frames()));
                 continue;
