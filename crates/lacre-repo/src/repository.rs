@@ -392,7 +392,7 @@ impl Repository {
             }
             false => {
                 let advice = "its packs are read from their own footers instead; lacre repo repair makes a new one";
-                Finding::new(Severity::Damage, error.to_string(), name, advice)
+                finding_of(&error, name, advice)
             }
         }));
         Ok(findings)

@@ -148,8 +148,10 @@ impl Repair<'_> {
             let snapshot = known.header.snapshot;
             let Ok(reach) = repository.reach(known) else { continue };
             if let Ok(seals) = &seals
-                && let Err(Error::EntryMissing { .. }) =
-                    repository.visit_entries(view, seals, &known.header, &mut |_| true)
+                && matches!(
+                    repository.visit_entries(view, seals, &known.header, &mut |_| true),
+                    Err(Error::EntryMissing { .. })
+                )
             {
                 incomplete.insert(snapshot, Loss::Whole(reach.frames()));
                 continue;
