@@ -33,7 +33,7 @@ use crate::{
     parity::ParityChoice,
     prefetch::{prefetch, read_all},
     store::{Listing, PutOutcome, Store},
-    view::{Source, VIEWED, View, label_of, of_the_object},
+    view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
 };
 
 /// What a backup and a restore look at when they begin: a view, and where frames lie.
