@@ -26,11 +26,11 @@ pub(crate) struct Turn {
 
 /// A policy that was published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Published {
+pub(crate) struct Published {
     /// Its number.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The hash in its name.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 impl Turn {
