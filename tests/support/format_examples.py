@@ -216,6 +216,14 @@ schemas["event-recipient-removed"] = M("removal", "policy", "recipient")
 schemas["event-rewrapped"] = M(("to", gen), "below", "wrapped", ("left", each(None)))
 schemas["event-check"] = M("level", ("snapshots", each(None)), "packs", "bytes read", "findings")
 schemas["event-kit"] = M("number", ("generation", gen), "state")
+schemas["event-run"] = M("run", "began", "ended", "exit code", "salt", "details, sealed")
+schemas["run-details"] = M(
+    ("jobs", each(M("job", "snapshot", "exit code", "began", "ended", "stored", "findings", "held back"))),
+    "forgotten",
+    "copies",
+    "copies that failed",
+    "findings",
+)
 schemas["event-restore"] = M("snapshot", "ended")
 layouts = {
     "frame-body": [

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod backup;
+pub mod cells;
 pub mod check;
 pub mod erase;
 pub mod forget;
@@ -17,8 +18,10 @@ pub mod read;
 pub mod readers;
 pub mod rebuild;
 pub mod rotate;
+pub mod run;
 pub mod seal;
 mod sessions;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod void;

@@ -7,15 +7,17 @@ mod documents;
 mod entries;
 mod erasure;
 mod keys;
+mod operate;
 mod prune;
+mod seal;
 
 use serde::Serialize;
 
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
-        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
+        ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
@@ -30,7 +32,12 @@ pub use self::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
+    operate::{
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
+        StatusResult,
+    },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 /// The version of every JSON document; fields may be added without changing it.
