@@ -4,12 +4,14 @@ mod archives;
 mod bad_days;
 mod damage;
 mod database;
+mod drill;
 mod erase;
 mod extremes;
 mod keys;
 mod killed;
 mod poolers;
 mod prune;
+mod rows;
 mod sources;
 mod versions;
 

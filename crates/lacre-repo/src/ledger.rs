@@ -9,7 +9,7 @@ use lacre_format::{
     erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
     header::ChainHead,
     ids::{HomeId, Millis, SnapshotId, Token},
-    log::{Event, RestoreRecord},
+    log::{DrillRecord, Event, RestoreRecord},
 };
 
 /// A claim and what became of it.
@@ -53,6 +53,8 @@ pub struct Ledger {
     pub attested: BTreeMap<String, (Millis, Declared)>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Drills of any home, oldest first.
+    pub drills: Vec<(Millis, DrillRecord)>,
     /// Restores that began and have not ended, counted by snapshot.
     pub restoring: BTreeMap<SnapshotId, u32>,
 }
@@ -94,6 +96,13 @@ impl Ledger {
         let open = self.restoring.entry(record.snapshot).or_default();
         *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
         self.restoring.retain(|_, open| *open > 0);
+    }
+
+    /// Takes a drill, which any home may record; gives its snapshot if it passed, which is then a check of level 6.
+    pub(crate) fn drill(&mut self, at: Millis, record: DrillRecord) -> Option<SnapshotId> {
+        let passed = record.passed.then_some(record.snapshot);
+        self.drills.push((at, record));
+        passed
     }
 
     /// The claims that are open.

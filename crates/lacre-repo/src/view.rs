@@ -488,6 +488,12 @@ impl View {
                     self.verified.extend(by_another.copied().collect::<Vec<_>>());
                     self.checks.push((entry.at, record));
                 }
+                Event::Drill(record) => {
+                    let passed = self.ledger.drill(entry.at, record).filter(|_| rules);
+                    let known = passed.and_then(|snapshot| self.snapshots.get(&snapshot));
+                    let by_another = known.filter(|known| known.header.home != entry.home);
+                    self.verified.extend(by_another.map(|known| known.header.snapshot));
+                }
                 Event::Kit(record) if entry.role == Role::Admin => {
                     let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                     sheets.insert(record.number, (entry.at, record));

@@ -29,14 +29,15 @@ impl Repository {
     }
 
     fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
-        let signer = match self.home().admin_key() {
-            Ok(admin) => admin,
-            Err(_) => match self.home().writer_keys() {
-                Ok(keys) => keys.signer,
-                Err(_) => return Ok(false),
-            },
-        };
-        self.append(&signer, &Event::Restore(record)).map(|()| true)
+        match self.speaker() {
+            Some(signer) => self.append(&signer, &Event::Restore(record)).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The key that speaks for this host: the admin's where it is at hand, else the writer's.
+    pub(crate) fn speaker(&self) -> Option<Signer> {
+        self.home().admin_key().or_else(|_| self.home().writer_keys().map(|keys| keys.signer)).ok()
     }
 
     /// Appends an event to a home's log, right after the entry this host sees as its newest.

@@ -3,6 +3,8 @@
 mod audit;
 pub mod backup;
 pub mod check;
+pub mod compare;
+pub mod drill;
 pub mod erase;
 pub mod forget;
 pub mod init;
@@ -14,6 +16,7 @@ pub mod read;
 pub mod rebuild;
 pub mod rotate;
 pub mod seal;
+pub mod search;
 mod sessions;
 pub mod snapshots;
 pub mod stats;

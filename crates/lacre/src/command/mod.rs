@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod config;
 mod doctor;
+mod drill;
 mod erase;
 mod findings;
 mod forget;
@@ -16,6 +17,7 @@ mod kit;
 mod man;
 mod prune;
 mod restore;
+mod rows;
 mod seal;
 mod show;
 mod snapshots;
@@ -42,6 +44,12 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
         Command::Ls(args) => show::ls(invocation, args),
         Command::Cat(args) => cat::run(invocation, args),
         Command::Restore(args) => restore::run(invocation, args),
+        Command::Rows(args) => rows::rows(invocation, args),
+        Command::Diff(args) => rows::diff(invocation, args),
+        Command::History(args) => rows::history(invocation, args),
+        Command::Recover(args) => rows::recover(invocation, args),
+        Command::Spot(args) => rows::spot(invocation, args),
+        Command::Drill(args) => drill::run(invocation, args),
         Command::Repo(args) => match &args.action {
             RepoAction::Check(args) => check::run(invocation, args),
             RepoAction::Stats => stats::stats(invocation),

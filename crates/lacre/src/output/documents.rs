@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Document, Field,
+    drill::DrillResult,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
@@ -13,6 +14,7 @@ use super::{
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     prune::PruneResult,
+    rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -564,6 +566,12 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<LsResult>(),
         entry::<RestoreResult>(),
         entry::<RestoreToBytesResult>(),
+        entry::<RowsResult>(),
+        entry::<DiffResult>(),
+        entry::<HistoryResult>(),
+        entry::<RecoverResult>(),
+        entry::<SpotResult>(),
+        entry::<DrillResult>(),
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),

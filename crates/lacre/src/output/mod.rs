@@ -4,9 +4,11 @@
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
 mod documents;
+mod drill;
 mod entries;
 mod erasure;
 mod prune;
+mod rows;
 
 use serde::Serialize;
 
@@ -16,6 +18,7 @@ pub use self::{
         FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
         RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
+    drill::{DrillCheck, DrillResult},
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
@@ -26,6 +29,9 @@ pub use self::{
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    rows::{
+        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable, TableDifference,
+    },
 };
 
 /// The version of every JSON document; fields may be added without changing it.

@@ -78,7 +78,7 @@ fn recorded(invocation: &Invocation, written: Result<bool, lacre_repo::Error>) -
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
-fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {
+pub(in crate::command) fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {
     let is_toc = |stream: &Stream| stream.kind == StreamKind::ArchiveToc;
     if snapshot.source() == "postgres" || snapshot.streams().iter().any(is_toc) {
         return Ok(());

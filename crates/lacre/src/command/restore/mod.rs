@@ -3,6 +3,8 @@
 mod bytes;
 mod database;
 
+pub(super) use self::database::refuse_other_sources;
+
 use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::Invocation, vault::Vault};
 
 /// Brings a snapshot back.

@@ -57,7 +57,11 @@ impl<'a> Schema<'a> {
                 work.findings.extend(skipped);
                 Some(list_file(&ids, toc)?)
             }
-            None => None,
+            None if work.left_out.is_empty() => None,
+            None => {
+                let ids = toc.entries().map(|entry| entry.dump_id()).filter(|id| !work.left_out.contains(*id));
+                Some(list_file(&ids.collect(), toc)?)
+            }
         };
         Ok(Self { work, program: tools.program("pg_restore")?, archive: archive_file(toc)?, list })
     }
@@ -79,6 +83,7 @@ impl<'a> Schema<'a> {
         // An empty name makes pg_restore take PGDATABASE, so that no name is ever read as a connection string.
         let mut arguments = vec!["--no-password".to_owned(), "--verbose".to_owned(), "--dbname=".to_owned()];
         arguments.extend(sections.iter().map(|section| (*section).to_owned()));
+        arguments.extend(super::sandbox::arguments(self.work.options).iter().map(|argument| (*argument).to_owned()));
         let mut files = vec![&self.archive];
         if let Some(list) = &self.list {
             arguments.push(format!("--use-list={}", list.path()));
