@@ -14,6 +14,7 @@ pub mod probe;
 pub mod prune;
 pub mod read;
 pub mod rebuild;
+pub mod rolling;
 pub mod rotate;
 pub mod seal;
 pub mod search;

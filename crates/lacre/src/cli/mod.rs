@@ -8,6 +8,7 @@ mod backup;
 mod drill;
 mod erase;
 mod host;
+mod import;
 mod inspect;
 mod restore;
 mod retention;
@@ -28,6 +29,7 @@ pub use self::{
         ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
+    import::ImportArgs,
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
     },
@@ -143,6 +145,15 @@ pub enum Command {
     ///   lacre backup --file uploads=/var/dumps/uploads.tar
     #[command(verbatim_doc_comment)]
     Backup(BackupArgs),
+    /// Take old dumps in, with their dates
+    ///
+    /// Makes a snapshot of each file, dated when the dump was made: by its archive's header, else by its name, else by the file's own time.
+    ///
+    /// Compressed archives are re-inflated, so that what they share is stored once. A file that is cut off is refused, one that was
+    /// imported before is recognised and left out. The oldest goes first, whatever the order they are named in.
+    ///
+    /// Example: lacre import /var/backups/astro/*.sql.gz --job astro
+    Import(ImportArgs),
     /// List snapshots, newest last
     ///
     /// Lists snapshots, newest last. Needs no identity: job, time, sizes and state are in signed headers.

@@ -11,6 +11,7 @@ mod erase;
 mod findings;
 mod forget;
 mod hold;
+mod import;
 mod init;
 mod key;
 mod kit;
@@ -23,6 +24,7 @@ mod show;
 mod snapshots;
 mod stats;
 mod streams;
+mod structure;
 
 use crate::{
     cli::{Command, RepoAction},
@@ -39,6 +41,7 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
     match command {
         Command::Init(args) => init::run(invocation, args),
         Command::Backup(args) => backup::run(invocation, args),
+        Command::Import(args) => import::run(invocation, args),
         Command::Snapshots(args) => snapshots::run(invocation, args),
         Command::Show(args) => show::show(invocation, args),
         Command::Ls(args) => show::ls(invocation, args),

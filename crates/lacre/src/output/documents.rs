@@ -13,6 +13,7 @@ use super::{
         SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    import::ImportResult,
     prune::PruneResult,
     rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
 };
@@ -561,6 +562,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<InitResult>(),
         entry::<BackupResult>(),
         entry::<BackupsResult>(),
+        entry::<ImportResult>(),
         entry::<SnapshotsResult>(),
         entry::<ShowResult>(),
         entry::<LsResult>(),

@@ -7,6 +7,7 @@ mod documents;
 mod drill;
 mod entries;
 mod erasure;
+mod import;
 mod prune;
 mod rows;
 
@@ -28,6 +29,7 @@ pub use self::{
         EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
+    import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     prune::{PrunePack, PruneResult, WaitingEntry},
     rows::{
         DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable, TableDifference,

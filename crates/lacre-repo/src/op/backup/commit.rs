@@ -376,7 +376,7 @@ impl Backup<'_> {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
         };
-        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.snapshot)) {
+        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.next_base())) {
             note(error.to_string());
         }
         let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed);
