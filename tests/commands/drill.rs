@@ -52,7 +52,8 @@ fn a_drill_compares_everything_goes_on_record_and_leaves_nothing() {
     assert!(tables.len() > 10 && tables.iter().all(|table| table["rows"] == table["expected"]));
     assert!(document["rto_ms"].as_u64().unwrap() > 0);
     assert!(document["rto_ms"].as_u64() <= document["duration_ms"].as_u64());
-    for check in ["rows", "large objects", "definitions", "foreign keys", "indexes", "amcheck", "critical: select true"] {
+    for check in ["rows", "large objects", "definitions", "foreign keys", "indexes", "amcheck", "critical: select true"]
+    {
         assert_eq!(result(&document, check), "passed", "{check}");
     }
     assert_eq!(result(&document, "critical: select count(*) > 0 from users"), "passed");
@@ -82,7 +83,8 @@ fn a_snapshot_that_breaks_its_own_rules_does_not_pass() {
     assert_eq!(scratch_databases(&cluster), "");
     cluster.sql("d", "delete from child where parent = 2");
     sandbox.run(&["backup", "--postgres", &cluster.url("d")]).exits(0);
-    let asks = |query: &str| fs::write(sandbox.path("lacre.toml"), format!("[drill]\ncritical = [{query:?}]\n")).unwrap();
+    let asks =
+        |query: &str| fs::write(sandbox.path("lacre.toml"), format!("[drill]\ncritical = [{query:?}]\n")).unwrap();
     for query in ["select count(*) > 100 from child", "select 'the secret value'", "select * from nothing_like_it"] {
         asks(query);
         let run = sandbox.run(&["--config", "lacre.toml", "drill", "--server", &server, "--json"]).exits(4);

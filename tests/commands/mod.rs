@@ -1,14 +1,18 @@
 //! The commands from outside: what a person types, what is printed, which exit code, what lies in the repository afterwards.
 
 mod archives;
+mod audits;
 mod bad_days;
 mod damage;
 mod database;
 mod drill;
 mod erase;
 mod extremes;
+mod imports;
 mod keys;
 mod killed;
+mod migration;
+mod people;
 mod poolers;
 mod prune;
 mod rows;

@@ -33,7 +33,11 @@ enum State {
     Toc,
     Border,
     /// Within a table, or within one large object of a set.
-    Blocks { kind: Kind, inflater: Inflater, plain: Vec<u8> },
+    Blocks {
+        kind: Kind,
+        inflater: Inflater,
+        plain: Vec<u8>,
+    },
     Objects,
     Ended,
 }
@@ -80,7 +84,11 @@ impl<R: Read> Inflated<R> {
         };
         let Some(kind) = Kind::from_tag(tag) else {
             // A table of contents once more, whose places of data are of no use here.
-            return if self.sets_left == 0 { io::copy(&mut self.input.inner, &mut io::sink()).map(drop) } else { Err(garbage("a data set of an unknown kind")) };
+            return if self.sets_left == 0 {
+                io::copy(&mut self.input.inner, &mut io::sink()).map(drop)
+            } else {
+                Err(garbage("a data set of an unknown kind"))
+            };
         };
         self.sets_left = self.sets_left.saturating_sub(1);
         self.out.push(tag);
@@ -211,7 +219,7 @@ impl<R: Read> Pull for Input<R> {
             .by_ref()
             .take(u64::try_from(bytes).unwrap_or(u64::MAX))
             .read_to_end(into)
-            .map_err(Error::Io)?;
+            .map_err(Error::Read)?;
         if got == bytes {
             return Ok(());
         }
@@ -291,7 +299,7 @@ impl Inflater {
 mod tests {
     use std::io::{Read, Write};
 
-    use super::{Inflater, Inflated};
+    use super::{Inflated, Inflater};
 
     fn zlib(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());

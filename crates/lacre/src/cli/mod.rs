@@ -186,6 +186,11 @@ pub enum Command {
     /// A target that is not empty is refused unless --swap, which renames the verified side database
     /// into place and keeps the old one until you drop it.
     ///
+    /// The plan is shown first: bytes, room, the time it will take by earlier drills, what the server
+    /// lacks. Before a swap the database that is replaced is saved as a snapshot of its own job, and the
+    /// critical queries of lacre.toml must hold in the new one. On a terminal without arguments the
+    /// snapshots are listed to choose from.
+    ///
     /// To a file (--to-file), a program (--to-command) or stdout: the archive bit for bit as pg_dump
     /// wrote it, or the one raw stream.
     ///

@@ -96,9 +96,12 @@ pub(super) fn run(invocation: &Invocation, args: &ImportArgs) -> Result<Exit, Cl
 fn keys(invocation: &Invocation, vault: &Vault, args: &ImportArgs) -> Result<ReadKeys, CliError> {
     let keys = vault.read_keys(invocation, &args.keys.kits)?;
     if keys.identities.is_empty() {
-        return Err(CliError::new(Kind::NoKey, "no identity is at hand, so files that were imported before cannot be recognised")
-            .hint("give the recipient's private key with --identity FILE")
-            .hint("or add --no-compare and take care yourself that no file is taken twice"));
+        return Err(CliError::new(
+            Kind::NoKey,
+            "no identity is at hand, so files that were imported before cannot be recognised",
+        )
+        .hint("give the recipient's private key with --identity FILE")
+        .hint("or add --no-compare and take care yourself that no file is taken twice"));
     }
     Ok(keys)
 }
@@ -133,8 +136,11 @@ fn candidate(invocation: &Invocation, args: &ImportArgs, path: &Path) -> Result<
     };
     let (time, time_from) = time(args, path, peeked.as_ref())?;
     if time > Timestamp::now() {
-        return Err(CliError::new(Kind::Usage, format!("{} is dated in the future ({time}, by its {time_from})", path.display()))
-            .hint("say when it was made with --time"));
+        return Err(CliError::new(
+            Kind::Usage,
+            format!("{} is dated in the future ({time}, by its {time_from})", path.display()),
+        )
+        .hint("say when it was made with --time"));
     }
     let (digest, bytes) = source.digest(&invocation.interrupt).map_err(|error| unreadable(path, &error))?;
     Ok(Candidate { source, job, time, time_from, digest: digest.to_hex().to_string(), bytes })
@@ -152,7 +158,8 @@ fn time(args: &ImportArgs, path: &Path, peeked: Option<&Peeked>) -> Result<(Time
     if let Some(text) = &args.time {
         let typed = text.parse::<Timestamp>().ok().or_else(|| local(text.parse::<DateTime>().ok()?));
         let wrong = || {
-            CliError::new(Kind::Usage, format!("'{text}' is no time")).hint("write it as 2026-11-20T03:15 or 2026-11-20T03:15Z")
+            CliError::new(Kind::Usage, format!("'{text}' is no time"))
+                .hint("write it as 2026-11-20T03:15 or 2026-11-20T03:15Z")
         };
         return Ok((typed.ok_or_else(wrong)?, "--time"));
     }
@@ -273,15 +280,9 @@ fn take(
         ("import.bytes".to_owned(), candidate.bytes.to_string()),
         ("import.time_from".to_owned(), candidate.time_from.to_owned()),
     ]);
-    let dump = Dump {
-        job: &candidate.job,
-        taken: Millis(candidate.time.as_millisecond()),
-        tags: &args.tags,
-        facts,
-    };
+    let dump = Dump { job: &candidate.job, taken: Millis(candidate.time.as_millisecond()), tags: &args.tags, facts };
     let interrupt = invocation.interrupt.clone();
-    let report =
-        backup::import(invocation, vault, dump, &mut |sink| candidate.source.pump(&interrupt, sink))?;
+    let report = backup::import(invocation, vault, dump, &mut |sink| candidate.source.pump(&interrupt, sink))?;
     done.snapshot = Some(report.snapshot.to_string());
     (done.bytes_read, done.bytes_new, done.bytes_stored) = (report.bytes_read, report.bytes_new, report.bytes_stored);
     Ok(done)

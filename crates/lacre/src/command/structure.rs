@@ -70,9 +70,8 @@ impl ArchiveStructure {
         let mut bytes = Vec::new();
         snapshot.read(stream, &mut bytes, &Silent).map_err(|error| error.to_string())?;
         let toc = Toc::parse(&bytes).map_err(|error| format!("its table of contents cannot be read: {error}"))?;
-        let columns = toc.tables().map(|table| {
-            (table.entry.dump_id(), table.copy.as_ref().map(|copy| copy.columns.len()))
-        });
+        let columns =
+            toc.tables().map(|table| (table.entry.dump_id(), table.copy.as_ref().map(|copy| copy.columns.len())));
         let encoding = toc.setting(Setting::Encoding);
         let contents = Arc::new(Contents {
             columns: columns.collect(),
@@ -144,7 +143,8 @@ fn judge_framing<'s>(snapshot: &'s Snapshot<'_>) -> Judge<'s> {
                     let is_it = |stream: &&Stream| stream.dump_id.and_then(|id| i32::try_from(id).ok()) == current;
                     let length = snapshot.streams().iter().find(is_it).map(|stream| stream.bytes);
                     // Lines are as long as they are; blocks have their length here.
-                    let fits = length.is_some_and(|bytes| if has_lines { bytes >= bytes_in } else { bytes == bytes_in });
+                    let fits =
+                        length.is_some_and(|bytes| if has_lines { bytes >= bytes_in } else { bytes == bytes_in });
                     if !fits {
                         return Err(format!("data set {} is of another length", current.unwrap_or_default()));
                     }
@@ -159,7 +159,9 @@ fn judge_framing<'s>(snapshot: &'s Snapshot<'_>) -> Judge<'s> {
 fn agree(named: &BTreeSet<i32>, stored: &BTreeSet<i32>, who: &str) -> Result<(), String> {
     match named.symmetric_difference(stored).next() {
         None => Ok(()),
-        Some(id) if stored.contains(id) => Err(format!("the {who} does not name the data of entry {id}, which is stored")),
+        Some(id) if stored.contains(id) => {
+            Err(format!("the {who} does not name the data of entry {id}, which is stored"))
+        }
         Some(id) => Err(format!("the {who} names the data of entry {id}, which is not stored")),
     }
 }

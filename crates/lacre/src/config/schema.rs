@@ -267,8 +267,16 @@ const DRILL: Table = Table {
     effect: Effect::Acts,
     help: "Where and how restores are rehearsed.",
     keys: &[
-        key("server", Form::Url, "Server on which the scratch database is made. Unset: a throw-away server on this machine."),
-        key("folder", Form::Path, "Folder for throw-away servers, which hold restored rows until the drill ends. Default: /var/tmp."),
+        key(
+            "server",
+            Form::Url,
+            "Server on which the scratch database is made. Unset: a throw-away server on this machine.",
+        ),
+        key(
+            "folder",
+            Form::Path,
+            "Folder for throw-away servers, which hold restored rows until the drill ends. Default: /var/tmp.",
+        ),
         key("critical", Form::Texts, "Queries that must each return true."),
     ],
     example: "server = \"postgres://drill@127.0.0.1/postgres\"\ncritical = [\"select count(*) > 0 from users\"]",

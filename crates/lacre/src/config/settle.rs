@@ -380,7 +380,7 @@ fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(Stri
         let absent = (sections.is_empty()
             && matches!(table.shape, schema::Shape::Root | schema::Shape::Single)
             && !table.name.starts_with("job."))
-            .then_some(None);
+        .then_some(None);
         for section in present.chain(absent) {
             let title = section.map_or_else(|| table.name.to_owned(), Section::title);
             for key in table.keys {

@@ -32,7 +32,8 @@ pub use self::{
     import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     prune::{PrunePack, PruneResult, WaitingEntry},
     rows::{
-        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable, TableDifference,
+        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
+        TableDifference,
     },
 };
 

@@ -63,7 +63,10 @@ impl Document for HistoryResult {
         field("table", "Table as asked for."),
         field("snapshots", "Snapshots that were looked into."),
         field("without_table", "Snapshots of them without such a table."),
-        field("versions", "Versions, oldest first: snapshot, time, last_snapshot, last_time, rows (none: they are gone)."),
+        field(
+            "versions",
+            "Versions, oldest first: snapshot, time, last_snapshot, last_time, rows (none: they are gone).",
+        ),
     ];
 }
 

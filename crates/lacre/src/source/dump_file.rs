@@ -103,10 +103,8 @@ impl DumpFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.failed(bytes, error)),
             };
-            sink(&buffer[..count]).map_err(|error| SourceError::Sink {
-                source_name: self.path.display().to_string(),
-                error,
-            })?;
+            sink(&buffer[..count])
+                .map_err(|error| SourceError::Sink { source_name: self.path.display().to_string(), error })?;
             bytes += count as u64;
         }
         Ok(SourceEnd { bytes, exit_status: None, verified: true, stderr_tail: String::new() })

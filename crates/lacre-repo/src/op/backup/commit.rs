@@ -372,11 +372,12 @@ impl Backup<'_> {
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.
     fn after_commit(&mut self, packs: &[KnownPack]) -> Result<(), Error> {
+        let next_base = self.next_base();
         let mut note = |what: String| {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
         };
-        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.next_base())) {
+        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(next_base)) {
             note(error.to_string());
         }
         let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed);

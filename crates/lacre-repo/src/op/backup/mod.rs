@@ -115,9 +115,8 @@ impl Backup<'_> {
 
     /// The snapshot whose index the next run of the job wants: this one, or its base when that is of a later day.
     pub(super) fn next_base(&self) -> SnapshotId {
-        let later = self.base.filter(|base| {
-            self.view.snapshots.get(base).is_some_and(|known| known.header.taken > self.taken)
-        });
+        let later =
+            self.base.filter(|base| self.view.snapshots.get(base).is_some_and(|known| known.header.taken > self.taken));
         later.unwrap_or(self.snapshot)
     }
 }

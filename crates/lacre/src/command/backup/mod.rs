@@ -99,6 +99,30 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
     Ok(worst.unwrap_or_else(|| findings::exit(&found.concat())))
 }
 
+/// Takes one database as a snapshot of a job, and shows nothing of it.
+///
+/// # Errors
+/// As any backup of a database.
+pub(super) fn database(
+    invocation: &Invocation,
+    vault: &Vault,
+    job: &JobName,
+    url: &crate::safe_url::SafeUrl,
+    database: &str,
+) -> Result<lacre_format::ids::SnapshotId, CliError> {
+    let name = VaultJobName::parse(job.as_str())
+        .map_err(|error| CliError::new(Kind::Usage, format!("{job} is no job name")).because(&error))?;
+    let options = BackupOptions { allow_shrink: true, ..BackupOptions::default() };
+    let (line, watching) = watching(invocation);
+    let session = Session { invocation, vault, watching: watching.clone(), allow_empty: true };
+    let begun = vault.repository.begin_backup(&name, options, Arc::new(watching));
+    let taken = begun
+        .map_err(|error| vault.explain(error))
+        .and_then(|backup| postgres::take_named(&session, backup, url.expose(), Some(database)));
+    line.finish();
+    Ok(taken?.snapshot)
+}
+
 /// Takes a dump somebody made earlier, as a snapshot of that moment.
 ///
 /// # Errors
@@ -115,10 +139,8 @@ pub(super) fn import(
     let options = BackupOptions { allow_shrink: true, tags: dump.tags.to_vec(), ..BackupOptions::default() };
     let (line, watching) = watching(invocation);
     let session = Session { invocation, vault, watching: watching.clone(), allow_empty: false };
-    let mut backup = vault
-        .repository
-        .begin_backup(&job, options, Arc::new(watching))
-        .map_err(|error| vault.explain(error))?;
+    let mut backup =
+        vault.repository.begin_backup(&job, options, Arc::new(watching)).map_err(|error| vault.explain(error))?;
     if let Err(error) = backup.date(dump.taken) {
         let error = vault.explain(error);
         return Err(abandon(&session, backup, error, Blame::Source));

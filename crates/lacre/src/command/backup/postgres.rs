@@ -37,10 +37,21 @@ pub(crate) fn environment() -> Environment {
 }
 
 /// Dumps the database into the open session.
-pub(super) fn take(session: &Session<'_>, mut backup: Backup<'_>, url: &str) -> Result<BackupReport, CliError> {
+pub(super) fn take(session: &Session<'_>, backup: Backup<'_>, url: &str) -> Result<BackupReport, CliError> {
+    take_named(session, backup, url, None)
+}
+
+/// The same, for a database of another name on the URL's server.
+pub(super) fn take_named(
+    session: &Session<'_>,
+    mut backup: Backup<'_>,
+    url: &str,
+    database: Option<&str>,
+) -> Result<BackupReport, CliError> {
     let started = Instant::now();
     let watch: Arc<dyn Watch> = Arc::new(session.watching.clone());
     let dumped = Target::resolve(url, &environment())
+        .map(|target| database.map_or_else(|| target.clone(), |name| target.with_database(name)))
         .and_then(|target| Source::open(&target))
         .and_then(|source| source.dump(&DumpOptions::default(), &mut VaultSink::new(&mut backup), &watch));
     let report = match dumped {

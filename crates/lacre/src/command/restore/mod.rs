@@ -2,8 +2,12 @@
 
 mod bytes;
 mod database;
+mod outlook;
+mod pick;
 
 pub(super) use self::database::refuse_other_sources;
+
+use lacre_format::ids::SnapshotId;
 
 use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::Invocation, vault::Vault};
 
@@ -14,7 +18,16 @@ use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::In
 pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, CliError> {
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
+    match &args.snapshot {
+        Some(name) => restore(invocation, &vault, vault.resolve(name)?, args),
+        None => {
+            let (id, chosen) = pick::choose(invocation, &vault, args)?;
+            restore(invocation, &vault, id, &chosen)
+        }
+    }
+}
+
+fn restore(invocation: &Invocation, vault: &Vault, id: SnapshotId, args: &RestoreArgs) -> Result<Exit, CliError> {
     let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
     if snapshot.is_forgotten() {
@@ -31,7 +44,7 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
         }
     }
     match &args.to {
-        Some(url) => database::run(invocation, &vault, &snapshot, args, url),
-        None => bytes::run(invocation, &vault, &snapshot, args),
+        Some(url) => database::run(invocation, vault, &snapshot, args, url),
+        None => bytes::run(invocation, vault, &snapshot, args),
     }
 }

@@ -172,7 +172,10 @@ impl Comparison<'_, '_> {
                 if bag.is_full {
                     self.findings.push(Finding::new(
                         Severity::Warning,
-                        format!("it differs in more than {} of rows; the counts are too low", human::bytes(DIFFERENCES_BYTES_MAX as u64)),
+                        format!(
+                            "it differs in more than {} of rows; the counts are too low",
+                            human::bytes(DIFFERENCES_BYTES_MAX as u64)
+                        ),
                         name,
                         "restore both snapshots side by side and compare them in the database",
                     ));
@@ -263,13 +266,7 @@ impl Comparison<'_, '_> {
         self.show(&table.name, rows, one, other);
     }
 
-    fn show(
-        &mut self,
-        table: &str,
-        rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
-        one: &Place<'_>,
-        other: &Place<'_>,
-    ) {
+    fn show(&mut self, table: &str, rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, one: &Place<'_>, other: &Place<'_>) {
         if self.args.table.is_none() {
             return;
         }

@@ -127,7 +127,8 @@ impl Recovery<'_> {
             let table = self.table(place)?;
             let mut push = self.push(place)?;
             let name = place.table_name.table.to_string();
-            let made = self.live.missing_into(&table, &self.tables.encoding(), schema, &name, &mut push as &mut Push<'_>);
+            let made =
+                self.live.missing_into(&table, &self.tables.encoding(), schema, &name, &mut push as &mut Push<'_>);
             let (name, count) = made.map_err(|error| self.explain(error))?;
             rows += count;
             into.push(name);
@@ -153,16 +154,14 @@ impl Recovery<'_> {
             if self.args.inserts {
                 // One statement a row needs the rows first; they stay in memory files, never on disk.
                 let mut held = MemoryFile::create().map_err(|error| self.explain(error))?;
-                let found =
-                    self.live.missing(&table, &self.tables.encoding(), &mut push as &mut Push<'_>, held.file());
+                let found = self.live.missing(&table, &self.tables.encoding(), &mut push as &mut Push<'_>, held.file());
                 found.map_err(|error| self.explain(error))?;
                 rows += inserts(&table, held.file(), out).map_err(failed)?;
                 continue;
             }
             writeln!(out, "COPY {} ({}) FROM stdin;", table.name, table.columns()).map_err(failed)?;
             let mut counted = Counted { out: &mut *out, rows: 0 };
-            let found =
-                self.live.missing(&table, &self.tables.encoding(), &mut push as &mut Push<'_>, &mut counted);
+            let found = self.live.missing(&table, &self.tables.encoding(), &mut push as &mut Push<'_>, &mut counted);
             rows += counted.rows;
             found.map_err(|error| self.explain(error))?;
             out.write_all(b"\\.\n").map_err(failed)?;
@@ -184,11 +183,17 @@ fn inserts(table: &LiveTable, file: &mut File, out: &mut dyn Write) -> io::Resul
         let line = row.strip_suffix(b"\n").unwrap_or(&row);
         let values: Vec<String> = copy::fields(line)
             .map(|field| {
-                field.value().map_or_else(|| "NULL".to_owned(), |value| quote::literal(&String::from_utf8_lossy(&value)))
+                field
+                    .value()
+                    .map_or_else(|| "NULL".to_owned(), |value| quote::literal(&String::from_utf8_lossy(&value)))
             })
             .collect();
         let (name, columns) = (&table.name, table.columns());
-        writeln!(out, "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT DO NOTHING;", values.join(", "))?;
+        writeln!(
+            out,
+            "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT DO NOTHING;",
+            values.join(", ")
+        )?;
         rows += 1;
     }
     Ok(rows)

@@ -105,12 +105,12 @@ fn nights(vault: &Vault, args: &HistoryArgs) -> Result<Vec<SnapshotRow>, CliErro
         }
     };
     // A host that cannot read labels sees one unnamed job.
-    let nights: Vec<SnapshotRow> =
-        live.into_iter().filter(|row| chosen.is_none() || job(row) == chosen).collect();
+    let nights: Vec<SnapshotRow> = live.into_iter().filter(|row| chosen.is_none() || job(row) == chosen).collect();
     if nights.is_empty() {
         let of = args.job.as_ref().map_or_else(String::new, |job| format!(" of job {job}"));
-        return Err(CliError::new(Kind::NotFound, format!("there is no snapshot{of}"))
-            .hint("lacre snapshots    (lists them)"));
+        return Err(
+            CliError::new(Kind::NotFound, format!("there is no snapshot{of}")).hint("lacre snapshots    (lists them)")
+        );
     }
     Ok(nights)
 }

@@ -99,11 +99,8 @@ fn table(
     let chunks = snapshot
         .sample(stream, CHUNKS_MAX, &mut |seen| next(seed) % seen.max(1))
         .map_err(|error| vault.explain(error))?;
-    let mut rows: Vec<Vec<u8>> = chunks
-        .iter()
-        .flat_map(|chunk| chunk.split_inclusive(|byte| *byte == b'\n'))
-        .map(<[u8]>::to_vec)
-        .collect();
+    let mut rows: Vec<Vec<u8>> =
+        chunks.iter().flat_map(|chunk| chunk.split_inclusive(|byte| *byte == b'\n')).map(<[u8]>::to_vec).collect();
     let wanted = usize::try_from(args.sample).unwrap_or(usize::MAX);
     for at in 0..wanted.min(rows.len()) {
         let left = u64::try_from(rows.len() - at).unwrap_or(1);

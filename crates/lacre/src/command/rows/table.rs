@@ -50,7 +50,10 @@ impl Tables {
                 .hint("lacre cat SNAP STREAM    (gives the bytes of any stream)")
         })?;
         let damaged = |why: String| {
-            CliError::new(Kind::Damaged, format!("the definitions of snapshot {} cannot be read: {why}", snapshot.id().short()))
+            CliError::new(
+                Kind::Damaged,
+                format!("the definitions of snapshot {} cannot be read: {why}", snapshot.id().short()),
+            )
         };
         if stream.bytes > u64::try_from(TOC_BYTES_MAX).unwrap_or(u64::MAX) {
             return Err(damaged(format!("they are longer than {TOC_BYTES_MAX} bytes")));
@@ -68,8 +71,7 @@ impl Tables {
         let names = table_names(&self.toc);
         let place = |data: lacre_dump::archive::TableData<'_>| {
             let dump_id = data.entry.dump_id();
-            let table_name =
-                TableName { schema: Identifier::new(data.schema), table: Identifier::new(data.name) };
+            let table_name = TableName { schema: Identifier::new(data.schema), table: Identifier::new(data.name) };
             let table = self.schema.as_ref().and_then(|schema| Some(schema.table(schema.find(&table_name)?)));
             Some(Place {
                 name: names.get(&dump_id)?.clone(),
@@ -147,7 +149,8 @@ impl Tables {
             let schema = entry.namespace().map_or_else(String::new, |schema| format!("{}.", text(schema)));
             format!("{} {schema}{}", text(entry.desc()).to_lowercase(), text(entry.tag()))
         };
-        let is_row_or_value = |desc: &[u8]| matches!(desc, b"TABLE DATA" | b"SEQUENCE SET" | b"BLOBS" | b"BLOB METADATA");
+        let is_row_or_value =
+            |desc: &[u8]| matches!(desc, b"TABLE DATA" | b"SEQUENCE SET" | b"BLOBS" | b"BLOB METADATA");
         let entries = self.toc.entries().filter(|entry| !is_row_or_value(entry.desc()));
         entries.map(|entry| (name(&entry), entry.definition().to_vec())).collect()
     }

@@ -168,9 +168,10 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub fn large_object(&self, oid: u32, offset: i64, length: i32) -> Result<Option<Vec<u8>>> {
-        let read = self.reactor.runtime.block_on(
-            self.client.query_one("SELECT pg_catalog.lo_get($1, $2, $3)", &[&oid, &offset, &length]),
-        );
+        let read = self
+            .reactor
+            .runtime
+            .block_on(self.client.query_one("SELECT pg_catalog.lo_get($1, $2, $3)", &[&oid, &offset, &length]));
         match read.and_then(|row| row.try_get::<_, Vec<u8>>(0)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.code().is_some_and(|code| code.code() == "42704") => Ok(None),

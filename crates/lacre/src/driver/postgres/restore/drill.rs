@@ -327,9 +327,7 @@ fn rows(planned: &Plan<'_>, work: &Work<'_>, tables: &[TableReport]) -> Result<C
 /// Whether a stream that is not loaded has the rows that were counted when it was saved.
 fn is_as_counted(work: &Work<'_>, stream: &StreamRef) -> Result<bool> {
     let mut counter = Counting(RowCounter::copy());
-    work.source
-        .read(stream, &mut counter)
-        .map_err(|source| Error::Source { stream: stream.name.clone(), source })?;
+    work.source.read(stream, &mut counter).map_err(|source| Error::Source { stream: stream.name.clone(), source })?;
     let seen = counter.0.finish();
     let count = stream.rows.count.is_none_or(|count| count == seen.rows);
     Ok(count && stream.rows.digest.is_none_or(|digest| digest == seen.digest.lanes()))
@@ -370,7 +368,9 @@ fn definitions(made: &Findings, findings: &Findings) -> Check {
         .collect();
     let what = match failed.len() {
         0 => "everything could be made".to_owned(),
-        count => format!("{count} could not be made: {}", failed.iter().take(5).cloned().collect::<Vec<_>>().join(", ")),
+        count => {
+            format!("{count} could not be made: {}", failed.iter().take(5).cloned().collect::<Vec<_>>().join(", "))
+        }
     };
     findings.extend(made);
     Check::judged("definitions", failed.is_empty().into(), what)
@@ -411,7 +411,8 @@ fn indexes(session: &Session) -> Result<Check> {
                WHERE i.indexrelid >= 16384";
     let row = session.rows("counting indexes", sql)?.into_iter().next().unwrap_or_default();
     let text = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
-    let what = if text(1) == "0" { format!("{} valid", text(0)) } else { format!("{} of {} invalid", text(1), text(0)) };
+    let what =
+        if text(1) == "0" { format!("{} valid", text(0)) } else { format!("{} of {} invalid", text(1), text(0)) };
     Ok(Check::judged("indexes", (text(1) == "0").into(), what))
 }
 
@@ -443,18 +444,31 @@ fn amcheck(planned: &Plan<'_>, session: &Session, watch: &Arc<dyn Watch>) -> Res
     };
     match child::output(&task, watch, limits::STDERR_BYTES_MAX) {
         Ok(_) => Ok(Check::judged(NAME, Holds::Yes, "tables and indexes agree")),
-        Err(Error::ToolFailed { .. } | Error::Io { .. }) => {
-            Ok(Check::judged(NAME, Holds::No, "pg_amcheck found corruption; run it on a restored database to see where"))
-        }
+        Err(Error::ToolFailed { .. } | Error::Io { .. }) => Ok(Check::judged(
+            NAME,
+            Holds::No,
+            "pg_amcheck found corruption; run it on a restored database to see where",
+        )),
         Err(error) => Err(error),
     }
 }
 
 /// A query of the person's own that must return true. What it returned is not shown: it may be anybody's data.
 fn critical(work: &Work<'_>, query: &str) -> Result<Check> {
+    judge(&Session::connect(&work.reactor, &work.target)?, query)
+}
+
+/// Asks a database a query that must return true.
+///
+/// # Errors
+/// Those of connecting; a query that fails is a check that failed.
+pub fn ask(database: &Target, query: &str) -> Result<Check> {
+    judge(&Session::connect(&Reactor::start()?, database)?, query)
+}
+
+fn judge(session: &Session, query: &str) -> Result<Check> {
     let name = format!("critical: {}", quote::one_line(query));
     // As an application would see the database: its own search path, not the restore's.
-    let session = Session::connect(&work.reactor, &work.target)?;
     let limit = limits::CRITICAL_QUERY_TIMEOUT.as_millis();
     session.run("setting up the session", &format!("SET statement_timeout = {limit}; BEGIN READ ONLY"))?;
     let answer = match session.value("asking a critical query", query) {

@@ -77,7 +77,8 @@ impl Live {
         let sql = format!(
             "SELECT pg_catalog.quote_ident(attname) FROM pg_catalog.pg_attribute WHERE attrelid = {regclass} AND attnum > 0 AND NOT attisdropped"
         );
-        let there: Vec<String> = self.session.rows("looking for the table", &sql)?.into_iter().flatten().flatten().collect();
+        let there: Vec<String> =
+            self.session.rows("looking for the table", &sql)?.into_iter().flatten().flatten().collect();
         if there.is_empty() {
             return Err(Error::NotRestorable(format!(
                 "{} has no table {}; restore it whole with --table",
@@ -92,7 +93,11 @@ impl Live {
                 names.table
             )));
         }
-        let key = if on.is_empty() { self.primary_key(&regclass)? } else { on.iter().map(|name| quote::ident(name)).collect() };
+        let key = if on.is_empty() {
+            self.primary_key(&regclass)?
+        } else {
+            on.iter().map(|name| quote::ident(name)).collect()
+        };
         if key.is_empty() {
             return Err(Error::NotRestorable(format!(
                 "the live table {} has no primary key; say with --on which columns tell its rows apart",
@@ -101,7 +106,8 @@ impl Live {
         }
         let place = |column: &String| {
             let found = columns.iter().position(|known| unquoted(known) == unquoted(column));
-            let found = found.ok_or_else(|| Error::NotRestorable(format!("the snapshot has no column {column} of {}", names.table)));
+            let found = found
+                .ok_or_else(|| Error::NotRestorable(format!("the snapshot has no column {column} of {}", names.table)));
             found.map(|at| (quote::ident(&unquoted(column)), at))
         };
         Ok(LiveTable { key: key.iter().map(place).collect::<Result<_>>()?, name: names.table, columns })

@@ -173,7 +173,8 @@ impl CopySql {
 
     /// The columns alone, each quoted.
     pub(super) fn names(session: &Session, copy: &CopyStatement, encoding: &str) -> Result<Vec<String>> {
-        let name = |column: &Identifier| name_text(session, column.as_bytes(), encoding).map(|text| quote::ident(&text));
+        let name =
+            |column: &Identifier| name_text(session, column.as_bytes(), encoding).map(|text| quote::ident(&text));
         copy.columns.iter().map(name).collect()
     }
 }

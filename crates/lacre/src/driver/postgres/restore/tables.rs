@@ -118,8 +118,7 @@ pub(super) fn restore(
     findings: &Findings,
     last_look: &mut LastLook<'_>,
 ) -> Result<RestoreReport> {
-    let work =
-        Work { target: plan.maintenance.target().with_database(&plan.database), ..plan.work(watch, findings) };
+    let work = Work { target: plan.maintenance.target().with_database(&plan.database), ..plan.work(watch, findings) };
     let selected = plan.selected.clone().unwrap_or_default();
     let (ids, skipped) = entries(&plan.toc, &selected);
     findings.extend(skipped);
