@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
@@ -288,7 +288,7 @@ fn take(
     Ok(done)
 }
 
-fn refused(path: &PathBuf, error: &CliError) -> RefusedFile {
+fn refused(path: &Path, error: &CliError) -> RefusedFile {
     RefusedFile {
         file: path.display().to_string(),
         kind: error.kind().name().to_owned(),

@@ -40,7 +40,15 @@ pub(super) struct ArchiveStructure {
 struct Contents {
     /// Columns of each table's rows, by the entry's number; none where rows are statements.
     columns: BTreeMap<i32, Option<usize>>,
-    is_utf8: bool,
+    text: Text,
+}
+
+/// What the text of an archive is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Utf8,
+    /// Some other encoding, which the server checks.
+    Other,
 }
 
 /// A monitor for reads nobody counts.
@@ -75,7 +83,7 @@ impl ArchiveStructure {
         let encoding = toc.setting(Setting::Encoding);
         let contents = Arc::new(Contents {
             columns: columns.collect(),
-            is_utf8: encoding.is_none_or(|encoding| encoding == b"UTF8"),
+            text: if encoding.is_none_or(|encoding| encoding == b"UTF8") { Text::Utf8 } else { Text::Other },
         });
         *last = Some((snapshot.id(), Arc::clone(&contents)));
         Ok(Some(contents))
@@ -94,7 +102,7 @@ impl Structure for ArchiveStructure {
             StreamKind::Table => {
                 let columns = id.and_then(|id| contents.columns.get(&id));
                 let columns = columns.ok_or("its table of contents has no entry for these rows")?;
-                Some(Box::new(TableRows::new(stream, *columns, contents.is_utf8)))
+                Some(Box::new(TableRows::new(stream, *columns, contents.text)))
             }
             StreamKind::Framing => Some(Box::new(Whole { bytes: Vec::new(), judge: judge_framing(snapshot) })),
             StreamKind::ArchiveToc if stream.name == "toc" => {
@@ -208,7 +216,7 @@ struct TableRows<'s> {
 }
 
 impl<'s> TableRows<'s> {
-    fn new(stream: &'s Stream, columns: Option<usize>, is_utf8: bool) -> Self {
+    fn new(stream: &'s Stream, columns: Option<usize>, text: Text) -> Self {
         Self {
             stream,
             counter: RowCounter::copy(),
@@ -218,7 +226,7 @@ impl<'s> TableRows<'s> {
             is_ended: false,
             line: 0,
             wrong: None,
-            text: is_utf8.then(Utf8::default),
+            text: (text == Text::Utf8).then(Utf8::default),
         }
     }
 

@@ -95,6 +95,9 @@ struct Comparison<'a, 's> {
     findings: Vec<Finding>,
 }
 
+/// A row before and after; one of them is there.
+type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Rows that one side has more often than the other: positive before, negative after.
 #[derive(Default)]
 struct Bag {
@@ -266,7 +269,7 @@ impl Comparison<'_, '_> {
         self.show(&table.name, rows, one, other);
     }
 
-    fn show(&mut self, table: &str, rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, one: &Place<'_>, other: &Place<'_>) {
+    fn show(&mut self, table: &str, rows: Vec<Pair>, one: &Place<'_>, other: &Place<'_>) {
         if self.args.table.is_none() {
             return;
         }

@@ -50,7 +50,7 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &RecoverArgs) -> Re
     let recovery =
         Recovery { args, vault: &vault, snapshot: &snapshot, watching: &watching, tables: &tables, live: &live };
     let done = match (&args.into_schema, &args.out) {
-        (Some(schema), _) => recovery.into_schema(&places, schema),
+        (Some(schema), _) => recovery.set_aside(&places, schema),
         (None, Some(path)) => {
             let what = || format!("cannot write {}", path.display());
             let file = File::create_new(path).map_err(|error| CliError::io(what(), &error))?;
@@ -121,7 +121,7 @@ impl Recovery<'_> {
         })
     }
 
-    fn into_schema(&self, places: &[Place<'_>], schema: &str) -> Result<(u64, Option<String>), CliError> {
+    fn set_aside(&self, places: &[Place<'_>], schema: &str) -> Result<(u64, Option<String>), CliError> {
         let (mut rows, mut into) = (0, Vec::new());
         for place in places {
             let table = self.table(place)?;
