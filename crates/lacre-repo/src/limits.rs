@@ -78,3 +78,9 @@ pub(crate) const GROUPS_AT_ONCE: usize = 8;
 pub(crate) const CHUNKS_SEARCHED_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one row that is longer than its chunk.
 pub(crate) const ROW_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Small objects that are read from afar at a time.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+/// Longest object that is read ahead: eight of them are 8 MiB.
+pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewer objects than these are read where they are needed.
+pub(crate) const PREFETCH_MIN: usize = 2;

@@ -52,12 +52,8 @@ pub(super) fn run(invocation: &Invocation, args: &DrillArgs) -> Result<Exit, Cli
     let started = Instant::now();
     let vault = Vault::open(invocation)?;
     let _alone = alone(&vault)?;
-    let id = vault.resolve(&chosen(args))?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
-    if snapshot.is_forgotten() || snapshot.is_to_be_erased() {
-        vault.refuse_forgotten(id)?;
-    }
+    let snapshot = vault.open_kept(invocation, &chosen(args), &args.keys.kits)?;
+    let id = snapshot.id();
     if let Some(job) = args.job.as_ref().filter(|job| job.as_str() != snapshot.job().as_str()) {
         let what = format!("snapshot {} is of job {}, not of {job}", id.short(), snapshot.job());
         return Err(CliError::new(Kind::Usage, what).hint("leave out one of the two"));

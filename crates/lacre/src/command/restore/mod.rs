@@ -7,7 +7,7 @@ mod pick;
 
 pub(super) use self::database::refuse_other_sources;
 
-use lacre_format::ids::SnapshotId;
+use lacre_repo::op::read::Snapshot;
 
 use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::Invocation, vault::Vault};
 
@@ -19,23 +19,24 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
     match &args.snapshot {
-        Some(name) => restore(invocation, &vault, vault.resolve(name)?, args),
+        Some(name) => {
+            let snapshot = vault.open_kept(invocation, name, &args.keys.kits)?;
+            restore(invocation, &vault, &snapshot, args)
+        }
         None => {
             let (id, chosen) = pick::choose(invocation, &vault, args)?;
-            restore(invocation, &vault, id, &chosen)
+            let keys = vault.read_keys(invocation, &args.keys.kits)?;
+            restore(invocation, &vault, &vault.open_id(id, &keys)?, &chosen)
         }
     }
 }
 
-fn restore(invocation: &Invocation, vault: &Vault, id: SnapshotId, args: &RestoreArgs) -> Result<Exit, CliError> {
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
-    if snapshot.is_forgotten() {
-        return Err(vault.explain(lacre_repo::Error::Forgotten { snapshot: id }));
-    }
-    if snapshot.is_to_be_erased() {
-        vault.refuse_forgotten(id)?;
-    }
+fn restore(
+    invocation: &Invocation,
+    vault: &Vault,
+    snapshot: &Snapshot<'_>,
+    args: &RestoreArgs,
+) -> Result<Exit, CliError> {
     if vault.repository.store().http_requests().is_some() {
         // A reach map that cannot be read is told by whoever needs it; a restore does not.
         if let Ok(estimate) = snapshot.estimate() {

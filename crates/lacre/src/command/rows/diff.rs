@@ -16,7 +16,7 @@ use lacre_repo::{
 
 use super::{
     search::field,
-    table::{Place, Tables, open},
+    table::{Place, Tables},
 };
 use crate::{
     cli::DiffArgs,
@@ -41,7 +41,7 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &DiffArgs) -> Resul
     let vault = Vault::open(invocation)?;
     let (one, other) = (vault.resolve(&args.before)?, vault.resolve(&args.after)?);
     let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let (one, other) = (open(&vault, &keys, one)?, open(&vault, &keys, other)?);
+    let (one, other) = (vault.open_id(one, &keys)?, vault.open_id(other, &keys)?);
     let (line, watching) = watching(invocation);
     let ours = Tables::read(&vault, &one, &watching)?;
     let theirs = Tables::read(&vault, &other, &watching)?;

@@ -10,7 +10,7 @@ use std::{
 use lacre_dump::copy;
 use lacre_repo::op::{read::Snapshot, search::Searcher};
 
-use super::table::{Place, Tables, conditions, open};
+use super::table::{Place, Tables, conditions};
 use crate::{
     cli::RecoverArgs,
     command::backup::environment,
@@ -38,9 +38,7 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &RecoverArgs) -> Re
             .hint("add --out FILE or --into-schema S"));
     }
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.from)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = open(&vault, &keys, id)?;
+    let snapshot = vault.open_kept(invocation, &args.from, &args.keys.kits)?;
     let (line, watching) = watching(invocation);
     let tables = Tables::read(&vault, &snapshot, &watching)?;
     let places = tables.find(&args.table)?;
@@ -66,7 +64,7 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &RecoverArgs) -> Re
     line.finish();
     let (rows, into) = done?;
     let document = RecoverResult {
-        snapshot: id.to_string(),
+        snapshot: snapshot.id().to_string(),
         table: args.table.clone(),
         rows,
         file: args.out.as_ref().map(|path| path.display().to_string()),

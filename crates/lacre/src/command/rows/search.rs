@@ -12,7 +12,7 @@ use lacre_repo::op::{
     snapshots::{SnapshotRow, SnapshotState},
 };
 
-use super::table::{Tables, conditions, open};
+use super::table::{Tables, conditions};
 use crate::{
     cli::{HistoryArgs, RowsArgs},
     error::{CliError, Kind},
@@ -29,9 +29,7 @@ use crate::{
 /// [`Kind::Usage`] for a table or column that is not there; those of the vault.
 pub(in crate::command) fn rows(invocation: &Invocation, args: &RowsArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = open(&vault, &keys, id)?;
+    let snapshot = vault.open_kept(invocation, &args.snapshot, &args.keys.kits)?;
     let (line, watching) = watching(invocation);
     let tables = Tables::read(&vault, &snapshot, &watching)?;
     let places = tables.find(&args.table)?;
@@ -45,7 +43,7 @@ pub(in crate::command) fn rows(invocation: &Invocation, args: &RowsArgs) -> Resu
     }
     line.finish();
     let document = RowsResult {
-        snapshot: id.to_string(),
+        snapshot: snapshot.id().to_string(),
         table: args.table.clone(),
         rows: found.iter().map(|(place, row)| place.record(row)).collect(),
     };
@@ -75,7 +73,7 @@ pub(in crate::command) fn history(invocation: &Invocation, args: &HistoryArgs) -
     let (line, watching) = watching(invocation);
     let mut story = Story::new(args, &vault, &watching);
     for night in &nights {
-        let snapshot = open(&vault, &keys, night.snapshot)?;
+        let snapshot = vault.open_id(night.snapshot, &keys)?;
         story.read(&snapshot, night)?;
     }
     line.finish();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use lacre_repo::op::read::Snapshot;
 
-use super::table::{Place, Tables, open};
+use super::table::{Place, Tables};
 use crate::{
     cli::{SpotArgs, value::SnapshotName},
     command::backup::environment,
@@ -32,9 +32,9 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &SpotArgs) -> Resul
     let url = url(&vault, args)?;
     let explain = |error| explain_driver(error, Role::Target, Some(vault.repository.home().directory()));
     let target = Target::resolve(url.expose(), &environment()).map_err(explain)?;
-    let id = vault.resolve(&SnapshotName::LatestOf(args.job.clone()))?;
-    let keys = vault.read_keys(invocation, &[])?;
-    let snapshot = open(&vault, &keys, id)?;
+    let newest = SnapshotName::LatestOf(args.job.clone());
+    let snapshot = vault.open_kept(invocation, &newest, &args.keys.kits)?;
+    let id = snapshot.id();
     let (line, watching) = watching(invocation);
     let tables = Tables::read(&vault, &snapshot, &watching)?;
     let live = Live::connect(&target).map_err(explain)?;

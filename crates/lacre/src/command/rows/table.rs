@@ -6,10 +6,7 @@ use lacre_dump::{
     find::{Condition, Finder},
     schema::{Schema, Table, TableName},
 };
-use lacre_format::{
-    ids::SnapshotId,
-    root::{Stream, StreamKind},
-};
+use lacre_format::root::{Stream, StreamKind};
 use lacre_repo::{Monitor, op::read::Snapshot};
 use serde_json::{Map, Value};
 
@@ -214,17 +211,4 @@ pub(super) fn conditions(args: &ConditionArgs) -> Vec<Condition> {
     });
     let null = args.null.iter().map(|column| Condition { column: Identifier::new(column.as_bytes()), value: None });
     value.chain(null).collect()
-}
-
-/// Opens a snapshot that may be handed out.
-pub(super) fn open<'v>(
-    vault: &'v Vault,
-    keys: &lacre_repo::op::keys::ReadKeys,
-    id: SnapshotId,
-) -> Result<Snapshot<'v>, CliError> {
-    let snapshot = vault.repository.open_snapshot(id, keys).map_err(|error| vault.explain(error))?;
-    if snapshot.is_forgotten() || snapshot.is_to_be_erased() {
-        vault.refuse_forgotten(id)?;
-    }
-    Ok(snapshot)
 }
