@@ -45,7 +45,7 @@ fn restore(
         }
     }
     match &args.to {
-        Some(url) => database::run(invocation, vault, &snapshot, args, url),
-        None => bytes::run(invocation, vault, &snapshot, args),
+        Some(url) => database::run(invocation, vault, snapshot, args, url),
+        None => bytes::run(invocation, vault, snapshot, args),
     }
 }
