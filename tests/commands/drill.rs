@@ -40,7 +40,7 @@ fn a_drill_compares_everything_goes_on_record_and_leaves_nothing() {
     sample::create(&cluster, "astro", 1);
     let sandbox = ready_with(&cluster, "astro");
     let config = format!(
-        "[drill]\nserver = \"{}\"\ncritical = [\"select count(*) > 0 from users\"]\n\
+        "[drill]\nserver = \"{}\"\ncritical = [\"select count(*) > 0 from app.users\"]\n\
          [[job]]\nname = \"astro\"\npostgres = \"{}\"\n[job.drill]\ncritical = [\"select true\"]\n",
         cluster.url("postgres"),
         cluster.url("astro")
@@ -56,7 +56,7 @@ fn a_drill_compares_everything_goes_on_record_and_leaves_nothing() {
     {
         assert_eq!(result(&document, check), "passed", "{check}");
     }
-    assert_eq!(result(&document, "critical: select count(*) > 0 from users"), "passed");
+    assert_eq!(result(&document, "critical: select count(*) > 0 from app.users"), "passed");
     assert_eq!(scratch_databases(&cluster), "");
     // A drill that passed is a check of level 6: the snapshot counts as verified.
     let plan = sandbox.run(&["forget", "--keep-yearly", "1", "--dry-run", "--json"]).exits(0).json();

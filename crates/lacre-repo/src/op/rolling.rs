@@ -243,3 +243,23 @@ impl Audit<'_> {
         examiner.finish().map_err(wrong)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Budget, Rolling};
+
+    #[test]
+    fn a_budget_says_what_is_fresh_and_when_the_time_is_up() {
+        let day = Duration::from_secs(24 * 3600);
+        let rolling = Rolling { max_age: Some(day), max_duration: Some(Duration::ZERO), structure: None };
+        let budget = Budget::new(&rolling, 200_000_000);
+        assert!(budget.is_limited() && budget.is_spent());
+        assert!(budget.is_fresh(Some(200_000_000 - 86_399_999)) && !budget.is_fresh(Some(200_000_000 - 86_400_000)));
+        assert!(!budget.is_fresh(None), "what was never proved is not fresh");
+        assert!(!budget.is_fresh(Some(200_000_001)), "a time still to come proves nothing");
+        let free = Budget::new(&Rolling::default(), 0);
+        assert!(!free.is_limited() && !free.is_spent() && !free.is_fresh(Some(0)));
+    }
+}

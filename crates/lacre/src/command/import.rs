@@ -163,19 +163,20 @@ fn time(args: &ImportArgs, path: &Path, peeked: Option<&Peeked>) -> Result<(Time
         };
         return Ok((typed.ok_or_else(wrong)?, "--time"));
     }
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = modified.ok().and_then(|time| Timestamp::try_from(time).ok());
     if let Some(time) = peeked.and_then(|peeked| local(civil(&peeked.created)?)) {
-        return Ok((time, "archive"));
+        // The header tells no zone: nothing was begun after its file was written last.
+        return Ok(modified.filter(|modified| *modified < time).map_or((time, "archive"), |modified| (modified, "file")));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if let Some(time) = time_of_name(&name).and_then(local) {
         return Ok((time, "name"));
     }
-    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let time = modified.ok().and_then(|time| Timestamp::try_from(time).ok());
     let unknown = || {
         CliError::new(Kind::Usage, format!("nothing says when {} was made", path.display())).hint("say it with --time")
     };
-    Ok((time.ok_or_else(unknown)?, "file"))
+    Ok((modified.ok_or_else(unknown)?, "file"))
 }
 
 /// A moment of this machine's clock; headers and names tell no zone.

@@ -26,7 +26,7 @@ use crate::driver::postgres::{
     report::{Finding, Findings, Severity, Watch},
     session::{Reactor, Session},
     target::Target,
-    tools::Version,
+    tools::{Toolset, Version},
 };
 
 /// How every scratch database's name begins.
@@ -419,7 +419,9 @@ fn indexes(session: &Session) -> Result<Check> {
 /// `pg_amcheck` over the whole scratch database, where the program, the extension and the rights are there.
 fn amcheck(planned: &Plan<'_>, session: &Session, watch: &Arc<dyn Watch>) -> Result<Check> {
     const NAME: &str = "amcheck";
-    let Ok(program) = planned.tools.program("pg_amcheck") else {
+    // It often lies apart from the programs that restore.
+    let found = Toolset::find("pg_amcheck", planned.maintenance.target().environment(), planned.server, None);
+    let Ok(program) = found.and_then(|tools| tools.program("pg_amcheck")) else {
         return Ok(Check::skipped(NAME, "pg_amcheck is not installed"));
     };
     if planned.server.major < 14 {

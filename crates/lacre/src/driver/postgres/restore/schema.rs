@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
-use lacre_dump::archive::{Toc, write_schema_only};
+use lacre_dump::archive::{Entry, Toc, write_schema_only};
 
 use super::{Work, complaints, tables};
 use crate::driver::postgres::{
@@ -59,8 +59,10 @@ impl<'a> Schema<'a> {
             }
             None if work.left_out.is_empty() => None,
             None => {
-                let ids = toc.entries().map(|entry| entry.dump_id()).filter(|id| !work.left_out.contains(*id));
-                Some(list_file(&ids.collect(), toc)?)
+                // Entries with data are not in the archive of definitions, and a list may name only what is there.
+                let made = |entry: &Entry<'_>| !entry.has_data() && !work.left_out.contains(entry.dump_id());
+                let ids = toc.entries().filter(made).map(|entry| entry.dump_id()).collect();
+                Some(list_file(&ids, toc)?)
             }
         };
         Ok(Self { work, program: tools.program("pg_restore")?, archive: archive_file(toc)?, list })
