@@ -8,6 +8,7 @@ mod database;
 mod drill;
 mod erase;
 mod extremes;
+mod homes;
 mod imports;
 mod keys;
 mod killed;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod figures;
+mod machines;
 mod nights;
 mod rights;
 mod stress;

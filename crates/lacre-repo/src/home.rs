@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/repos/<repository>/writer.key    signing key, structure key          every host that writes
 //!                           admin.key     the admin's signing key, structure key   an admin's machine only
+//!                           maintenance.key  the same of a maintenance home   where prunes and checks run
 //!                           identity.txt  age identity made by `init`        move it away
 //!                           seal.cell     the default seal cell               an admin's machine only
 //!                           jobs/<job>    the job's stream secret
@@ -10,6 +11,7 @@
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
 //!                           catalog.db    cache
+//! <home>/joining/<id>.key   keys of a request that was not answered yet
 //! ```
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
 
@@ -19,8 +21,11 @@ use lacre_format::{
     codec,
     ids::{Digest, GenerationId, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
     keyring::BUNDLE_BYTES_MAX,
+    policy::Role,
 };
-use lacre_seal::{index_row::IndexKey, secret::StreamSecret, sign::SigningKey, structure::StructureKey};
+use lacre_seal::{
+    index_row::IndexKey, outer::SealSeed, secret::StreamSecret, sign::SigningKey, structure::StructureKey,
+};
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -53,6 +58,18 @@ struct AdminFile {
     seed: [u8; 32],
     #[cbor(n(2), with = "minicbor::bytes")]
     structure: [u8; 32],
+}
+
+/// The keys of a machine that has asked to be enrolled.
+#[derive(Encode, Decode, Zeroize)]
+#[zeroize(drop)]
+struct AskedFile {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    home: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    seed: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    seal: [u8; 32],
 }
 
 /// What a host remembers of the policies it has seen.
@@ -108,6 +125,46 @@ impl Home {
         &self.directory
     }
 
+    fn joining(&self, home: HomeId) -> PathBuf {
+        self.directory.join("joining").join(format!("{home}.key"))
+    }
+
+    /// Keeps the keys of a request until it is answered.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn keep_asked(&self, signer: &Signer, seal: &SealSeed) -> Result<(), Error> {
+        make(&self.directory.join("joining"))?;
+        let file =
+            AskedFile { home: *signer.home.as_bytes(), seed: *signer.key.to_key_file(), seal: *seal.to_cell_bytes() };
+        let bytes = Zeroizing::new(codec::to_cbor(&file));
+        Ok(files::write_secret_file(&self.joining(signer.home), &bytes, Replace::Never)?)
+    }
+
+    /// The keys of a request.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when this machine never asked under that id.
+    pub(crate) fn asked(&self, home: HomeId) -> Result<(Signer, SealSeed), Error> {
+        let bytes = match files::read_file(&self.joining(home), KEY_FILE_BYTES_MAX) {
+            Ok(file) => Zeroizing::new(file.bytes),
+            Err(FileError::NotFound { .. }) => {
+                let why = "the token is for another machine, or was used already: no request of that id waits here";
+                return Err(Error::Refused { why: why.to_owned() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let file: AskedFile =
+            codec::from_cbor("joining key", &bytes).map_err(|error| Error::format("joining key", error))?;
+        let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
+        Ok((signer, SealSeed::from_bytes(Zeroizing::new(file.seal))))
+    }
+
+    /// Destroys the one-time key of a request.
+    pub(crate) fn forget_asked(&self, home: HomeId) -> Result<(), Error> {
+        destroy_file(&self.joining(home))
+    }
+
     /// The part of the home that belongs to one repository, created if it is not there.
     ///
     /// # Errors
@@ -158,18 +215,56 @@ impl RepositoryHome {
         self.directory.join("admin.key")
     }
 
+    fn maintenance(&self) -> PathBuf {
+        self.directory.join("maintenance.key")
+    }
+
     /// Stores the writer's keys.
     ///
     /// # Errors
     /// [`Error::File`], also when there are keys already.
     pub fn keep_writer(&self, keys: &WriterKeys) -> Result<(), Error> {
+        Self::keep(&self.writer(), keys)
+    }
+
+    /// Stores the keys of a role under its own name: one machine may have several.
+    ///
+    /// # Errors
+    /// [`Error::File`], also when there are keys already.
+    pub(crate) fn keep_keys_of(&self, role: Role, keys: &WriterKeys) -> Result<(), Error> {
+        match role {
+            Role::Writer => Self::keep(&self.writer(), keys),
+            Role::Maintenance => Self::keep(&self.maintenance(), keys),
+            Role::Admin => self.keep_admin(&keys.signer, &keys.structure),
+        }
+    }
+
+    /// Refuses to become what this machine is already.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub(crate) fn refuse_keys_of(&self, role: Role) -> Result<(), Error> {
+        let path = match role {
+            Role::Writer => self.writer(),
+            Role::Maintenance => self.maintenance(),
+            Role::Admin => self.admin(),
+        };
+        if path.exists() {
+            return Err(Error::Refused {
+                why: format!("this machine has keys of that role already ({})", path.display()),
+            });
+        }
+        Ok(())
+    }
+
+    fn keep(path: &Path, keys: &WriterKeys) -> Result<(), Error> {
         let file = WriterFile {
             home: *keys.signer.home.as_bytes(),
             seed: *keys.signer.key.to_key_file(),
             structure: *keys.structure.to_key_file(),
         };
         let bytes = Zeroizing::new(codec::to_cbor(&file));
-        Ok(files::write_secret_file(&self.writer(), &bytes, Replace::Never)?)
+        Ok(files::write_secret_file(path, &bytes, Replace::Never)?)
     }
 
     /// Reads the writer's keys.
@@ -177,9 +272,20 @@ impl RepositoryHome {
     /// # Errors
     /// [`Error::KeyMissing`] when there are none.
     pub fn writer_keys(&self) -> Result<WriterKeys, Error> {
-        let bytes = read_key(&self.writer(), "this host's writer key (writer.key)")?;
-        let file: WriterFile =
-            codec::from_cbor("writer.key", &bytes).map_err(|error| Error::format("writer.key", error))?;
+        Self::read(&self.writer(), "writer.key", "this host's writer key (writer.key)")
+    }
+
+    /// Reads the keys of a maintenance home.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] when there are none.
+    pub fn maintenance_keys(&self) -> Result<WriterKeys, Error> {
+        Self::read(&self.maintenance(), "maintenance.key", "this host's maintenance key (maintenance.key)")
+    }
+
+    fn read(path: &Path, name: &'static str, what: &'static str) -> Result<WriterKeys, Error> {
+        let bytes = read_key(path, what)?;
+        let file: WriterFile = codec::from_cbor(name, &bytes).map_err(|error| Error::format(name, error))?;
         let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
         Ok(WriterKeys { signer, structure: StructureKey::from_bytes(&file.structure) })
     }
@@ -207,17 +313,17 @@ impl RepositoryHome {
         Ok(Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) })
     }
 
-    /// The structure key: a writer and an admin both hold it.
+    /// The structure key: every enrolled machine holds it.
     ///
     /// # Errors
-    /// [`Error::KeyMissing`] on a host that has neither key.
+    /// [`Error::KeyMissing`] on a host that has no key of any role.
     pub fn structure_key(&self) -> Result<StructureKey, Error> {
         match self.writer_keys() {
             Ok(keys) => Ok(keys.structure),
-            Err(missing @ Error::KeyMissing { .. }) => match self.admin_file() {
-                Ok(file) => Ok(StructureKey::from_bytes(&file.structure)),
-                Err(_) => Err(missing),
-            },
+            Err(missing @ Error::KeyMissing { .. }) => {
+                let admins = self.admin_file().map(|file| StructureKey::from_bytes(&file.structure));
+                admins.or_else(|_| self.maintenance_keys().map(|keys| keys.structure)).map_err(|_| missing)
+            }
             Err(error) => Err(error),
         }
     }
@@ -406,7 +512,8 @@ impl RepositoryHome {
     /// Files of this home that others on the host may read.
     #[must_use]
     pub fn exposed(&self) -> Vec<Finding> {
-        let paths = [self.directory.clone(), self.writer(), self.admin(), self.identity(), self.default_cell()];
+        let keys = [self.writer(), self.admin(), self.maintenance()];
+        let paths = [self.directory.clone(), self.identity(), self.default_cell()].into_iter().chain(keys);
         let shared = |path: &PathBuf| match files::privacy_of(path) {
             Ok(Privacy::Shared { mode }) => Some(Finding::new(
                 Severity::Warning,
@@ -416,7 +523,7 @@ impl RepositoryHome {
             )),
             _ => None,
         };
-        paths.iter().filter_map(shared).collect()
+        paths.filter_map(|path| shared(&path)).collect()
     }
 }
 

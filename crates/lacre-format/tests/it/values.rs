@@ -15,13 +15,20 @@ use lacre_format::{
         Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
         Signature, SnapshotId, StreamTag, Token,
     },
+    join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{
+        CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved,
+        RestoreRecord, Revoking, Rewrapped,
+    },
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
     pack::{Birth, Footer, FrameEntry, Trailer},
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
+    policy::{
+        CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation, Role,
+        SEAL_PUBLIC_BYTES,
+    },
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
@@ -227,12 +234,65 @@ pub(crate) fn policy() -> Policy {
             role: Role::Writer,
             label: "db1".to_owned(),
             revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
+            revoked: None,
         }],
         cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
+        retention: None,
+        rewrap_below: None,
         claim: Some(CLAIM),
+    }
+}
+
+/// A policy with a revoked home, rules of retention and a reader who was removed.
+pub(crate) fn policy_revoked() -> Policy {
+    let mut policy = policy();
+    policy.homes[0].revoked = Some(Revocation {
+        at: TAKEN,
+        twins: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xdb) }],
+        snapshots: vec![ChainHead { home: HOME, seq: 41, digest: digest(0xdc) }],
+        objects: vec![digest(0xdd)],
+    });
+    policy.retention = Some(salted());
+    policy.rewrap_below = Some(2);
+    policy
+}
+
+pub(crate) fn retention() -> Retention {
+    let all = KeepRules {
+        job: None,
+        last: 1,
+        hourly: 2,
+        daily: 30,
+        weekly: 4,
+        monthly: 6,
+        yearly: 7,
+        within: Some("P14D".to_owned()),
+        verified_min: 3,
+    };
+    let job = JobName::parse("app").unwrap();
+    let rules = vec![KeepRules { job: Some(job), daily: 7, ..KeepRules::default() }, all];
+    Retention { zone: "America/Sao_Paulo".to_owned(), rules }
+}
+
+pub(crate) fn join_request() -> JoinRequest {
+    let (key, sealed_to) = (PublicKey::new([0x93; 32]), vec![0x92; SEAL_PUBLIC_BYTES]);
+    JoinRequest { home: HOME, key, sealed_to, label: "db2".to_owned() }
+}
+
+pub(crate) fn join_grant() -> JoinGrant {
+    JoinGrant {
+        repository: REPOSITORY,
+        admin: PublicKey::new([0x94; 32]),
+        url: "s3://astro-backups/lacre".to_owned(),
+        home: HOME,
+        key: PublicKey::new([0x93; 32]),
+        role: Role::Writer,
+        policy: 3,
+        policy_digest: digest(0xde),
+        sealed: vec![0x1e; 48],
     }
 }
 
@@ -271,6 +331,12 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
+        ("event-revoking", Event::Revoking(Revoking { home: HOME })),
+        (
+            "event-recipient-removed",
+            Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
+        ),
+        ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -384,7 +450,8 @@ pub(crate) fn session_end() -> SessionEnd {
 
 pub(crate) fn gc_plan() -> GcPlan {
     let pack = |byte| vec![PackName::new([byte; 32])];
-    let gone = Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN };
+    let gone =
+        Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN, previous: None };
     GcPlan {
         repository: REPOSITORY,
         plan: PLAN,
@@ -444,6 +511,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
         ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
         ("policy", codec::to_cbor(&policy()), "policy"),
+        ("policy-revoked", codec::to_cbor(&policy_revoked()), "policy"),
+        ("retention", codec::to_cbor(&retention()), "policy"),
+        ("join-request", codec::to_cbor(&Join::Request(join_request())), "policy"),
+        ("join-grant", codec::to_cbor(&Join::Grant(Box::new(join_grant()))), "policy"),
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),

@@ -239,6 +239,7 @@ fn first_policy(
         role,
         label: host.to_owned(),
         revoked_at: None,
+        revoked: None,
     };
     Policy {
         repository: born.manifest.repository,
@@ -253,6 +254,8 @@ fn first_policy(
         holders,
         heads: Vec::new(),
         min_verified: 3,
+        retention: None,
+        rewrap_below: None,
         claim: None,
     }
 }

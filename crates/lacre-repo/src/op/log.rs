@@ -29,15 +29,20 @@ impl Repository {
     }
 
     fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
-        match self.speaker() {
-            Some(signer) => self.append(&signer, &Event::Restore(record)).map(|()| true),
-            None => Ok(false),
+        let Some(signer) = self.speaker() else { return Ok(false) };
+        match self.append(&signer, &Event::Restore(record)) {
+            Ok(()) => Ok(true),
+            // Reading needs no standing, only the record does.
+            Err(Error::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
-    /// The key that speaks for this host: the admin's where it is at hand, else the writer's.
+    /// The key that speaks for this host: the admin's where it is at hand, else the writer's, else that of a maintenance home.
     pub(crate) fn speaker(&self) -> Option<Signer> {
-        self.home().admin_key().or_else(|_| self.home().writer_keys().map(|keys| keys.signer)).ok()
+        let home = self.home();
+        let other = || home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer);
+        home.admin_key().or_else(|_| other()).ok()
     }
 
     /// Appends an event to a home's log, right after the entry this host sees as its newest.
@@ -47,6 +52,11 @@ impl Repository {
     pub(crate) fn append(&self, signer: &Signer, event: &Event) -> Result<(), Error> {
         let _turn = LockFile::acquire_within(&self.home().directory().join("log.lock"), LOCK_PATIENCE)?;
         let view = self.view()?;
+        if !view.may_sign(signer.home) {
+            // Nobody would believe it: better said now than found out when it is needed.
+            let why = "this host's key was revoked, or is not enrolled in the repository's policy";
+            return Err(Error::Refused { why: why.to_owned() });
+        }
         let last = view.heads.iter().find(|head| head.home == signer.home);
         let (kind, body) = event.encode();
         let entry = LogEntry {

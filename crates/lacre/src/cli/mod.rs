@@ -10,6 +10,7 @@ mod erase;
 mod host;
 mod import;
 mod inspect;
+mod key;
 mod restore;
 mod retention;
 mod rows;
@@ -21,7 +22,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     drill::DrillArgs,
     erase::{
@@ -32,6 +33,10 @@ pub use self::{
     import::ImportArgs,
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+    },
+    key::{
+        AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
+        RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},

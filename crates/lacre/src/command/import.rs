@@ -167,7 +167,9 @@ fn time(args: &ImportArgs, path: &Path, peeked: Option<&Peeked>) -> Result<(Time
     let modified = modified.ok().and_then(|time| Timestamp::try_from(time).ok());
     if let Some(time) = peeked.and_then(|peeked| local(civil(&peeked.created)?)) {
         // The header tells no zone: nothing was begun after its file was written last.
-        return Ok(modified.filter(|modified| *modified < time).map_or((time, "archive"), |modified| (modified, "file")));
+        return Ok(modified
+            .filter(|modified| *modified < time)
+            .map_or((time, "archive"), |modified| (modified, "file")));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if let Some(time) = time_of_name(&name).and_then(local) {

@@ -8,6 +8,7 @@ mod drill;
 mod entries;
 mod erasure;
 mod import;
+mod keys;
 mod prune;
 mod rows;
 
@@ -16,8 +17,8 @@ use serde::Serialize;
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
-        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
+        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     drill::{DrillCheck, DrillResult},
     entries::{
@@ -30,6 +31,10 @@ pub use self::{
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
     },
     import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
+    keys::{
+        AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemovalEntry, RemoveRecipientResult, RevokeResult,
+    },
     prune::{PrunePack, PruneResult, WaitingEntry},
     rows::{
         DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,

@@ -15,7 +15,7 @@ use lacre_repo::op::{
 };
 use lacre_seal::{entropy, kit::Kit};
 
-pub(super) use self::receipt::run as receipt;
+pub(super) use self::{receipt::run as receipt, receipt::write as write_receipt_file, show::pending};
 use crate::{
     cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
     error::{CliError, Kind},
@@ -151,10 +151,14 @@ fn kits(sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
 /// # Errors
 /// Those of the vault.
 pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
-    let report = vault
-        .repository
-        .rotate(&options(args, Purpose::Rotate)?, &kits(&args.kit)?)
-        .map_err(|error| vault.explain(error))?;
+    let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+    // What is still wrapped to somebody who was removed is wrapped again on the way, where an identity opens it.
+    let keys = match view.policy.rewrap_below {
+        Some(_) => vault.read_keys(invocation, &args.kit)?,
+        None => kits(&args.kit)?,
+    };
+    let report =
+        vault.repository.rotate(&options(args, Purpose::Rotate)?, &keys).map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
         RotationState::Closed => Vec::new(),
