@@ -3,6 +3,7 @@
 mod archives;
 mod audits;
 mod bad_days;
+mod cells;
 mod damage;
 mod database;
 mod drill;

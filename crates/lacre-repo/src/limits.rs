@@ -78,6 +78,10 @@ pub(crate) const GROUPS_AT_ONCE: usize = 8;
 pub(crate) const CHUNKS_SEARCHED_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one row that is longer than its chunk.
 pub(crate) const ROW_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Most values of one cell: generations of every repository that keeps its seal there.
+pub(crate) const CELL_VALUES_MAX: usize = 10_000;
+/// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.
+pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
 /// Small objects that are read from afar at a time.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.

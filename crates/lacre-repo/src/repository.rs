@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use lacre_seal::{
 
 use crate::{
     catalog::{Catalog, KnownPack},
+    cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
@@ -52,6 +53,7 @@ pub struct Repository {
     clock: SharedClock,
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
+    reach: Arc<dyn CellReach>,
 }
 
 /// Where a store is, for messages.
@@ -99,7 +101,27 @@ impl Repository {
             return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
         }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None) })
+        let reach = Arc::new(FilesOnly);
+        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), reach })
+    }
+
+    /// The same with a way to cells that are not files of this host.
+    #[must_use]
+    pub fn with_cells(mut self, reach: Arc<dyn CellReach>) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// Opens a cell of the policy; nothing when it is a file of another host.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Cell`] when it cannot be reached.
+    pub(crate) fn cell(&self, name: &str) -> Result<Option<Cell>, Error> {
+        Cell::open_over(&CellPlace::parse(name)?, &self.reach)
+    }
+
+    pub(crate) const fn reach_of_cells(&self) -> &Arc<dyn CellReach> {
+        &self.reach
     }
 
     /// The repository's id.
@@ -156,7 +178,9 @@ impl Repository {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn view(&self) -> Result<View, Error> {
-        self.view_of(&self.store.list_many(&VIEWED)?)
+        // Before the listing: what another process of this host sees meanwhile is no older policy shown to this one.
+        let pin = self.home.pin()?;
+        self.view_of(&self.store.list_many(&VIEWED)?, pin)
     }
 
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
@@ -164,12 +188,12 @@ impl Repository {
     /// # Errors
     /// As [`Repository::view`].
     pub fn look(&self) -> Result<Look, Error> {
+        let pin = self.home.pin()?;
         let listing = self.store.list_many(&LOOKED_AT)?;
-        Ok(Look { view: self.view_of(&listing)?, listing })
+        Ok(Look { view: self.view_of(&listing, pin)?, listing })
     }
 
-    fn view_of(&self, listing: &Listing) -> Result<View, Error> {
-        let pin = self.home.pin()?;
+    pub(crate) fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
@@ -184,7 +208,8 @@ impl Repository {
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
-        if pin.as_ref() == Some(&newest) {
+        let is_known = |pin: Option<Pin>| pin.is_some_and(|pin| pin == newest || pin.policy > newest.policy);
+        if is_known(pin) || is_known(self.home.pin()?) {
             return Ok(view);
         }
         match self.home.keep_pin(&newest) {

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod backup;
+pub mod cells;
 pub mod check;
 pub mod compare;
 pub mod drill;
@@ -20,9 +21,11 @@ pub mod readers;
 pub mod rebuild;
 pub mod rolling;
 pub mod rotate;
+pub mod run;
 pub mod seal;
 pub mod search;
 mod sessions;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod void;

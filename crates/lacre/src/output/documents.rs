@@ -9,8 +9,7 @@ use super::{
     drill::DrillResult,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry,
-        JobFailure, JobStats, KeptEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState,
-        StreamEntry,
+        JobFailure, JobStats, KeptEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     import::ImportResult,
@@ -18,8 +17,10 @@ use super::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
     },
+    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     prune::PruneResult,
     rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -79,6 +80,8 @@ pub struct BackupResult {
     pub peak_memory_bytes: u64,
     /// Findings: severity, what, object, advice.
     pub findings: Vec<FindingEntry>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupResult {
@@ -96,6 +99,7 @@ impl Document for BackupResult {
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("findings", "Findings: severity, what, object, advice."),
+        field("run", "The run of a night with one job, with the fields of several jobs' run; else null."),
     ];
 }
 
@@ -106,6 +110,8 @@ pub struct BackupsResult {
     pub backups: Vec<BackupResult>,
     /// Jobs that failed: job, kind, message, hint, exit.
     pub failures: Vec<JobFailure>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupsResult {
@@ -113,6 +119,7 @@ impl Document for BackupsResult {
     const FIELDS: &'static [Field] = &[
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
+        field("run", "The run of a night: run, duration_ms, forgotten, held_back, notifications, findings; else null."),
     ];
 }
 
@@ -403,61 +410,6 @@ impl Document for HoldResult {
         &[field("snapshot", "Id of the snapshot, hexadecimal."), field("held", "Whether a legal hold is on it now.")];
 }
 
-/// The holders of the seal.
-#[derive(Clone, Debug, Serialize)]
-pub struct SealStatusResult {
-    /// Current seal generation.
-    pub generation: u32,
-    /// Holders: kind (cell, kit), name, generation, verified, what.
-    pub holders: Vec<SealHolder>,
-    /// Holders that are proved to hold the current generation.
-    pub holders_verified: u32,
-    /// Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.
-    pub identity_sheets: Vec<SealHolder>,
-    /// Whether enough holders are verified.
-    pub ok: bool,
-}
-
-impl Document for SealStatusResult {
-    const COMMAND: &'static str = "seal status, seal verify";
-    const FIELDS: &'static [Field] = &[
-        field("generation", "Current seal generation."),
-        field("holders", "Holders: kind (cell, kit), name, generation, verified, what."),
-        field("holders_verified", "Holders that are proved to hold the current generation."),
-        field(
-            "identity_sheets",
-            "Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.",
-        ),
-        field("ok", "Whether enough holders are verified."),
-    ];
-}
-
-/// A printed kit.
-#[derive(Clone, Debug, Serialize)]
-pub struct KitResult {
-    /// Number of the kit.
-    pub kit: u32,
-    /// Seal generation on it.
-    pub generation: u32,
-    /// issued, verified or destroyed.
-    pub state: String,
-    /// File it was written to, or null.
-    pub kit_file: Option<String>,
-    /// File with the identity sheet that goes with it, or null.
-    pub identity_sheet_file: Option<String>,
-}
-
-impl Document for KitResult {
-    const COMMAND: &'static str = "kit issue, kit ack";
-    const FIELDS: &'static [Field] = &[
-        field("kit", "Number of the kit."),
-        field("generation", "Seal generation on it."),
-        field("state", "issued, verified or destroyed."),
-        field("kit_file", "File it was written to, or null."),
-        field("identity_sheet_file", "File with the identity sheet that goes with it, or null."),
-    ];
-}
-
 /// The mistakes in the configuration.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigCheckResult {
@@ -572,6 +524,8 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ProveResult>(),
         entry::<ReceiptResult>(),
         entry::<KitResult>(),
+        entry::<CellChangeResult>(),
+        entry::<GuardResult>(),
         entry::<KeyListResult>(),
         entry::<KeyRequestResult>(),
         entry::<EnrolResult>(),
@@ -583,6 +537,9 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),
+        entry::<StatusResult>(),
+        entry::<ScheduleResult>(),
+        entry::<DaemonResult>(),
         entry::<DoctorResult>(),
         entry::<ManResult>(),
     ]

@@ -9,16 +9,18 @@ mod entries;
 mod erasure;
 mod import;
 mod keys;
+mod operate;
 mod prune;
 mod rows;
+mod seal;
 
 use serde::Serialize;
 
 pub use self::{
     documents::{
         BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult,
-        RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        FromEnvResult, HoldResult, InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
+        ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     drill::{DrillCheck, DrillResult},
     entries::{
@@ -35,11 +37,16 @@ pub use self::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
+    operate::{
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
+        StatusResult,
+    },
     prune::{PrunePack, PruneResult, WaitingEntry},
     rows::{
         DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
         TableDifference,
     },
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 /// The version of every JSON document; fields may be added without changing it.

@@ -9,12 +9,16 @@ use std::{
 
 use jiff::Timestamp;
 use lacre_format::root::{Stream, StreamKind};
-use lacre_repo::op::{read::Snapshot, snapshots::SnapshotState};
+use lacre_repo::op::read::Snapshot;
 
 use super::outlook;
 use crate::{
     cli::RestoreArgs,
-    command::{backup::environment, findings},
+    command::{
+        backup::environment,
+        findings,
+        restore::last_look::{Record, still_there},
+    },
     driver::postgres::{
         report::Watch,
         restore::{
@@ -66,7 +70,7 @@ pub(super) fn run(
     agree(invocation, &planned, Agreement::from(args.yes))?;
     let smoke = if args.no_smoke { Vec::new() } else { smoke_queries(vault, snapshot) };
     let replaces = planned.state.is_filled() && args.swap && args.tables.is_empty();
-    let recorded = recorded(invocation, vault.repository.record_restore_begun(snapshot.id()));
+    let record = Record::begin(invocation, vault, snapshot.id());
     let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
     let done = with_hooks(invocation, &hooks, || {
         // After the hook that stops the application, so that nothing written meanwhile is missing in it.
@@ -82,18 +86,8 @@ pub(super) fn run(
         line.finish();
         restored.map_err(explain)
     });
-    if recorded {
-        self::recorded(invocation, vault.repository.record_restore_ended(snapshot.id()));
-    }
+    record.end();
     finish(invocation, done?, started.elapsed())
-}
-
-/// An erasure waits for restores that began and have not ended; where nothing can be signed or stored, the restore goes on without.
-fn recorded(invocation: &Invocation, written: Result<bool, lacre_repo::Error>) -> bool {
-    written.unwrap_or_else(|error| {
-        invocation.terminal.detail(&format!("the restore is not on record: {error}"));
-        false
-    })
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -237,19 +231,6 @@ fn save_what_is_there(
             ));
             Ok(())
         }
-    }
-}
-
-/// The last look before the visible step: a snapshot that was forgotten or voided meanwhile is not shown to anybody.
-fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
-    let rows = vault.repository.snapshots().map_err(|error| error.to_string())?.rows;
-    match rows.into_iter().find(|row| row.snapshot == snapshot.id()).map(|row| row.state) {
-        Some(SnapshotState::Live) => Ok(()),
-        Some(SnapshotState::Forgotten) => {
-            Err("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned())
-        }
-        Some(SnapshotState::Pending) => Err("the snapshot is about to be erased".to_owned()),
-        Some(SnapshotState::Void | SnapshotState::Erased) | None => Err("the snapshot was erased meanwhile".to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod database;
+mod last_look;
 mod outlook;
 mod pick;
 
