@@ -11,6 +11,7 @@ mod extremes;
 mod homes;
 mod keys;
 mod killed;
+mod person;
 mod poolers;
 mod prune;
 mod recovery;

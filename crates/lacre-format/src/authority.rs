@@ -55,6 +55,8 @@ impl Authority {
             | Event::Attestation(_)
             | Event::Receipt(_)
             | Event::IntentEnd(_)
+            | Event::PersonIntent(_)
+            | Event::Rewritten(_)
             | Event::Revoking(_)
             | Event::RecipientRemoved(_)
             | Event::Rewrapped(_)
@@ -73,7 +75,7 @@ impl Authority {
             Kind::Session | Kind::SessionEnd | Kind::Snapshot | Kind::KeyEntry | Kind::KeyEnvelope => Self::Writing,
             Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => Self::Maintenance,
             Kind::Policy | Kind::BundleList => Self::Admin,
-            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle => Self::Unsigned,
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => Self::Unsigned,
         }
     }
 }

@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     codec::{self, Cursor, put_varint},
+    erasure::{PersonAccount, PersonJobs},
     frame,
     gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
@@ -28,6 +29,7 @@ use crate::{
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
 /// A name, and a function that runs one decoder and checks its promises.
@@ -78,6 +80,7 @@ pub const KINDS: &[Kind] = &[
     Kind::GcStep,
     Kind::Parity,
     Kind::RebuiltReach,
+    Kind::Suppression,
     Kind::Join,
 ];
 
@@ -235,6 +238,7 @@ pub fn root(bytes: &[u8]) {
 pub fn key_entry(bytes: &[u8]) {
     cbor::<KeyEntry>(bytes);
     cbor::<KeyEnvelope>(bytes);
+    cbor::<Suppression>(bytes);
 }
 
 /// A bundle object, a bundle and its list.
@@ -265,6 +269,8 @@ pub fn policy(bytes: &[u8]) {
 /// # Panics
 /// If an entry changes by being written, or an event loses its number.
 pub fn log_entry(bytes: &[u8]) {
+    cbor::<PersonAccount>(bytes);
+    cbor::<PersonJobs>(bytes);
     cbor::<LogEntry>(bytes);
     let Ok(entry) = codec::from_cbor::<LogEntry>("log entry", bytes) else { return };
     let Ok(event) = entry.event() else { return };

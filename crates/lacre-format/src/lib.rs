@@ -35,5 +35,6 @@ pub mod run;
 pub mod segment;
 pub mod session;
 pub mod signed;
+pub mod suppression;
 
 pub use error::FormatError;

@@ -9,7 +9,10 @@ use minicbor::{
 
 use crate::{
     codec,
-    erasure::{Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
+    erasure::{
+        Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, PersonIntent, Receipt, Rewritten,
+        Rotated,
+    },
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, PackName, PlanId, RepositoryId, SnapshotId, Token},
     policy::{CELLS_MAX, KitState},
@@ -321,6 +324,10 @@ pub enum Event {
     Repair(RepairRecord),
     /// A repair found something nowhere.
     Loss(LossRecord),
+    /// A person is to be erased.
+    PersonIntent(PersonIntent),
+    /// Snapshots without the person are committed.
+    Rewritten(Rewritten),
     /// A home's key is about to be revoked.
     Revoking(Revoking),
     /// Somebody may no longer read.
@@ -358,6 +365,8 @@ impl Event {
             Self::Run(record) => (30, codec::to_cbor(record)),
             Self::Repair(record) => (28, codec::to_cbor(record)),
             Self::Loss(record) => (29, codec::to_cbor(record)),
+            Self::PersonIntent(record) => (20, codec::to_cbor(record)),
+            Self::Rewritten(record) => (21, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
@@ -396,6 +405,8 @@ impl LogEntry {
             30 => Event::Run(codec::from_cbor("run record", body)?),
             28 => Event::Repair(codec::from_cbor("repair record", body)?),
             29 => Event::Loss(codec::from_cbor("loss record", body)?),
+            20 => Event::PersonIntent(codec::from_cbor("person intent", body)?),
+            21 => Event::Rewritten(codec::from_cbor("rewritten snapshots", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),

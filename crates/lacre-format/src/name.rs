@@ -54,6 +54,8 @@ pub enum Named {
     GcDecided(PlanId),
     /// `gc/<plan>/done`.
     GcDone(PlanId),
+    /// `suppress/<sid>-<erasure>`.
+    Suppression(SnapshotId, Token),
 }
 
 impl ObjectName {
@@ -82,6 +84,7 @@ impl ObjectName {
             Named::GcWaits(plan) => format!("gc/{plan}/waits"),
             Named::GcDecided(plan) => format!("gc/{plan}/decided"),
             Named::GcDone(plan) => format!("gc/{plan}/done"),
+            Named::Suppression(sid, erasure) => format!("suppress/{sid}-{erasure}"),
         })
     }
 
@@ -120,6 +123,10 @@ impl ObjectName {
             ["gc", plan, "waits"] => Named::GcWaits(PlanId::parse(plan).ok()?),
             ["gc", plan, "decided"] => Named::GcDecided(PlanId::parse(plan).ok()?),
             ["gc", plan, "done"] => Named::GcDone(PlanId::parse(plan).ok()?),
+            ["suppress", last] => {
+                let (sid, erasure) = last.split_once('-')?;
+                Named::Suppression(SnapshotId::parse(sid).ok()?, Token::parse(erasure).ok()?)
+            }
             _ => return None,
         };
         let name = Self::of(&named);

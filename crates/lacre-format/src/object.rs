@@ -44,6 +44,8 @@ pub enum Kind {
     Parity,
     /// A reach map that was made again from a snapshot's root.
     RebuiltReach,
+    /// Which person a snapshot must be restored without.
+    Suppression,
     /// A machine asks to be enrolled, or an admin answers; never in a store.
     Join,
 }
@@ -70,6 +72,7 @@ impl Kind {
             Self::GcStep => b'Y',
             Self::Parity => b'Z',
             Self::RebuiltReach => b'H',
+            Self::Suppression => b'Q',
             Self::Join => b'J',
         }
     }
@@ -95,6 +98,7 @@ impl Kind {
             Self::GcStep => "collection step",
             Self::Parity => "parity",
             Self::RebuiltReach => "rebuilt reach map",
+            Self::Suppression => "suppression list",
             Self::Join => "join",
         }
     }

@@ -23,6 +23,7 @@ mod needed;
 pub mod op;
 mod pack;
 pub mod parity;
+pub mod persons;
 pub mod plans;
 mod policies;
 mod prefetch;

@@ -79,6 +79,8 @@ pub(crate) const CELL_VALUES_MAX: usize = 10_000;
 pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
 /// Roots that are opened to learn the key of labels, newest first.
 pub(crate) const ROOTS_TRIED_MAX: usize = 64;
+/// Longest row that is searched for a person, with the rows of the chunks it begins and ends in: it is held in memory.
+pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Small objects that are read from afar at a time.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.

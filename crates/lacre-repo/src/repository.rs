@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use lacre_format::{
     codec,
+    erasure::PersonJobs,
     header::{Header, Label},
-    ids::{Digest, PackName, RepositoryId},
+    ids::{Digest, JobName, PackName, RepositoryId},
     manifest::{MANIFEST_BYTES_MAX, Manifest},
     name::{Named, ObjectName},
     object::Kind,
@@ -26,6 +27,7 @@ use crate::{
     cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     home::{Home, Pin, RepositoryHome},
+    ledger::Intent,
     monitor::{Finding, Severity, SharedClock},
     pack,
     parity::ParityChoice,
@@ -232,6 +234,7 @@ impl Repository {
         };
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);
+        self.settle_persons(&mut view);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         let is_known = |pin: Option<Pin>| pin.is_some_and(|pin| pin == newest || pin.policy > newest.policy);
         if is_known(pin) || is_known(self.home.pin()?) {
@@ -252,6 +255,25 @@ impl Repository {
 
     fn warn(&self, view: &mut View, what: String, advice: &str) {
         view.findings.push(Finding::new(Severity::Warning, what, self.home.directory().display(), advice));
+    }
+
+    /// Applies the predicates of erasures of persons, on a host that can read jobs.
+    pub(crate) fn settle_persons(&self, view: &mut View) {
+        if view.ledger.standing_persons().next().is_none() {
+            return;
+        }
+        let Ok(structure) = self.structure() else { return };
+        let job_of = |header: &Header| self.label(&structure, header).ok().map(|label| label.job);
+        let jobs_of = |intent: &Intent| self.jobs_of_person(&structure, intent);
+        view.settle_predicates(&job_of, &jobs_of);
+    }
+
+    /// The jobs an erasure of a person is about.
+    pub(crate) fn jobs_of_person(&self, structure: &StructureKey, intent: &Intent) -> Option<Vec<JobName>> {
+        let record = &intent.person.as_ref()?.record;
+        let what = Structure::PersonJobs(record.id);
+        let plaintext = structure.open(what, self.id(), record.salt, &record.jobs).ok()?;
+        codec::from_cbor::<PersonJobs>("person jobs", &plaintext).ok().map(|jobs| jobs.jobs)
     }
 
     /// The label of a snapshot.

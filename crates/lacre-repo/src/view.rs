@@ -31,6 +31,7 @@ use crate::{
     limits::OBJECTS_MAX,
     lost::Lost,
     monitor::{Finding, Severity},
+    persons::Persons,
     plans::Plans,
     policies,
     store::{Listing, Store, StoreError},
@@ -96,6 +97,8 @@ pub struct View {
     pub ledger: Ledger,
     /// What is on record as lost.
     pub lost: Lost,
+    /// What erasures of persons make of snapshots.
+    pub persons: Persons,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
@@ -209,6 +212,7 @@ impl View {
             identity_sheets: BTreeMap::new(),
             ledger: Ledger::default(),
             lost: Lost::default(),
+            persons: Persons::default(),
             findings,
         };
         view.read_voids(source, listing)?;
@@ -218,6 +222,7 @@ impl View {
         view.drop_beyond_pins();
         view.compare_with_seen();
         view.apply(entries, source);
+        view.settle_successors();
         view.follow_writers();
         view.lost.settle_all(&mut view.findings);
         Ok(view)
@@ -243,6 +248,7 @@ impl View {
             && !self.voided.contains(&snapshot)
             && !self.forgotten.contains(&snapshot)
             && !self.erased.contains(&snapshot)
+            && self.persons.count(snapshot)
     }
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.

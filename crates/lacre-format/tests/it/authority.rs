@@ -41,6 +41,8 @@ fn every_event_has_its_roles() {
         ("event-revoking", admin),
         ("event-recipient-removed", admin),
         ("event-rewrapped", admin),
+        ("event-person-intent", admin),
+        ("event-rewritten", admin),
     ]
     .into();
     for (name, event) in values::events() {
@@ -67,7 +69,7 @@ fn every_object_has_its_roles() {
             Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => [false, true, true],
             Kind::Policy | Kind::BundleList => [false, false, true],
             Kind::LogEntry | Kind::Segment | Kind::Join => [true; 3],
-            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle => [false; 3],
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => [false; 3],
         };
         assert_eq!(admitted(Authority::of_object(*kind)), expected, "{kind:?}");
     }

@@ -15,6 +15,7 @@ mod ids;
 mod malformed;
 mod padme;
 mod parity;
+mod persons;
 mod reach;
 mod roundtrip;
 mod values;

@@ -38,6 +38,8 @@ use lacre_format::{
     signed::Signed,
 };
 
+use crate::persons;
+
 pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
 pub(crate) const SNAPSHOT: SnapshotId = SnapshotId::new([0x22; 16]);
 pub(crate) const OTHER_SNAPSHOT: SnapshotId = SnapshotId::new([0x23; 16]);
@@ -133,6 +135,7 @@ pub(crate) fn header() -> Header {
         label: vec![0x1a; 24],
         derived_from: None,
         opened: vec![],
+        erasure: None,
     }
 }
 
@@ -170,6 +173,7 @@ pub(crate) fn stream() -> Stream {
         cut: (1, 4096),
         dump_id: Some(3051),
         chunks: 251,
+        rewritten: None,
     }
 }
 
@@ -401,12 +405,13 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     ]
     .into_iter()
     .chain(erasure_events())
+    .chain(persons::events())
     .collect()
 }
 
 const CLAIM: Token = Token::new([0x61; 16]);
-const ERASURE: Token = Token::new([0x62; 16]);
-const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
+pub(crate) const ERASURE: Token = Token::new([0x62; 16]);
+pub(crate) const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
 
 /// Events of changing the seal and of erasing.
 fn erasure_events() -> Vec<(&'static str, Event)> {
@@ -435,6 +440,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         request: Some(digest(0xdb)),
         intended: TAKEN,
         signed: TAKEN,
+        person: None,
     };
     let intent = EraseIntent {
         id: ERASURE,
@@ -602,7 +608,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("gc-step", codec::to_cbor(&gc_step()), "gc"),
         ("parity", parity(), "parity"),
         ("rebuilt-reach", codec::to_cbor(&rebuilt_reach()), "rebuilt_reach"),
+        ("person-account", codec::to_cbor(&persons::account()), "log_entry"),
+        ("suppression", codec::to_cbor(&persons::suppression()), "key_entry"),
     ];
+    all.push(("event-person-receipt", persons::receipt().encode().1, ""));
     for (name, event) in events() {
         let (kind, body) = event.encode();
         let entry = LogEntry { kind, body: body.into(), ..log_entry() };

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use lacre_format::{
     codec::from_cbor,
+    erasure::PersonAccount,
     exercise::DECODERS,
     frame::{Codec, decode_body},
     gc::{GcPlan, GcStep},
@@ -26,9 +27,10 @@ use lacre_format::{
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
-use crate::values;
+use crate::{persons, values};
 
 pub(crate) fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
@@ -128,6 +130,8 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<GcStep>("", &read("gc-step")).unwrap(), values::gc_step());
     assert_eq!(from_cbor::<Segment>("", &read("segment")).unwrap(), values::segment());
     assert_eq!(from_cbor::<RebuiltReach>("", &read("rebuilt-reach")).unwrap(), values::rebuilt_reach());
+    assert_eq!(from_cbor::<PersonAccount>("", &read("person-account")).unwrap(), persons::account());
+    assert!(from_cbor::<Suppression>("", &read("suppression")).unwrap() == persons::suppression());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use lacre_format::{
     reach::Reach,
     root::{Root, Stream, Top},
 };
+use lacre_seal::node_list::NodeListHasher;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -197,7 +198,8 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::NoStream { snapshot: self.id(), stream: name.to_owned() })
     }
 
-    /// Writes a stream's bytes to a sink, in order, and compares length and BLAKE3 with the root.
+    /// Writes a stream's bytes to a sink, in order, and compares length and BLAKE3 with the root; of a stream that the erasure of a
+    /// person rewrote, the list of its nodes.
     ///
     /// The sink sees bytes that are authentic frame by frame, but only `Ok` says that the stream is whole.
     ///
@@ -206,16 +208,18 @@ impl Snapshot<'_> {
     pub fn read(&self, stream: &Stream, sink: &mut dyn Write, monitor: &dyn Monitor) -> Result<StreamProof, Error> {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = 0u64;
-        if let Some(top) = &stream.top {
-            self.walk(top, monitor, &mut |piece| {
+        let nodes = match &stream.top {
+            Some(top) => self.walk(top, monitor, &mut |piece| {
                 hasher.update(piece);
                 bytes += piece.len() as u64;
                 monitor.progress(Progress::Bytes(piece.len() as u64));
                 sink.write_all(piece).map_err(Error::Sink)
-            })?;
-        }
+            })?,
+            None => NodeListHasher::default().finish(),
+        };
         let proof = StreamProof { bytes, blake3: Digest::new(*hasher.finalize().as_bytes()) };
-        if proof.bytes == stream.bytes && proof.blake3 == stream.blake3 {
+        let same = stream.rewritten.map_or(proof.blake3 == stream.blake3, |list| list == nodes);
+        if proof.bytes == stream.bytes && same {
             Ok(proof)
         } else {
             let what = format!("stream {:?} of snapshot {}", stream.name, self.id());
@@ -227,6 +231,16 @@ impl Snapshot<'_> {
 
     /// Visits every node below a top and gives the leaves to `each`, in order, in groups of about 2 MiB.
     pub(crate) fn leaves(&self, top: &Top, each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>) -> Result<(), Error> {
+        self.leaves_listed(top, &mut NodeListHasher::default(), each)
+    }
+
+    /// The same, and lists the nodes right above the leaves.
+    fn leaves_listed(
+        &self,
+        top: &Top,
+        list: &mut NodeListHasher,
+        each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut opener = Opener::new()?;
         let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry_of(top)].into_iter())];
         let mut group = Vec::new();
@@ -242,6 +256,7 @@ impl Snapshot<'_> {
                 open.push((level - 1, node.entries.into_iter()));
                 continue;
             }
+            list.add(entry.raw_bytes, &entry.capability);
             for leaf in node.entries {
                 group_bytes += u64::from(leaf.raw_bytes);
                 group.push(leaf);
@@ -332,7 +347,7 @@ impl Snapshot<'_> {
         top: &Top,
         monitor: &dyn Monitor,
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Digest, Error> {
         let stop = AtomicBool::new(false);
         let (groups, group_queue) = bounded::<(u64, Vec<Entry>)>(BATCHES_WAITING);
         let (pieces, piece_queue) = bounded::<(u64, Result<Vec<u8>, Error>)>(BATCHES_WAITING);
@@ -345,12 +360,14 @@ impl Snapshot<'_> {
             }
             let failures = pieces.clone();
             drop((group_queue, pieces));
-            scope.spawn(move || self.feed(top, &groups, &failures, stop));
+            let feeder = scope.spawn(move || self.feed(top, &groups, &failures, stop));
             let result = in_order(&piece_queue, monitor, each);
             stop.store(true, Ordering::SeqCst);
             // Whoever waits for room in the queue must find it to see that the work has stopped.
             piece_queue.iter().for_each(drop);
-            result
+            let list =
+                feeder.join().map_err(|_| Error::Bug { why: "a thread panicked while it read nodes".to_owned() });
+            result.and(list)
         })
     }
 
@@ -360,9 +377,10 @@ impl Snapshot<'_> {
         groups: &Sender<(u64, Vec<Entry>)>,
         failures: &Sender<(u64, Result<Vec<u8>, Error>)>,
         stop: &AtomicBool,
-    ) {
+    ) -> Digest {
         let mut seq = 0u64;
-        let fed = self.leaves(top, &mut |group| {
+        let mut list = NodeListHasher::default();
+        let fed = self.leaves_listed(top, &mut list, &mut |group| {
             if stop.load(Ordering::SeqCst) || groups.send((seq, group)).is_err() {
                 return Err(Error::Interrupted);
             }
@@ -373,6 +391,7 @@ impl Snapshot<'_> {
             // A failed send means that nobody reads any more, because another error came first.
             drop(failures.send((seq, Err(error))));
         }
+        list.finish()
     }
 }
 

@@ -88,10 +88,12 @@ impl Repository {
         let dropped = view.ledger.dropped();
         let row = |known: &Known| {
             let snapshot = known.header.snapshot;
-            let state = if view.voided.contains(&snapshot) {
+            let state = if view.voided.contains(&snapshot) || view.persons.stillborn.contains(&snapshot) {
                 SnapshotState::Void
             } else if view.erased.contains(&snapshot) {
                 if dropped.contains(&snapshot) { SnapshotState::Erased } else { SnapshotState::Pending }
+            } else if view.persons.unborn.contains_key(&snapshot) {
+                SnapshotState::Pending
             } else if view.forgotten.contains(&snapshot) {
                 SnapshotState::Forgotten
             } else {

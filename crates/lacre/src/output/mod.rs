@@ -26,8 +26,9 @@ pub use self::{
         SnapshotState, StreamEntry,
     },
     erasure::{
-        EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
-        ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+        EraseResult, ErasedEntry, ErasedTableEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult,
+        ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
+        ReceiptText, RotateResult, TraceEntry,
     },
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,

@@ -131,6 +131,16 @@ impl Vault {
         Ok((snapshot, keys.map_or_else(gather, Ok)?))
     }
 
+    /// Whether a person is being erased from a snapshot, and which snapshot replaces it, if that is made already.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn covered(&self, snapshot: SnapshotId) -> Result<Option<Option<SnapshotId>>, CliError> {
+        let view = self.repository.view().map_err(|error| self.explain(error))?;
+        let covered = view.persons.covered.contains_key(&snapshot);
+        Ok(covered.then(|| view.persons.successors.get(&snapshot).copied()))
+    }
+
     /// Opens the snapshot a person named with the keys at hand, in whatever state it is, from one look at the store.
     ///
     /// # Errors
@@ -167,7 +177,12 @@ impl Vault {
         let look = self.look()?;
         let (snapshot, keys) = self.named(invocation, &look, name, sheets)?;
         allowed(&look.view, snapshot)?;
-        self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))
+        let opened = self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))?;
+        if look.view.ledger.standing_persons().next().is_some() {
+            // What such an erasure covers, a host without keys of its own can tell only now.
+            allowed(&self.repository.view().map_err(|error| self.explain(error))?, snapshot)?;
+        }
+        Ok(opened)
     }
 
     fn refuse_forgotten(&self, view: &View, snapshot: SnapshotId) -> Result<(), CliError> {
@@ -176,6 +191,12 @@ impl Vault {
         }
         if view.ledger.dropped().contains(&snapshot) && view.erased.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Erased { snapshot }));
+        }
+        if view.persons.covered.contains_key(&snapshot) {
+            let what = format!("a person is being erased from snapshot {}", short(&snapshot.to_string()));
+            return Err(CliError::new(Kind::Refused, what).hint(
+                "lacre erase status names the erasure; lacre restore --accept-erasing hands it out without that person",
+            ));
         }
         if view.erased.contains(&snapshot) {
             let what = format!("snapshot {} is about to be erased", short(&snapshot.to_string()));

@@ -104,9 +104,7 @@ impl Shared {
         self.error.lock().ok().and_then(|mut error| error.take())
     }
 
-    /// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
-    ///
-    /// A node's plaintext is capabilities, so nothing of it stays in the thread's buffers.
+    /// As [`seal_proved`], with this run's suite.
     pub(crate) fn seal(
         &self,
         tools: &mut Tools,
@@ -114,41 +112,51 @@ impl Shared {
         level: u8,
         plaintext: &[u8],
     ) -> Result<SealedFrame, Error> {
-        let sealed = self.seal_and_open(tools, fingerprint, level, plaintext);
-        if level > 0 {
-            tools.payload.zeroize();
-            tools.check.zeroize();
-            tools.raw.zeroize();
-        }
-        sealed
+        seal_proved(self.suite, tools, fingerprint, level, plaintext)
     }
+}
 
-    fn seal_and_open(
-        &self,
-        tools: &mut Tools,
-        fingerprint: &Fingerprint,
-        level: u8,
-        plaintext: &[u8],
-    ) -> Result<SealedFrame, Error> {
-        let codec = tools.squeezer.squeeze(plaintext, &mut tools.payload)?;
-        let sealed = frame::seal_frame(self.suite, fingerprint, level, codec, plaintext.len(), &tools.payload)?;
-        tools.check.clear();
-        tools.check.extend_from_slice(&sealed.bytes);
-        let body = frame::open_frame(&sealed.capability, level, &mut tools.check).map_err(|_| Error::SelfCheck)?;
-        let same = match body.codec {
-            Codec::Raw => body.payload == plaintext,
-            codec => {
-                tools.raw.clear();
-                let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or_default();
-                tools
-                    .unsqueezer
-                    .unsqueeze(codec, body.payload, raw_bytes, &mut tools.raw)
-                    .map_err(|_| Error::SelfCheck)?;
-                tools.raw == plaintext
-            }
-        };
-        if same { Ok(sealed) } else { Err(Error::SelfCheck) }
+/// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
+///
+/// A node's plaintext is capabilities, so nothing of it stays in the thread's buffers.
+pub(crate) fn seal_proved(
+    suite: Suite,
+    tools: &mut Tools,
+    fingerprint: &Fingerprint,
+    level: u8,
+    plaintext: &[u8],
+) -> Result<SealedFrame, Error> {
+    let sealed = seal_and_open(suite, tools, fingerprint, level, plaintext);
+    if level > 0 {
+        tools.payload.zeroize();
+        tools.check.zeroize();
+        tools.raw.zeroize();
     }
+    sealed
+}
+
+fn seal_and_open(
+    suite: Suite,
+    tools: &mut Tools,
+    fingerprint: &Fingerprint,
+    level: u8,
+    plaintext: &[u8],
+) -> Result<SealedFrame, Error> {
+    let codec = tools.squeezer.squeeze(plaintext, &mut tools.payload)?;
+    let sealed = frame::seal_frame(suite, fingerprint, level, codec, plaintext.len(), &tools.payload)?;
+    tools.check.clear();
+    tools.check.extend_from_slice(&sealed.bytes);
+    let body = frame::open_frame(&sealed.capability, level, &mut tools.check).map_err(|_| Error::SelfCheck)?;
+    let same = match body.codec {
+        Codec::Raw => body.payload == plaintext,
+        codec => {
+            tools.raw.clear();
+            let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or_default();
+            tools.unsqueezer.unsqueeze(codec, body.payload, raw_bytes, &mut tools.raw).map_err(|_| Error::SelfCheck)?;
+            tools.raw == plaintext
+        }
+    };
+    if same { Ok(sealed) } else { Err(Error::SelfCheck) }
 }
 
 /// Buffers that are used again: fresh memory costs a page fault every 4 KiB, and a run passes through gigabytes of it.

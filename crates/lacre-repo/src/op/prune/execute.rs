@@ -163,7 +163,7 @@ impl Repository {
         let mut snapshots: Vec<SnapshotId> =
             named.filter(|snapshot| survey.view.is_needed(*snapshot) || open_bases.contains(snapshot)).collect();
         // A session that was thought to have ended without a snapshot, and has one.
-        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_live(**snapshot)));
+        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_needed(**snapshot)));
         snapshots.sort_unstable();
         snapshots.dedup();
         let step = self.put_step(run, id, GcStage::Decided, move |step| {

@@ -97,6 +97,8 @@ pub(super) fn judge(
             Some((_, digest)) => hashes_to(bytes, digest.as_bytes()).into(),
             None => Verdict::Unknown,
         },
+        // Only the snapshot's own key can tell.
+        Named::Suppression(..) => Verdict::Unknown,
         Named::Session(snapshot) => {
             let session: Option<Session> = payload(view, Kind::Session, name, bytes);
             session.is_some_and(|session| session.snapshot == *snapshot).into()

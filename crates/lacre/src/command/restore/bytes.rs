@@ -23,7 +23,10 @@ use crate::{
         restore::last_look::{Record, still_there},
     },
     driver::postgres::{
-        restore::archive::{self, Written},
+        restore::{
+            SnapshotSource,
+            archive::{self, Written},
+        },
         vault::VaultSource,
     },
     error::{CliError, Kind},
@@ -52,9 +55,10 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
     args: &RestoreArgs,
 ) -> Result<Exit, CliError> {
-    let job = Job { invocation, vault, snapshot };
+    let job = Job { invocation, vault, snapshot, without };
     let record = Record::begin(invocation, vault, snapshot.id());
     let written = job.anywhere(args);
     record.end();
@@ -77,6 +81,8 @@ struct Job<'a> {
     invocation: &'a Invocation,
     vault: &'a Vault,
     snapshot: &'a Snapshot<'a>,
+    /// The same without a person who is being erased from it.
+    without: Option<&'a dyn SnapshotSource>,
 }
 
 impl Job<'_> {
@@ -108,7 +114,8 @@ impl Job<'_> {
         let parts = self.snapshot.streams().iter().filter(|stream| stream.kind != StreamKind::Globals);
         watching.expect_bytes(parts.map(|stream| stream.bytes).sum());
         let streams = VaultSource::new(self.snapshot, Arc::new(watching));
-        let written = archive::write(&streams, out);
+        let source = self.without.unwrap_or(&streams);
+        let written = archive::write(source, out);
         line.finish();
         let home = self.vault.repository.home().directory();
         let written = written.map_err(|error| match error {
@@ -118,7 +125,7 @@ impl Job<'_> {
             other => explain_driver(other, Role::Target, Some(home)),
         })?;
         let hash = blake3::Hash::from_bytes(written.blake3).to_hex();
-        match self.snapshot.facts().get("archive.blake3") {
+        match source.facts().get("archive.blake3") {
             Some(recorded) if recorded.as_str() != hash.as_str() => {
                 let what = format!("the archive of snapshot {} is not the one pg_dump wrote", self.snapshot.id());
                 Err(CliError::new(Kind::Damaged, what).hint("lacre repo check --read-data"))

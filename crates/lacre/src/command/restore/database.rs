@@ -20,7 +20,7 @@ use crate::{
     },
     driver::postgres::{
         report::Watch,
-        restore::{Choice, Plan, RestoreOptions, RestoreReport, plan},
+        restore::{Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource, plan},
         target::Target,
         vault::VaultSource,
     },
@@ -42,6 +42,7 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
     args: &RestoreArgs,
     url: &SafeUrl,
 ) -> Result<Exit, CliError> {
@@ -54,7 +55,7 @@ pub(super) fn run(
     let (line, watching) = watching(invocation);
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
     let streams = VaultSource::new(snapshot, Arc::new(watching.clone()));
-    let planned = plan(&target, &streams, options(args)).map_err(explain);
+    let planned = plan(&target, without.unwrap_or(&streams), options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
     agree(invocation, &planned, Agreement::from(args.yes))?;
