@@ -265,4 +265,15 @@ pub struct Receipt {
     /// When this receipt was signed.
     #[n(16)]
     pub signed: Millis,
+    /// What copies still hold that is sealed to destroyed generations: ciphertext that nothing opens, for who must also delete it.
+    #[n(25)]
+    pub physical: Option<Physical>,
+}
+
+/// Stored ciphertext of what was erased, in words: which copy, and what lies there.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Physical {
+    /// One line for each copy.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, RECEIPT_ITEMS_MAX>")]
+    pub lines: Vec<String>,
 }

@@ -158,6 +158,24 @@ pub struct PruneRecord {
     pub bytes_written: u64,
 }
 
+/// A copy that became the repository, with the losses that were known.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct AdoptRecord {
+    /// The policy that did it.
+    #[n(0)]
+    pub policy: u32,
+    /// Snapshots that this host knew and the copy does not hold.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub lost: Vec<SnapshotId>,
+    /// Signed records that this host brought to the copy, which had not heard of them.
+    #[n(2)]
+    pub brought: u32,
+    /// Whether a person vouched that no erasure is missing, because that could not be seen.
+    #[n(3)]
+    pub vouched: bool,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -196,6 +214,8 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A copy became the repository.
+    Adopt(AdoptRecord),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -222,6 +242,7 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Adopt(record) => (26, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -252,6 +273,7 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            26 => Event::Adopt(codec::from_cbor("adoption", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -9,6 +9,7 @@
 //!                           index/<job>/  this run's index and its key
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
+//!                           copies/       of each configured copy: a cache, and when it was brought up to date
 //!                           catalog.db    cache
 //! ```
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use lacre_format::{
     codec,
-    ids::{Digest, GenerationId, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, JobName, Millis, PublicKey, RepositoryId, SnapshotId},
     keyring::BUNDLE_BYTES_MAX,
 };
 use lacre_seal::{index_row::IndexKey, secret::StreamSecret, sign::SigningKey, structure::StructureKey};
@@ -68,6 +69,18 @@ pub struct Pin {
     /// The hash in its name.
     #[n(2)]
     pub digest: Digest,
+}
+
+/// How this host left a copy: so that `copy list` can say when, and an empty folder where one was is not taken for a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CopyNote {
+    /// When the last sync that brought everything ended, by this host's clock.
+    #[n(0)]
+    pub synced: Millis,
+    /// Live snapshots it held then.
+    #[n(1)]
+    pub snapshots: u64,
 }
 
 /// A signing identity of this host.
@@ -136,6 +149,47 @@ impl RepositoryHome {
     #[must_use]
     pub fn catalog(&self) -> PathBuf {
         self.directory.join("catalog.db")
+    }
+
+    /// Where the catalog of a copy lies: what a copy holds says nothing about the repository.
+    #[must_use]
+    pub fn copy_catalog(&self, name: &str) -> PathBuf {
+        self.directory.join("copies").join(format!("{name}.db"))
+    }
+
+    fn copy_note_path(&self, name: &str) -> PathBuf {
+        self.directory.join("copies").join(format!("{name}.synced"))
+    }
+
+    /// Makes the folder of what is known about copies.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be made.
+    pub fn make_copies(&self) -> Result<(), Error> {
+        make(&self.directory.join("copies"))
+    }
+
+    /// Remembers how a copy was left.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn keep_copy_note(&self, name: &str, note: &CopyNote) -> Result<(), Error> {
+        self.make_copies()?;
+        Ok(files::write_secret_file(&self.copy_note_path(name), &codec::to_cbor(note), Replace::Whole)?)
+    }
+
+    /// How this host left a copy, if it ever brought it up to date.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Format`].
+    pub fn copy_note(&self, name: &str) -> Result<Option<CopyNote>, Error> {
+        match files::read_file(&self.copy_note_path(name), KEY_FILE_BYTES_MAX) {
+            Ok(file) => {
+                codec::from_cbor("copy note", &file.bytes).map(Some).map_err(|error| Error::format("copy note", error))
+            }
+            Err(FileError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where `init` puts the seal cell when no other place is named.

@@ -42,6 +42,19 @@ pub struct Repository {
     clock: SharedClock,
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
+    standing: Standing,
+}
+
+/// What a store is to this host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// The repository itself.
+    Primary,
+    /// A copy of it: whatever is written there by itself makes it another repository, so nothing is.
+    Copy {
+        /// Its name in the configuration.
+        name: String,
+    },
 }
 
 /// Where a store is, for messages.
@@ -65,6 +78,17 @@ pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
     }
 }
 
+/// This host's files for a repository, whose admin key must be the one it has pinned.
+fn known_home(home: &Home, manifest: &Manifest) -> Result<RepositoryHome, Error> {
+    let home = home.repository(manifest.repository)?;
+    match home.pin()? {
+        Some(pin) if pin.admin != manifest.admin => {
+            Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"))
+        }
+        _ => Ok(home),
+    }
+}
+
 impl Repository {
     /// Opens the repository in a store.
     ///
@@ -76,20 +100,66 @@ impl Repository {
         Self::with_manifest(store, home, clock, manifest)
     }
 
+    /// Opens a copy of a repository for reading: nothing is recorded in it and nothing is written to it.
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn open_copy(store: Store, home: &Home, clock: SharedClock, name: &str) -> Result<Self, Error> {
+        let manifest = read_manifest(&store)?;
+        let home = known_home(home, &manifest)?;
+        Self::copy_with(store, home, clock, manifest, name)
+    }
+
+    /// The same repository seen in a copy of it.
+    pub(crate) fn seen_in_copy(&self, store: &Store, name: &str) -> Result<Self, Error> {
+        Self::copy_with(store.clone(), self.home.clone(), self.clock.clone(), self.manifest.clone(), name)
+    }
+
+    fn copy_with(
+        store: Store,
+        home: RepositoryHome,
+        clock: SharedClock,
+        manifest: Manifest,
+        name: &str,
+    ) -> Result<Self, Error> {
+        home.make_copies()?;
+        let catalog = Mutex::new(Catalog::open(&home.copy_catalog(name))?);
+        let standing = Standing::Copy { name: name.to_owned() };
+        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), standing })
+    }
+
     pub(crate) fn with_manifest(
         store: Store,
         home: &Home,
         clock: SharedClock,
         manifest: Manifest,
     ) -> Result<Self, Error> {
-        let home = home.repository(manifest.repository)?;
-        if let Some(pin) = home.pin()?
-            && pin.admin != manifest.admin
-        {
-            return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
-        }
+        let home = known_home(home, &manifest)?;
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None) })
+        let (structure, standing) = (Mutex::new(None), Standing::Primary);
+        Ok(Self { manifest, store, home, clock, catalog, structure, standing })
+    }
+
+    /// Whether this is a copy, in which nothing is recorded.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        self.standing != Standing::Primary
+    }
+
+    /// What this repository is made of.
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn refuse_in_copy(&self) -> Result<(), Error> {
+        match &self.standing {
+            Standing::Primary => Ok(()),
+            Standing::Copy { name } => Err(Error::Refused {
+                why: format!(
+                    "this is the copy {name:?}, to which only `lacre copy sync` writes; if the repository it was made of is gone for ever: `lacre repo adopt`"
+                ),
+            }),
+        }
     }
 
     /// The repository's id.
@@ -155,7 +225,8 @@ impl Repository {
         Ok((self.view_of(&listing)?, listing))
     }
 
-    fn view_of(&self, listing: &Listing) -> Result<View, Error> {
+    /// What a listing made just now says; pins the newest policy.
+    pub(crate) fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
         let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
@@ -190,6 +261,7 @@ impl Repository {
 
     /// Stores an object and proves it is there by reading it back: whatever answer got lost, what counts is what is stored.
     pub(crate) fn put(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let bytes = Bytes::from(object);
         let length = bytes.len() as u64;
         let outcome = self.store.put_new(name, bytes.clone());
@@ -205,6 +277,7 @@ impl Repository {
     /// Stores an object that says nothing by itself (an index, a reach map, a session's end): it is read back only when the store's
     /// answer left a doubt.
     pub(crate) fn put_plain(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let bytes = Bytes::from(object);
         match self.store.put_new(name, bytes.clone()) {
             Ok(PutOutcome::Created) => Ok(()),
@@ -219,6 +292,7 @@ impl Repository {
 
     /// As [`Repository::put`], for objects whose name is taken only by themselves.
     pub(crate) fn put_fresh(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let taken = || Error::AlreadyThere { place: place(&self.store) };
         let bytes = Bytes::from(object);
         match self.store.put_new(name, bytes.clone())? {

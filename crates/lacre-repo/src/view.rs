@@ -494,6 +494,7 @@ impl View {
                 }
                 Event::Prune(record) if rules => drop(pruned.insert(record.plan)),
                 Event::Probe(_) => {}
+                Event::Adopt(_) if entry.role == Role::Admin => {}
                 Event::Restore(record) => self.ledger.restore(&record),
                 Event::Unknown(_) => {}
                 event if entry.role == Role::Admin && self.ledger.apply(place, entry.at, &event) => {}

@@ -15,7 +15,7 @@ use lacre_format::{
     log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
+    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
@@ -259,11 +259,12 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(home, key, role, label, revoked_at)| HomeEntry { home, key, role, label, revoked_at });
     let cell = (text(), text()).prop_map(|(name, host)| CellEntry { name, host });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
-    let counts = (any::<u32>(), option::of(token()));
+    let adopted = (any::<u32>(), any::<u32>(), millis()).prop_map(|(policy, from, at)| Adopted { policy, from, at });
+    let counts = (any::<u32>(), option::of(token()), option::of(adopted));
     let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
-        let (seal_public, homes, cells, two, heads, (min_verified, claim)) = who;
+        let (seal_public, homes, cells, two, heads, (min_verified, claim, adopted)) = who;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -279,6 +280,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             heads,
             min_verified,
             claim,
+            adopted,
         }
     })
 }

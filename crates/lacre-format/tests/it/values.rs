@@ -6,7 +6,7 @@ use lacre_format::{
     codec,
     erasure::{
         Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
-        IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
+        IntentEnd, KitEvidence, Physical, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},
@@ -16,12 +16,12 @@ use lacre_format::{
         Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{AdoptRecord, CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
     pack::{Birth, Footer, FrameEntry, Trailer},
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
+    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
@@ -233,7 +233,17 @@ pub(crate) fn policy() -> Policy {
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
         claim: Some(CLAIM),
+        adopted: None,
     }
+}
+
+/// The policy that makes a copy the repository.
+pub(crate) fn policy_adopted() -> Policy {
+    Policy { number: 1002, adopted: Some(Adopted { policy: 1002, from: 2, at: TAKEN }), ..policy() }
+}
+
+pub(crate) fn adoption() -> AdoptRecord {
+    AdoptRecord { policy: 1002, lost: vec![OTHER_SNAPSHOT], brought: 3, vouched: false }
 }
 
 /// One event of every kind this version knows, with the name of its vector.
@@ -259,6 +269,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
+        ("event-adopt", Event::Adopt(adoption())),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -308,6 +319,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         request: Some(digest(0xdb)),
         intended: TAKEN,
         signed: TAKEN,
+        physical: None,
     };
     let intent = EraseIntent {
         id: ERASURE,
@@ -338,6 +350,16 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-receipt", Event::Receipt(Box::new(receipt))),
         ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
+}
+
+/// A receipt that names what a copy still holds.
+pub(crate) fn receipt_with_copies() -> Receipt {
+    let receipt = erasure_events().into_iter().find_map(|(_, event)| match event {
+        Event::Receipt(receipt) => Some(*receipt),
+        _ => None,
+    });
+    let lines = vec!["copy offsite: 12 objects sealed to generation 3".to_owned()];
+    Receipt { physical: Some(Physical { lines }), ..receipt.unwrap() }
 }
 
 pub(crate) fn log_entry() -> LogEntry {
@@ -432,6 +454,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
         ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
         ("policy", codec::to_cbor(&policy()), "policy"),
+        ("policy-adopted", codec::to_cbor(&policy_adopted()), "policy"),
+        ("receipt-copies", codec::to_cbor(&receipt_with_copies()), ""),
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),

@@ -254,5 +254,6 @@ fn first_policy(
         heads: Vec::new(),
         min_verified: 3,
         claim: None,
+        adopted: None,
     }
 }

@@ -12,7 +12,8 @@ use minicbor::bytes::ByteVec;
 use crate::{error::Error, files::LockFile, home::Signer, limits::LOCK_PATIENCE, repository::Repository};
 
 impl Repository {
-    /// Records that a restore began, so that an erasure waits for it. `false` on a host that can sign nothing.
+    /// Records that a restore began, so that an erasure waits for it. `false` on a host that can sign nothing, and from a copy, in which
+    /// nothing is recorded.
     ///
     /// # Errors
     /// Errors of the store; a restore with a key that may only read goes on without the record.
@@ -29,6 +30,9 @@ impl Repository {
     }
 
     fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
+        if self.is_copy() {
+            return Ok(false);
+        }
         let signer = match self.home().admin_key() {
             Ok(admin) => admin,
             Err(_) => match self.home().writer_keys() {

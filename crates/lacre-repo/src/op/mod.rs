@@ -3,6 +3,7 @@
 mod audit;
 pub mod backup;
 pub mod check;
+pub mod copy;
 pub mod erase;
 pub mod forget;
 pub mod init;

@@ -4,6 +4,7 @@
 //! codes of the command line. It must not know what a command does with them.
 
 mod bucket;
+mod copies;
 mod failure;
 mod folder;
 mod keys;
@@ -17,6 +18,7 @@ use lacre_format::ids::SnapshotId;
 use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store::Store};
 
 pub use self::{
+    copies::{copy_at, copy_named, open_copy, open_copy_folder},
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},
@@ -39,7 +41,8 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens the repository this run names, and warns about key files that others may read.
+    /// Opens the repository this run names, and warns about key files that others may read. A configured copy is opened for reading:
+    /// what is written to a copy by itself makes it another repository.
     ///
     /// # Errors
     /// [`crate::error::Kind::NotFound`] when there is none; otherwise what the store or the home say.
@@ -48,7 +51,12 @@ impl Vault {
         let place = invocation.repository(&settings)?;
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
-        let repository = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+        let clock = Arc::new(SystemClock);
+        let opened = match copy_at(&place, &settings) {
+            Some(copy) => Repository::open_copy(store, &home, clock, copy.name.as_str()),
+            None => Repository::open(store, &home, clock),
+        };
+        let repository = opened.map_err(|error| explain(error, None))?;
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
@@ -104,7 +112,11 @@ impl Vault {
 pub fn open_store(place: &StoreUrl, settings: &Settings) -> Result<Store, CliError> {
     match place {
         StoreUrl::Folder(path) => folder::open(path),
-        StoreUrl::Remote(url) => bucket::open(url, settings.credentials.as_deref(), settings),
+        // A copy that is read directly is opened with its own keys, not with those of the repository.
+        StoreUrl::Remote(url) => match copy_at(place, settings) {
+            Some(copy) => bucket::open(url, copy.credentials.as_deref(), settings),
+            None => bucket::open(url, settings.credentials.as_deref(), settings),
+        },
         StoreUrl::Memory => Ok(Store::memory()),
     }
 }

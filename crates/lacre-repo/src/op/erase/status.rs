@@ -283,6 +283,7 @@ impl Repository {
             request: intent.record.request,
             intended: intent.at,
             signed: Millis(self.clock().now().as_millisecond()),
+            physical: None,
         }
     }
 

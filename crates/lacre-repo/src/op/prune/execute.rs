@@ -175,7 +175,11 @@ impl Repository {
 
     /// Condemned packs that hold a frame which is needed now and lies nowhere else by its own right or by the word of a plan.
     fn still_needed(&self, survey: &Survey, plan: &GcPlan) -> Result<Vec<PackName>, Error> {
-        let condemned: BTreeSet<PackName> = plan.delete.iter().chain(&plan.repack).copied().collect();
+        self.needed_of(survey, &plan.delete.iter().chain(&plan.repack).copied().collect())
+    }
+
+    /// Packs among the `condemned` that hold a frame which is needed now and lies nowhere else.
+    pub(crate) fn needed_of(&self, survey: &Survey, condemned: &BTreeSet<PackName>) -> Result<Vec<PackName>, Error> {
         // What any other plan that is not ended is about to take covers nothing either.
         let others = &survey.view.plans.condemned;
         let mut covered = Reach::default();
@@ -224,29 +228,7 @@ impl Repository {
 
     /// Deletes what the plan names and the decision does not keep, as far as it is there.
     fn delete_planned(&self, run: &mut Run<'_>, plan: &GcPlan, decided: &GcStep) -> Result<Deleted, Error> {
-        let kept_packs: BTreeSet<PackName> = decided.packs.iter().copied().collect();
-        let kept: BTreeSet<SnapshotId> = decided.snapshots.iter().copied().collect();
-        let mut wanted: BTreeSet<ObjectName> = BTreeSet::new();
-        let mut want = |named: Named| {
-            wanted.insert(ObjectName::of(&named));
-        };
-        for snapshot in plan.snapshots.iter().map(|gone| gone.snapshot).filter(|snapshot| !kept.contains(snapshot)) {
-            want(Named::Snapshot(snapshot));
-            want(Named::Reach(snapshot));
-            want(Named::Session(snapshot));
-            want(Named::SessionEnd(snapshot));
-        }
-        for session in plan.sessions.iter().filter(|session| !kept.contains(*session)) {
-            want(Named::Reach(*session));
-            want(Named::Session(*session));
-            want(Named::SessionEnd(*session));
-        }
-        plan.delete
-            .iter()
-            .chain(&plan.repack)
-            .filter(|name| !kept_packs.contains(*name))
-            .for_each(|name| want(Named::Pack(*name)));
-        plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
+        let wanted = deleted_by(plan, decided);
         let mut deleted = Deleted::default();
         // Snapshots first: what is half gone is listed no more. Segments last: until then they say where packs were.
         for folder in ["snap", "reach", "session", "packs", "index"] {
@@ -308,4 +290,32 @@ impl Repository {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The objects that a decided plan deletes.
+pub(crate) fn deleted_by(plan: &GcPlan, decided: &GcStep) -> BTreeSet<ObjectName> {
+    let kept_packs: BTreeSet<PackName> = decided.packs.iter().copied().collect();
+    let kept: BTreeSet<SnapshotId> = decided.snapshots.iter().copied().collect();
+    let mut wanted: BTreeSet<ObjectName> = BTreeSet::new();
+    let mut want = |named: Named| {
+        wanted.insert(ObjectName::of(&named));
+    };
+    for snapshot in plan.snapshots.iter().map(|gone| gone.snapshot).filter(|snapshot| !kept.contains(snapshot)) {
+        want(Named::Snapshot(snapshot));
+        want(Named::Reach(snapshot));
+        want(Named::Session(snapshot));
+        want(Named::SessionEnd(snapshot));
+    }
+    for session in plan.sessions.iter().filter(|session| !kept.contains(*session)) {
+        want(Named::Reach(*session));
+        want(Named::Session(*session));
+        want(Named::SessionEnd(*session));
+    }
+    plan.delete
+        .iter()
+        .chain(&plan.repack)
+        .filter(|name| !kept_packs.contains(*name))
+        .for_each(|name| want(Named::Pack(*name)));
+    plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
+    wanted
 }
