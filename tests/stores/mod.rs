@@ -1,6 +1,7 @@
 //! Whole commands over buckets: real servers, real keys, and a proxy that breaks the way to them.
 
 mod bad_input;
+mod copies;
 mod figures;
 mod nights;
 mod rights;

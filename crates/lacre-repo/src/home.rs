@@ -9,6 +9,7 @@
 //!                           index/<job>/  this run's index and its key
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
+//!                           heads         newest log entries that keys of this host signed
 //!                           copies/       of each configured copy: a cache, and when it was brought up to date
 //!                           catalog.db    cache
 //! ```
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use lacre_format::{
     codec,
+    header::ChainHead,
     ids::{Digest, GenerationId, HomeId, JobName, Millis, PublicKey, RepositoryId, SnapshotId},
     keyring::BUNDLE_BYTES_MAX,
 };
@@ -301,6 +303,33 @@ impl RepositoryHome {
         }
     }
 
+    fn heads(&self) -> PathBuf {
+        self.directory.join("heads")
+    }
+
+    /// Remembers the newest log entry that a key of this host signed.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn keep_log_head(&self, head: &ChainHead) -> Result<(), Error> {
+        let mut heads = self.log_heads()?;
+        heads.retain(|known| known.home != head.home);
+        heads.push(*head);
+        Ok(files::write_secret_file(&self.heads(), &codec::to_cbor(&heads), Replace::Whole)?)
+    }
+
+    /// The newest log entries that keys of this host signed.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Format`].
+    pub fn log_heads(&self) -> Result<Vec<ChainHead>, Error> {
+        match files::read_file(&self.heads(), KEY_FILE_BYTES_MAX) {
+            Ok(file) => codec::from_cbor("heads", &file.bytes).map_err(|error| Error::format("heads", error)),
+            Err(FileError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The stream secret of a job, drawn at its first use.
     ///
     /// # Errors
@@ -421,6 +450,28 @@ impl RepositoryHome {
         Ok(stems)
     }
 
+    /// The snapshots of all jobs whose index is on this host: those it committed last.
+    ///
+    /// # Errors
+    /// [`Error::File`] when a folder cannot be read.
+    pub fn indexed(&self) -> Result<std::collections::BTreeSet<SnapshotId>, Error> {
+        let directory = self.directory.join("index");
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(std::collections::BTreeSet::new()),
+            Err(source) => return Err(io(&directory, source)),
+        };
+        let mut all = std::collections::BTreeSet::new();
+        for entry in entries {
+            let name = entry.map_err(|source| io(&directory, source))?.file_name();
+            let Some(job) = name.to_str().and_then(|name| JobName::parse(name).ok()) else { continue };
+            // A run that died before it committed left its mark beside its index.
+            let open = self.noted_sessions(&job)?;
+            all.extend(self.indexes(&job)?.into_iter().filter(|snapshot| !open.contains(snapshot)));
+        }
+        Ok(all)
+    }
+
     /// Destroys every index of a job but one: keys are overwritten, synced and unlinked, then the databases go.
     ///
     /// # Errors
@@ -448,6 +499,18 @@ impl RepositoryHome {
     pub fn keep_keyring(&self, generation: GenerationId, what: &str, object: &[u8]) -> Result<(), Error> {
         files::create_private_directory(&self.directory.join("keyring"))?;
         Ok(files::write_secret_file(&self.keyring(generation, what), object, Replace::Whole)?)
+    }
+
+    /// A generation's object beside the store, if this home holds it.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it is there and cannot be read.
+    pub fn keyring_object(&self, generation: GenerationId, what: &str) -> Result<Option<Vec<u8>>, Error> {
+        match files::read_file(&self.keyring(generation, what), BUNDLE_BYTES_MAX) {
+            Ok(file) => Ok(Some(file.bytes)),
+            Err(FileError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether this home holds a generation's object with this BLAKE3.

@@ -63,6 +63,14 @@ pub fn place(store: &Store) -> String {
     store.place()
 }
 
+/// The id of the repository in a store; nothing else in it is looked at.
+///
+/// # Errors
+/// [`Error::NoRepository`], errors of the store.
+pub fn id_in(store: &Store) -> Result<RepositoryId, Error> {
+    read_manifest(store).map(|manifest| manifest.repository)
+}
+
 pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
     let name = ObjectName::of(&Named::Manifest);
     let bytes = match store.get(&name, MANIFEST_BYTES_MAX) {
@@ -257,6 +265,13 @@ impl Repository {
             .open(Structure::Label(header.snapshot), self.id(), header.label_salt, &header.label)
             .map_err(|error| Error::damaged(&name, error.to_string()))?;
         codec::from_cbor("snapshot label", &plaintext).map_err(|error| Error::format(&name, error))
+    }
+
+    /// Keeps a small object that was stored just now. Only a cache: an operation that has done its work does not fail for it.
+    pub(crate) fn remember(&self, name: &ObjectName, object: &[u8]) {
+        if let Err(error) = self.catalog().and_then(|catalog| catalog.keep_object(name.as_str(), object)) {
+            tracing::warn!(%error, %name, "the object is not cached");
+        }
     }
 
     /// Stores an object and proves it is there by reading it back: whatever answer got lost, what counts is what is stored.

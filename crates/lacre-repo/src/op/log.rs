@@ -2,6 +2,7 @@
 
 use lacre_format::{
     codec,
+    header::ChainHead,
     ids::{Digest, Millis, SnapshotId},
     log::{Event, LogEntry, RestoreRecord},
     name::{Named, ObjectName},
@@ -64,6 +65,11 @@ impl Repository {
         let signed = signer.key.sign(Kind::LogEntry, self.id(), signer.home, codec::to_cbor(&entry));
         let object = signed.encode(Kind::LogEntry);
         let digest = Digest::new(*blake3::hash(&object).as_bytes());
-        self.put(&ObjectName::of(&Named::Log(signer.home, entry.seq, digest)), object)
+        let name = ObjectName::of(&Named::Log(signer.home, entry.seq, digest));
+        self.put(&name, object.clone())?;
+        // What this host signed it remembers: should the store be lost, a copy that never heard of it can be told.
+        self.home().keep_log_head(&ChainHead { home: signer.home, seq: entry.seq, digest })?;
+        self.remember(&name, &object);
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The corridor: one file per operation; only operations call rooms, rooms never call each other.
 
+pub mod adopt;
 mod audit;
 pub mod backup;
 pub mod check;

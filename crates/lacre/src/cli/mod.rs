@@ -5,6 +5,7 @@
 
 mod admin;
 mod backup;
+mod copy;
 mod erase;
 mod host;
 mod inspect;
@@ -20,6 +21,7 @@ use self::value::StoreUrl;
 pub use self::{
     admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
+    copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
     erase::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
         ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
@@ -180,7 +182,7 @@ pub enum Command {
     ///   lacre restore 8f21 --to-file astro.dump
     #[command(verbatim_doc_comment)]
     Restore(RestoreArgs),
-    /// Look after the repository: check, stats, rebuild, prune
+    /// Look after the repository: check, stats, rebuild, prune, adopt
     Repo(RepoArgs),
     /// Same as `repo check`
     #[command(hide = true)]
@@ -191,6 +193,8 @@ pub enum Command {
     /// Same as `repo prune`
     #[command(hide = true)]
     Prune(PruneArgs),
+    /// Keep further places that hold every snapshot: sync, list, verify
+    Copy(CopyArgs),
     /// Forget snapshots by rule, and say why each other one is kept
     ///
     /// Forgets snapshots by the keep rules, per job, and prints why each other one is kept. Rules not given come from lacre.toml.

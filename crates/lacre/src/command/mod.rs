@@ -1,10 +1,12 @@
 //! The commands: one file per verb, each one library call and what is shown of it.
 
+mod adopt;
 mod backup;
 mod cat;
 mod check;
 mod completions;
 mod config;
+mod copy;
 mod doctor;
 mod erase;
 mod findings;
@@ -47,10 +49,12 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
             RepoAction::Stats => stats::stats(invocation),
             RepoAction::Rebuild => stats::rebuild(invocation),
             RepoAction::Prune(args) => prune::run(invocation, args),
+            RepoAction::Adopt(args) => adopt::run(invocation, args),
         },
         Command::Check(args) => check::run(invocation, args),
         Command::Stats => stats::stats(invocation),
         Command::Prune(args) => prune::run(invocation, args),
+        Command::Copy(args) => copy::run(invocation, args),
         Command::Forget(args) => forget::run(invocation, args),
         Command::Hold(args) => hold::hold(invocation, args),
         Command::Release(args) => hold::release(invocation, args),

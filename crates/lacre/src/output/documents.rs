@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Document, Field,
+    copies::{AdoptResult, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyResult},
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
@@ -70,6 +71,8 @@ pub struct BackupResult {
     pub source_ms: u64,
     /// Peak resident memory of lacre, bytes.
     pub peak_memory_bytes: u64,
+    /// Copies that were brought up to date afterwards.
+    pub copies: Vec<CopySyncEntry>,
     /// Findings: severity, what, object, advice.
     pub findings: Vec<FindingEntry>,
 }
@@ -88,6 +91,7 @@ impl Document for BackupResult {
         field("duration_ms", "Wall time, milliseconds."),
         field("source_ms", "Wall time until the source ended, milliseconds."),
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
+        field("copies", "Copies that were brought up to date afterwards, as `copy sync` says them."),
         field("findings", "Findings: severity, what, object, advice."),
     ];
 }
@@ -99,6 +103,8 @@ pub struct BackupsResult {
     pub backups: Vec<BackupResult>,
     /// Jobs that failed: job, kind, message, hint, exit.
     pub failures: Vec<JobFailure>,
+    /// Copies that were brought up to date after the last job.
+    pub copies: Vec<CopySyncEntry>,
 }
 
 impl Document for BackupsResult {
@@ -106,6 +112,7 @@ impl Document for BackupsResult {
     const FIELDS: &'static [Field] = &[
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
+        field("copies", "Copies that were brought up to date after the last job, as `copy sync` says them."),
     ];
 }
 
@@ -568,6 +575,10 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<StatsResult>(),
         entry::<RebuildResult>(),
         entry::<PruneResult>(),
+        entry::<AdoptResult>(),
+        entry::<CopySyncResult>(),
+        entry::<CopyListResult>(),
+        entry::<CopyVerifyResult>(),
         entry::<ForgetResult>(),
         entry::<UndoResult>(),
         entry::<HoldResult>(),

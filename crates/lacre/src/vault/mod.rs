@@ -18,7 +18,9 @@ use lacre_format::ids::SnapshotId;
 use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store::Store};
 
 pub use self::{
-    copies::{copy_at, copy_named, open_copy, open_copy_folder},
+    copies::{
+        Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder,
+    },
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},

@@ -122,6 +122,14 @@ pub struct CopyReport {
     pub objects_deleted: u64,
 }
 
+impl CopyReport {
+    /// The report of a copy to which nothing was sent.
+    #[must_use]
+    pub const fn of_status(status: CopyStatus) -> Self {
+        Self { status, packs_sent: 0, objects_sent: 0, bytes_sent: 0, objects_deleted: 0 }
+    }
+}
+
 /// Whether an empty place where a copy was is filled again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lost {

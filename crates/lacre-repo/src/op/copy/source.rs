@@ -53,6 +53,8 @@ pub(super) enum Step {
     Packs,
     /// Where frames lie; and what belongs to packs.
     Index,
+    /// Plans, once what they wrote is there: a copy that is adopted goes on with them.
+    Plans,
     /// Snapshots with their reach maps, one by one.
     Snapshots,
     /// Ends of sessions: a session that committed has its snapshot first.
@@ -67,15 +69,13 @@ impl Step {
             | Named::Log(..)
             | Named::Void(_)
             | Named::VoidIntent(_)
-            | Named::GcClaim(_)
-            | Named::GcPlan(_)
-            | Named::GcWaits(_)
-            | Named::GcDecided(_)
-            | Named::GcDone(_)
             | Named::Session(_)
             | Named::KeyEntry(..)
             | Named::Bundle(_)
             | Named::BundleList(_) => Self::Records,
+            Named::GcClaim(_) | Named::GcPlan(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => {
+                Self::Plans
+            }
             Named::Reach(_) | Named::Snapshot(_) => Self::Snapshots,
             Named::SessionEnd(_) => Self::Ends,
             // Whatever else there is belongs to packs or snapshots, and is there before the snapshots are.

@@ -43,19 +43,19 @@ impl Repository {
     ) -> Result<CopyReport, Error> {
         let target = match looked {
             Ok(target) => target,
-            Err(error) => return Ok(report(unreachable(self, copy, &error))),
+            Err(error) => return Ok(CopyReport::of_status(unreachable(self, copy, &error))),
         };
         let judged = match self.judge_copy(copy, &target, source, options) {
-            Err(Error::Store(error)) => return Ok(report(unreachable(self, copy, &error))),
+            Err(Error::Store(error)) => return Ok(CopyReport::of_status(unreachable(self, copy, &error))),
             judged => judged?,
         };
         let mut status = self.status_of(copy, &target, source, judged.state)?;
         status.findings = judged.findings;
         if judged.state.is_left_alone() {
-            return Ok(report(status));
+            return Ok(CopyReport::of_status(status));
         }
         let lanes = copy.store.parallel().max(self.store().parallel()).clamp(2, COPY_LANES_MAX);
-        let mut run = Run { repository: self, copy, target, report: report(status), monitor, lanes };
+        let mut run = Run { repository: self, copy, target, report: CopyReport::of_status(status), monitor, lanes };
         match run.all(source) {
             Ok(()) => {}
             Err(Stopped::Source(error)) => return Err(error),
@@ -64,10 +64,6 @@ impl Repository {
         run.report.status.findings.dedup();
         Ok(run.report)
     }
-}
-
-pub(super) fn report(status: super::CopyStatus) -> CopyReport {
-    CopyReport { status, packs_sent: 0, objects_sent: 0, bytes_sent: 0, objects_deleted: 0 }
 }
 
 /// The status of a copy whose store does not do what it is asked.
@@ -128,6 +124,10 @@ impl Run<'_> {
         {
             moved |= self.step(source, &missing, step, words)?;
         }
+        // A decision to delete does not enter before what was copied out of the deleted packs has.
+        if !moved && self.holds_outputs(source) {
+            moved |= self.step(source, &missing, Step::Plans, "plans")?;
+        }
         moved |= self.snapshots(source, &missing, moved)?;
         moved |= self.ends(source, &missing)?;
         if !moved {
@@ -153,6 +153,20 @@ impl Run<'_> {
             self.phase(words);
         }
         self.send(source, &items, self.lanes)
+    }
+
+    /// Whether the packs that unfinished plans wrote lie in the copy.
+    fn holds_outputs(&mut self, source: &Source) -> bool {
+        let present = self.target.packs();
+        let undone = source.view.plans.undone();
+        let lacks = undone.iter().flat_map(|(_, known)| &known.plan).flat_map(|plan| &plan.outputs).any(|output| {
+            !present.contains_key(output)
+        });
+        if lacks {
+            let what = "packs that a collection wrote are not in the repository: its plans are not copied";
+            self.find(Severity::Damage, what, "lacre repo check --read-data    (tells the extent)");
+        }
+        !lacks
     }
 
     /// Sends objects and takes stock; tells whether some of them had vanished.

@@ -50,7 +50,8 @@ impl Repository {
         decided: Option<GcStep>,
     ) -> Result<(), Error> {
         let decided = match decided {
-            Some(decided) => decided,
+            // It was decided in an earlier run, and perhaps in another place than this one, which was a copy then.
+            Some(decided) => self.look_again(run, plan, decided)?,
             None => {
                 let waits = match waits {
                     Some(waits) => waits,
@@ -171,6 +172,22 @@ impl Repository {
         })?;
         self.same_time(run, &ObjectName::of(&Named::GcDecided(id)))?;
         Ok(step)
+    }
+
+    /// Nothing that is decided to go can become needed; but where what was copied out of a pack is not there, the pack stays.
+    fn look_again(&self, run: &mut Run<'_>, plan: &GcPlan, decided: GcStep) -> Result<GcStep, Error> {
+        let survey = self.survey(run.options.losses)?;
+        let mut decided = decided;
+        for name in self.still_needed(&survey, plan)? {
+            if !decided.packs.contains(&name) {
+                let what = "it was decided to go, and frames in it are needed and lie nowhere else: it stays";
+                let object = ObjectName::of(&Named::Pack(name));
+                let advice = "packs that replace it are missing: lacre repo check";
+                run.report.findings.push(Finding::new(Severity::Warning, what, object, advice));
+                decided.packs.push(name);
+            }
+        }
+        Ok(decided)
     }
 
     /// Condemned packs that hold a frame which is needed now and lies nowhere else by its own right or by the word of a plan.

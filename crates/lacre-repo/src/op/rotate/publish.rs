@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     home::Signer,
     monitor::Finding,
-    op::keys::ReadKeys,
+    op::{copy::Pushed, keys::ReadKeys},
     repository::Repository,
     view::View,
 };
@@ -52,6 +52,7 @@ impl Repository {
             self.reach_cell(&entry.name)?.add(self.id(), to, &seed)?;
         }
         let digest = self.put_generation(admin, &seed, to, &carried)?;
+        carried.findings.extend(self.push_to_copies(&options.copies, Pushed::Generation(to)));
         let view = self.still_mine(mandate)?;
         let mut policy = view.policy.clone();
         policy.number = policy.number.saturating_add(1);

@@ -22,7 +22,7 @@ use lacre_repo::{
     op::backup::{Backup, BackupOptions, BackupReport},
 };
 
-use super::{findings, streams};
+use super::{copy, findings, streams};
 use crate::{
     cli::{BackupArgs, value::JobName},
     config::{JobSource, Settings},
@@ -30,7 +30,7 @@ use crate::{
     exit::Exit,
     human,
     invocation::Invocation,
-    output::{BackupResult, BackupsResult, JobFailure},
+    output::{BackupResult, BackupsResult, CopySyncEntry, JobFailure},
     vault::{Vault, Watching, short, watching},
 };
 
@@ -57,7 +57,10 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
     let vault = Vault::open(invocation)?;
     let tasks = tasks(&vault.settings, args)?;
     if let [task] = tasks.as_slice() {
-        let (document, found) = take(invocation, &vault, args, task)?;
+        let (mut document, mut found) = take(invocation, &vault, args, task)?;
+        let (copies, own) = bring_copies(invocation, &vault, args);
+        (document.copies, document.findings) = (copies, [document.findings, findings::entries(&own)].concat());
+        found.extend(own);
         invocation.print(&document, |out| write_backup(&document, &found, out))?;
         return Ok(findings::exit(&found));
     }
@@ -65,7 +68,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
 }
 
 fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[Task]) -> Result<Exit, CliError> {
-    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new() };
+    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), copies: Vec::new() };
     let mut found = Vec::new();
     let mut worst = None;
     for task in tasks {
@@ -84,6 +87,9 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
             }
         }
     }
+    let interrupted = worst == Some(Exit::Interrupted);
+    let (copies, own) = if interrupted { Default::default() } else { bring_copies(invocation, vault, args) };
+    all.copies = copies;
     invocation.print(&all, |out| {
         for (document, found) in all.backups.iter().zip(&found) {
             write_backup(document, found, out)?;
@@ -94,9 +100,15 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
                 writeln!(out, "  hint: {hint}")?;
             }
         }
-        Ok(())
+        findings::write(&own, out)
     })?;
+    found.push(own);
     Ok(worst.unwrap_or_else(|| findings::exit(&found.concat())))
+}
+
+/// The snapshots stand; now the copies follow. What becomes of them takes no snapshot back.
+fn bring_copies(invocation: &Invocation, vault: &Vault, args: &BackupArgs) -> (Vec<CopySyncEntry>, Vec<Finding>) {
+    if args.no_copies { (Vec::new(), Vec::new()) } else { copy::after_backup(invocation, vault) }
 }
 
 fn failure(job: &JobName, error: &CliError) -> JobFailure {
@@ -230,6 +242,7 @@ fn document(name: &JobName, report: &BackupReport) -> BackupResult {
         duration_ms: report.duration_ms,
         source_ms: report.source_ms,
         peak_memory_bytes: peak_memory_bytes(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        copies: Vec::new(),
         findings: findings::entries(&report.findings),
     }
 }
@@ -255,6 +268,9 @@ fn write_backup(document: &BackupResult, found: &[Finding], out: &mut dyn Write)
         human::count(document.chunks_new),
         human::count(document.chunks)
     )?;
+    for copy in &document.copies {
+        writeln!(out, "copy {}: {}, {} sent", copy.name, copy.state, human::bytes(copy.bytes_sent))?;
+    }
     findings::write(found, out)
 }
 

@@ -9,6 +9,7 @@ use lacre_format::{
     ids::{Digest, Millis, SnapshotId, Token},
 };
 use lacre_repo::op::{
+    copy::{CopyPlace, CopyState},
     erase::{Account, ErasePlan, EraseReason, ErasureState, ErasureStatus, LastVerified},
     keys::ReadKeys,
     rotate::{Adoption, RotateOptions, RotationState},
@@ -23,7 +24,7 @@ use crate::{
     invocation::Invocation,
     output::{ErasuresResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
-    vault::{Vault, read_sheets},
+    vault::{Making, Vault, read_sheets},
 };
 
 /// Erases, or deals with erasures.
@@ -90,7 +91,7 @@ fn erase(
     document.request_salt = salt;
     let waits = options.not_before.is_some_and(|at| at > Timestamp::now());
     if !waits {
-        let rotate = RotateOptions { purpose: Purpose::Erase, ..RotateOptions::default() };
+        let rotate = RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
         let keys = kits(&options.kit)?;
         let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
@@ -153,7 +154,7 @@ fn kits(sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
 pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
     let report = vault
         .repository
-        .rotate(&options(args, Purpose::Rotate)?, &kits(&args.kit)?)
+        .rotate(&options(invocation, vault, args, Purpose::Rotate)?, &kits(&args.kit)?)
         .map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
@@ -172,10 +173,25 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
     Ok(if document.pending.is_empty() { Exit::Done } else { Exit::ErasurePending })
 }
 
-fn options(args: &EraseResumeArgs, purpose: Purpose) -> Result<RotateOptions, CliError> {
+/// The copies that get a new seal's list, bundle and policy first; one that cannot be opened is said, and keeps no seal from changing.
+fn copies(invocation: &Invocation, vault: &Vault) -> Result<Vec<CopyPlace>, CliError> {
+    let opened = vault.open_copies(None, Making::Never)?;
+    // A copy that was never made has nothing to open.
+    let closed = opened.closed.into_iter().filter(|status| status.state != CopyState::Empty);
+    let found: Vec<lacre_repo::Finding> = closed.flat_map(|status| status.findings).collect();
+    super::findings::warn(invocation, &found);
+    Ok(opened.places)
+}
+
+fn options(
+    invocation: &Invocation,
+    vault: &Vault,
+    args: &EraseResumeArgs,
+    purpose: Purpose,
+) -> Result<RotateOptions, CliError> {
     let accept_loss: Result<Vec<SnapshotId>, CliError> = args.accept_loss.iter().map(|id| full_id(id)).collect();
     let adoption = if args.adopt { Adoption::TakeOver } else { Adoption::Never };
-    Ok(RotateOptions { purpose, adoption, accept_loss: accept_loss? })
+    Ok(RotateOptions { purpose, adoption, accept_loss: accept_loss?, copies: copies(invocation, vault)? })
 }
 
 fn full_id(text: &str) -> Result<SnapshotId, CliError> {
@@ -190,7 +206,7 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     if open || due.iter().any(|status| status.state == ErasureState::Pending) {
         let report = vault
             .repository
-            .rotate(&options(args, Purpose::Erase)?, &kits(&args.kit)?)
+            .rotate(&options(invocation, vault, args, Purpose::Erase)?, &kits(&args.kit)?)
             .map_err(|error| vault.explain(error))?;
         super::findings::warn(invocation, &report.findings);
         if let RotationState::Pending(pending) = &report.state {
@@ -220,7 +236,9 @@ fn write_receipt(vault: &Vault, status: &ErasureStatus, account: Option<&Account
         Some(account) => *account,
         None => vault.repository.account_of(status.erasure).map_err(|error| vault.explain(error))?,
     };
-    let signed = vault.repository.sign_receipt(status.erasure, &account).map_err(|error| vault.explain(error))?;
+    let copies = vault.open_copies(None, Making::Never)?.places;
+    let signed = vault.repository.sign_receipt_with_copies(status.erasure, &account, &copies);
+    let signed = signed.map_err(|error| vault.explain(error))?;
     receipt::write(vault, &signed).map(Some)
 }
 
