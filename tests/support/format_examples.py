@@ -202,6 +202,8 @@ for e in ("forget", "unforget", "hold", "release"):
 schemas["event-check"] = M("level", ("snapshots", each(None)), "packs", "bytes read", "findings")
 schemas["event-kit"] = M("number", ("generation", gen), "state")
 schemas["event-restore"] = M("snapshot", "ended")
+schemas["event-adopt"] = M("policy", ("lost", each(None)), "brought", "vouched")
+schemas["policy-adopted"] = schemas["policy"]
 layouts = {
     "frame-body": [
         (1, "codec: raw"),
