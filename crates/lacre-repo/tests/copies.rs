@@ -1,6 +1,6 @@
 //! Copies: what enters them and when, what leaves them, and a copy that becomes the repository when its primary is destroyed at any request.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -46,7 +46,9 @@ pub(super) fn run(invocation: &Invocation, args: &AdoptArgs) -> Result<Exit, Cli
         invocation.print(&document, |out| write(&document, &found, &place, out))?;
         return Ok(findings::exit(&found));
     }
-    findings::warn(invocation, &found);
+    if !args.yes {
+        findings::warn(invocation, &found);
+    }
     let consequence = format!(
         "{place} becomes the repository with {} snapshots; the place it was copied from is never accepted as the repository again",
         plan.snapshots

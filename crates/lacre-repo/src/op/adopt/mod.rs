@@ -236,7 +236,7 @@ impl AdoptPlan {
             find(Severity::Note, what, &format!("session/{session}"), "take it again");
         }
         for claim in &self.claims {
-            let what = format!("a change of the seal was under way ({})", claim);
+            let what = format!("a change of the seal was under way ({claim})");
             let advice = "lacre erase resume finishes it; of another admin's dead machine: lacre erase resume --adopt";
             find(Severity::Warning, what, "seal", advice);
         }

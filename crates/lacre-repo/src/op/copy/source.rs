@@ -47,7 +47,9 @@ pub(super) struct Item {
 /// In which step an object is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Step {
-    /// Signed records that say what is believed, and key entries: before what they speak of.
+    /// Logs, entry after entry: a chain that ends early has no gap.
+    Logs,
+    /// Other signed records that say what is believed, and key entries: before what they speak of.
     Records,
     /// Packs.
     Packs,
@@ -65,8 +67,8 @@ impl Step {
     pub(super) const fn of(named: &Named) -> Self {
         match named {
             Named::Pack(_) => Self::Packs,
+            Named::Log(..) => Self::Logs,
             Named::Policy(..)
-            | Named::Log(..)
             | Named::Void(_)
             | Named::VoidIntent(_)
             | Named::Session(_)
@@ -85,6 +87,11 @@ impl Step {
 }
 
 impl Source {
+    /// The length of an object of the repository.
+    pub(super) fn bytes(&self, name: &str) -> Option<u64> {
+        length(&self.listing, name)
+    }
+
     /// Whether an object belongs into a copy.
     fn wants(&self, named: &Named) -> bool {
         match named {

@@ -117,11 +117,10 @@ impl Run<'_> {
         if !missing.is_empty() || self.target.manifest.is_none() {
             self.phase("the seal's list and bundle, and the policy");
             self.tip(source)?;
-            self.manifest()?;
+            self.manifest(source)?;
         }
-        for (step, words) in
-            [(Step::Records, "records"), (Step::Packs, "packs"), (Step::Index, "index")]
-        {
+        let steps = [(Step::Logs, "logs"), (Step::Records, "records"), (Step::Packs, "packs"), (Step::Index, "index")];
+        for (step, words) in steps {
             moved |= self.step(source, &missing, step, words)?;
         }
         // A decision to delete does not enter before what was copied out of the deleted packs has.
@@ -152,7 +151,8 @@ impl Run<'_> {
         if !items.is_empty() {
             self.phase(words);
         }
-        self.send(source, &items, self.lanes)
+        let lanes = if step == Step::Logs { 1 } else { self.lanes };
+        self.send(source, &items, lanes)
     }
 
     /// Whether the packs that unfinished plans wrote lie in the copy.
@@ -192,8 +192,9 @@ impl Run<'_> {
     }
 
     /// `lacre.json` makes the place a repository; its tip is there by now.
-    fn manifest(&mut self) -> Result<(), Stopped> {
-        if self.target.manifest.is_some() {
+    fn manifest(&mut self, source: &Source) -> Result<(), Stopped> {
+        let tip = ObjectName::of(&Named::Policy(source.view.policy.number, source.view.policy_digest));
+        if self.target.manifest.is_some() || self.target.bytes(tip.as_str()).is_none() {
             return Ok(());
         }
         let bytes = Bytes::from(self.repository.manifest().encode());
@@ -231,9 +232,9 @@ impl Run<'_> {
         if exact {
             let findings = self.repository.refresh_from(&source.view, &source.listing)?;
             self.report.status.findings.extend(findings);
-        } else if moved {
+        } else if moved || self.lacks_packs(missing) {
             // Without the structure key only this proves that all is there: every pack that was listed after the snapshots arrived.
-            return Ok(true);
+            return Ok(moved);
         }
         let present = self.target.packs();
         let mut vanished = false;
@@ -249,6 +250,12 @@ impl Run<'_> {
             vanished |= self.pair(source, &items)?;
         }
         Ok(vanished)
+    }
+
+    /// Whether a pack of the repository did not arrive: it was refused, which is a finding.
+    fn lacks_packs(&self, missing: &[Item]) -> bool {
+        let mut packs = missing.iter().filter(|item| matches!(item.named, Named::Pack(_)));
+        packs.any(|item| self.target.bytes(item.name.as_str()).is_none())
     }
 
     /// A reach map, then its snapshot: never the second without the first.

@@ -8,7 +8,6 @@ use lacre_format::{
     keyring::BUNDLE_BYTES_MAX,
     manifest::MANIFEST_BYTES_MAX,
     name::{Named, ObjectName},
-    policy::POLICY_BYTES_MAX,
 };
 
 use super::{
@@ -46,18 +45,23 @@ impl Run<'_> {
         let mut items = Vec::new();
         for named in tip {
             let name = ObjectName::of(&named);
-            if self.target.bytes(name.as_str()).is_none() {
-                let bytes = match named {
-                    Named::Policy(..) => POLICY_BYTES_MAX,
-                    _ => BUNDLE_BYTES_MAX,
-                };
-                items.push(Item { name, named, bytes });
+            if self.target.bytes(name.as_str()).is_some() {
+                continue;
             }
+            let Some(bytes) = source.bytes(name.as_str()) else {
+                let what = format!("{name} of the tip is not in the repository: the copy does not get it");
+                self.find(Severity::Damage, what, "lacre repo check    (tells the extent)");
+                return Ok(());
+            };
+            items.push(Item { name, named, bytes });
         }
         // In this order: a policy never names a bundle that is not there.
-        if self.send(source, &items, 1)? {
-            let what = "the list, the bundle or the policy of the tip is not in the repository any more";
-            self.find(Severity::Damage, what, "lacre repo check    (tells the extent)");
+        for item in items {
+            self.send(source, std::slice::from_ref(&item), 1)?;
+            if self.target.bytes(item.name.as_str()).is_none() {
+                // It was refused, which is a finding; what names it does not go either.
+                return Ok(());
+            }
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ fn entry(report: &CopyReport) -> CopySyncEntry {
 }
 
 /// Copies for people.
-pub(in crate::command) fn write(copies: &[CopySyncEntry], out: &mut dyn Write) -> io::Result<()> {
+fn write(copies: &[CopySyncEntry], out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(&[
         ("copy", Align::Left),
         ("state", Align::Left),
