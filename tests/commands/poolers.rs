@@ -25,10 +25,13 @@ impl Bouncer {
         let dir = test_dir("bouncer");
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let config = dir.path().join("pgbouncer.ini");
+        let users = dir.path().join("users.txt");
+        fs::write(&users, "\"postgres\" \"\"\n").unwrap();
         let text = format!(
-            "[databases]\nd = user=postgres host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\n{extra}",
-            cluster.port()
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\n{extra}",
+            cluster.port(),
+            users.display()
         );
         fs::write(&config, text).unwrap();
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -59,8 +62,14 @@ fn a_pooler_in_the_way_is_named_with_what_to_do() {
     let sandbox = Sandbox::with_tools_of(&cluster);
     sandbox.run(&["init", "--kit-file", "kit"]).exits(0);
     sandbox.run(&["backup", "--postgres", &cluster.url("d"), "straight"]).exits(0);
-    for (mode, extra) in [("transaction", "pool_mode = transaction\n"), ("session", "pool_mode = session\n")] {
-        let bouncer = Bouncer::start(&cluster, extra);
+    let quiet = "ignore_startup_parameters = options,extra_float_digits\n";
+    for (mode, extra) in [
+        ("transaction", "pool_mode = transaction\n".to_owned()),
+        ("session", "pool_mode = session\n".to_owned()),
+        ("transaction, quiet about settings", format!("pool_mode = transaction\n{quiet}")),
+        ("session, quiet about settings", format!("pool_mode = session\n{quiet}")),
+    ] {
+        let bouncer = Bouncer::start(&cluster, &extra);
         let url = format!("postgres://postgres@127.0.0.1:{}/d", bouncer.port);
         let refused = sandbox.run(&["backup", "--postgres", &url, "pooled"]);
         let said = &refused.stderr;

@@ -15,7 +15,7 @@ use crate::support::seed::Seed;
 const NIGHT_REQUESTS_MAX: u64 = 15;
 /// Most listings and reads of a machine that has never seen the repository, before it reads a table's data, as reached with three
 /// nights; the goal is 2 and 8.
-const COLD_LISTS_MAX: u64 = 5;
+const COLD_LISTS_MAX: u64 = 2;
 const COLD_GETS_MAX: u64 = 12;
 
 /// A machine with nothing but the identity, the kit and the keys of the store.

@@ -18,6 +18,7 @@ pub mod monitor;
 pub mod op;
 mod pack;
 pub mod plans;
+mod prefetch;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;
@@ -28,4 +29,4 @@ mod voids;
 
 pub use error::{Error, Kind};
 pub use monitor::{Clock, Finding, Monitor, Progress, Severity, Silent, SystemClock};
-pub use repository::Repository;
+pub use repository::{Look, Repository};

@@ -78,3 +78,9 @@ pub(crate) const COPY_ROUNDS_MAX: u32 = 4;
 pub(crate) const ADOPTION_STEP: u32 = 1_000;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Small objects that are read from afar at a time.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+/// Longest object that is read ahead: eight of them are 8 MiB.
+pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// Fewer objects than these are read where they are needed.
+pub(crate) const PREFETCH_MIN: usize = 2;

@@ -27,12 +27,22 @@ use crate::{
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
     pack,
+    prefetch::{prefetch, read_all},
     store::{Listing, PutOutcome, Store},
     view::{VIEWED, View},
 };
 
 /// What a backup and a restore look at when they begin: a view, and where frames lie.
 const LOOKED_AT: [&str; 8] = ["index", "log", "packs", "policy", "reach", "snap", "void", "gc"];
+
+/// What a store held at one moment: what is believed of it, and the listing that was made for it. A command that resolves a name, gathers
+/// keys and opens a snapshot does so from one of these, and from afar that is one listing instead of five.
+pub struct Look {
+    /// What is believed.
+    pub view: View,
+    /// Also where indexes, packs and reach maps lie.
+    pub(crate) listing: Listing,
+}
 
 /// An open repository.
 pub struct Repository {
@@ -228,14 +238,19 @@ impl Repository {
     }
 
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
-    pub(crate) fn look(&self) -> Result<(View, Listing), Error> {
+    ///
+    /// # Errors
+    /// As [`View::load`].
+    pub fn look(&self) -> Result<Look, Error> {
         let listing = self.store.list_many(&LOOKED_AT)?;
-        Ok((self.view_of(&listing)?, listing))
+        Ok(Look { view: self.view_of(&listing)?, listing })
     }
 
     /// What a listing made just now says; pins the newest policy.
     pub(crate) fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
+        let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
+        prefetch(&self.store, &*self.catalog()?, small)?;
         let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         if pin.as_ref() == Some(&newest) {
@@ -352,28 +367,33 @@ impl Repository {
     fn refresh_catalog(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
+        let mut wanted = Vec::new();
         for object in listing.below("index") {
             let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
                 findings.push(crate::view::foreign_name(&object.name));
                 continue;
             };
-            if self.catalog()?.has_segment(&digest)? {
-                continue;
+            if !self.catalog()?.has_segment(&digest)? {
+                wanted.push((name, object.bytes));
             }
-            match self.read_segment(view, &structure, &name, digest.as_bytes()) {
-                Ok(packs) => {
-                    findings.extend(self.contradictions(&structure, &name, &packs)?);
-                    self.catalog()?.add_packs(Some(&digest), &packs)?;
+        }
+        read_all(&self.store, &wanted, SEGMENT_BYTES_MAX, &mut |name, object| {
+            let read = object.map_err(Error::from).and_then(|bytes| self.open_segment(view, &structure, name, &bytes));
+            match read {
+                Ok((digest, packs)) => {
+                    findings.extend(self.contradictions(&structure, name, &packs)?);
+                    self.catalog()?.add_packs(Some(&digest), &packs)
                 }
                 // It was listed and is gone: merged ones replace it, or the footers of its packs.
-                Err(Error::Store(error)) if error.is_not_found() => {}
+                Err(Error::Store(error)) if error.is_not_found() => Ok(()),
                 Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
                     let advice = "its packs are read from their own footers instead";
                     findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                    Ok(())
                 }
-                Err(error) => return Err(error),
+                Err(error) => Err(error),
             }
-        }
+        })?;
         findings.extend(self.refresh_packs(&structure, listing)?);
         Ok(findings)
     }
@@ -459,19 +479,19 @@ impl Repository {
         pack::read_footer(&self.store, structure, self.id(), name, bytes)
     }
 
-    fn read_segment(
+    fn open_segment(
         &self,
         view: &View,
         structure: &StructureKey,
         name: &ObjectName,
-        digest: &[u8; 32],
-    ) -> Result<Vec<KnownPack>, Error> {
-        let bytes = self.store.get(name, SEGMENT_BYTES_MAX)?;
-        if blake3::hash(&bytes) != *digest {
+        bytes: &[u8],
+    ) -> Result<(Digest, Vec<KnownPack>), Error> {
+        let digest = Digest::new(*blake3::hash(bytes).as_bytes());
+        if ObjectName::of(&Named::Segment(digest)) != *name {
             return Err(Error::damaged(name, "its bytes do not hash to its name"));
         }
         let format = |error| Error::format(name, error);
-        let signed = Signed::decode(Kind::Segment, &bytes).map_err(format)?;
+        let signed = Signed::decode(Kind::Segment, bytes).map_err(format)?;
         view.verify(Kind::Segment, name, &signed)?;
         let salted: Salted = codec::from_cbor("index segment", &signed.payload).map_err(format)?;
         let plaintext = structure
@@ -483,6 +503,6 @@ impl Repository {
             let decoded = lacre_format::pack::Footer::decode(&footer).map_err(format)?;
             Ok(KnownPack { id: decoded.pack, name: pack.name, bytes: pack.bytes, footer })
         };
-        segment.packs.into_iter().map(known).collect()
+        Ok((digest, segment.packs.into_iter().map(known).collect::<Result<Vec<_>, Error>>()?))
     }
 }

@@ -114,9 +114,24 @@ impl Repository {
         generation: GenerationId,
         header: &Header,
     ) -> Result<Option<KeyEntry>, Error> {
+        let token = header.token;
+        let anchored = ObjectName::of(&Named::KeyEntry(generation, header.snapshot, token));
+        if generation == header.generation {
+            // The header names the entry it was anchored with; only if that is gone the others are looked at.
+            match view::fetch(self.store(), &*self.catalog()?, &anchored, KEY_ENTRY_BYTES_MAX) {
+                Ok(bytes) => {
+                    if let Ok(entry) = self.open_envelope(view, seed, &anchored, &bytes, header) {
+                        return Ok(Some(entry));
+                    }
+                }
+                Err(Error::Store(error)) if error.is_not_found() => {}
+                Err(error) if view::of_the_object(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
         for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
             let Some((name, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) else { continue };
-            if snapshot != header.snapshot {
+            if snapshot != header.snapshot || name == anchored {
                 continue;
             }
             // One that cannot be read is passed by as well; if it was the one, the entry counts as missing.

@@ -20,7 +20,7 @@ use crate::{
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
     op::keys::ReadKeys,
-    repository::Repository,
+    repository::{Look, Repository},
     store::Listing,
     view::{Known, View},
 };
@@ -60,8 +60,15 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSeal`] or [`Error::NoIdentity`] when a key is missing; [`Error::Damaged`] for a damaged key entry or root.
     pub fn open_snapshot(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
-        let (view, listing) = self.look()?;
-        self.open_listed(&view, snapshot, keys, &listing)
+        self.open_at(&self.look()?, snapshot, keys)
+    }
+
+    /// As [`Repository::open_snapshot`], from what the store held when it was looked at.
+    ///
+    /// # Errors
+    /// As [`Repository::open_snapshot`].
+    pub fn open_at(&self, look: &Look, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {
+        self.open_listed(&look.view, snapshot, keys, &look.listing)
     }
 
     pub(crate) fn open_in(&self, view: &View, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, Error> {

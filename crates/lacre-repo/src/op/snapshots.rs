@@ -116,8 +116,15 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSnapshot`] or [`Error::Ambiguous`]; [`Error::Damaged`] when it is there and its object is not what it should be.
     pub fn resolve(&self, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
-        let view = self.view()?;
-        let found = resolve_in(&self.rows(&view), name, now);
+        self.resolve_at(&self.view()?, name, now)
+    }
+
+    /// As [`Repository::resolve`], among the snapshots of a view.
+    ///
+    /// # Errors
+    /// As [`Repository::resolve`].
+    pub fn resolve_at(&self, view: &View, name: &str, now: &Zoned) -> Result<SnapshotId, Error> {
+        let found = resolve_in(&self.rows(view), name, now);
         // Ids typed in full or in part of what is gone deserve a better answer than that there is none.
         let gone = |snapshot: &&SnapshotId| !name.is_empty() && snapshot.to_string().starts_with(name);
         match (found, view.plans.reclaimed.keys().find(gone)) {

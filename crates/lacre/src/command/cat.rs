@@ -19,10 +19,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
             .hint("leave out --json; `lacre ls --json` lists the streams"));
     }
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    vault.refuse_forgotten(id)?;
-    let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
+    let snapshot = vault.open_kept(invocation, &args.snapshot, &args.keys.kits)?;
     let stream = snapshot.stream(&args.stream).map_err(|error| vault.explain(error))?;
     let mut out = invocation.terminal.raw_stdout()?;
     let (line, watching) = watching(invocation);

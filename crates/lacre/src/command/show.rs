@@ -134,11 +134,11 @@ fn write_show(document: &ShowResult, out: &mut dyn Write) -> io::Result<()> {
 /// Those of the vault, [`Kind::NoKey`] among them.
 pub(super) fn ls(invocation: &Invocation, args: &LsArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
-    let document =
-        LsResult { snapshot: id.to_string(), streams: snapshot.streams().iter().map(streams::of_snapshot).collect() };
+    let snapshot = vault.open_any(invocation, &args.snapshot, &args.keys.kits)?;
+    let document = LsResult {
+        snapshot: snapshot.id().to_string(),
+        streams: snapshot.streams().iter().map(streams::of_snapshot).collect(),
+    };
     invocation.print(&document, |out| {
         let columns = [("stream", Align::Left), ("kind", Align::Left), ("rows", Align::Right), ("size", Align::Right)];
         let mut table = Table::new(&columns);

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lacre_format::policy::Policy;
 use lacre_repo::{
     cell::CellPlace,
     files::{self, FileError},
@@ -34,7 +35,12 @@ use crate::{
 const PASSPHRASE: &str = "LACRE_PASSPHRASE";
 
 /// Gathers everything that may open a snapshot.
-pub(super) fn gather(vault: &Vault, invocation: &Invocation, sheets: &[PathBuf]) -> Result<ReadKeys, CliError> {
+pub(super) fn gather(
+    vault: &Vault,
+    invocation: &Invocation,
+    sheets: &[PathBuf],
+    policy: &Policy,
+) -> Result<ReadKeys, CliError> {
     let mut keys = ReadKeys { cells: parse_cells(&vault.settings.seal_cells)?, ..ReadKeys::default() };
     for path in identity_files(vault) {
         keys.identities.extend(open_identity(&path)?);
@@ -47,7 +53,6 @@ pub(super) fn gather(vault: &Vault, invocation: &Invocation, sheets: &[PathBuf])
             }
         }
     }
-    let policy = vault.repository.view().map_err(|error| vault.explain(error))?.policy;
     if keys.identities.is_empty() && (invocation.terminal.can_ask() || passphrase_is_given()) {
         let locked = policy.recipients.iter().filter_map(|entry| entry.locked_identity.as_ref());
         for locked in locked {

@@ -15,7 +15,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::Zoned;
 use lacre_format::ids::SnapshotId;
-use lacre_repo::{Repository, SystemClock, home::Home, op::keys::ReadKeys, store::Store};
+use lacre_repo::{
+    Look, Repository, SystemClock,
+    home::Home,
+    op::{keys::ReadKeys, read::Snapshot},
+    store::Store,
+    view::View,
+};
 
 pub use self::{
     copies::{
@@ -70,6 +76,14 @@ impl Vault {
         explain(error, Some(self.repository.home().directory()))
     }
 
+    /// What the store holds now.
+    ///
+    /// # Errors
+    /// Those of the store, and damage of the policy.
+    pub fn look(&self) -> Result<Look, CliError> {
+        self.repository.look().map_err(|error| self.explain(error))
+    }
+
     /// Finds the snapshot a person named.
     ///
     /// # Errors
@@ -78,12 +92,48 @@ impl Vault {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
     }
 
-    /// Refuses a snapshot that is no longer kept: it may be brought back first, but is not handed out meanwhile.
+    /// Opens the snapshot a person named with the keys at hand, in whatever state it is, from one look at the store.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Refused`] with the command that brings it back.
-    pub fn refuse_forgotten(&self, snapshot: SnapshotId) -> Result<(), CliError> {
-        let view = self.repository.view().map_err(|error| self.explain(error))?;
+    /// As [`Vault::resolve`], [`Vault::read_keys`] and the vault's own.
+    pub fn open_any(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<Snapshot<'_>, CliError> {
+        self.open_named(invocation, name, sheets, |_, _| Ok(()))
+    }
+
+    /// As [`Vault::open_any`], but refuses a snapshot that is no longer kept: it may be brought back first, and is not handed out meanwhile.
+    ///
+    /// # Errors
+    /// As [`Vault::open_any`]; [`crate::error::Kind::Refused`] with the command that brings it back.
+    pub fn open_kept(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<Snapshot<'_>, CliError> {
+        self.open_named(invocation, name, sheets, |view, snapshot| self.refuse_forgotten(view, snapshot))
+    }
+
+    fn open_named(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+        allowed: impl Fn(&View, SnapshotId) -> Result<(), CliError>,
+    ) -> Result<Snapshot<'_>, CliError> {
+        let look = self.look()?;
+        let found = self.repository.resolve_at(&look.view, &name.to_string(), &Zoned::now());
+        let snapshot = found.map_err(|error| self.explain(error))?;
+        let keys = keys::gather(self, invocation, sheets, &look.view.policy)?;
+        allowed(&look.view, snapshot)?;
+        self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))
+    }
+
+    fn refuse_forgotten(&self, view: &View, snapshot: SnapshotId) -> Result<(), CliError> {
         if view.forgotten.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Forgotten { snapshot }));
         }
@@ -103,7 +153,8 @@ impl Vault {
     /// # Errors
     /// [`crate::error::Kind::NoKey`] for a named identity that cannot be read or unlocked; [`crate::error::Kind::Usage`] for a kit that cannot be read.
     pub fn read_keys(&self, invocation: &Invocation, sheets: &[PathBuf]) -> Result<ReadKeys, CliError> {
-        keys::gather(self, invocation, sheets)
+        let view = self.repository.view().map_err(|error| self.explain(error))?;
+        keys::gather(self, invocation, sheets, &view.policy)
     }
 }
 

@@ -43,7 +43,7 @@ use crate::{
         pipeline::{Base, Pipeline, Setup},
         stream::Connections,
     },
-    repository::Repository,
+    repository::{Look, Repository},
     store::Listing,
     view::{Known, View},
 };
@@ -100,6 +100,21 @@ pub struct Backup<'r> {
     _lock: LockFile,
 }
 
+/// A session that is written, and nothing else yet.
+struct Opening {
+    snapshot: SnapshotId,
+    session: Digest,
+    keys: WriterKeys,
+    secret: StreamSecret,
+    options: BackupOptions,
+    monitor: Arc<dyn Monitor>,
+    wish: Option<SnapshotId>,
+    dead: Vec<SnapshotId>,
+    sent_before: u64,
+    started: jiff::Timestamp,
+    lock: LockFile,
+}
+
 impl Repository {
     /// Opens a session for one snapshot of a job. The source must be opened after this returns (rule 2).
     ///
@@ -126,7 +141,28 @@ impl Repository {
         let dead = self.home().noted_sessions(job)?;
         self.home().note_session(job, snapshot)?;
         let session = put_session(self, &keys, job, snapshot, wish)?;
-        let (view, listing) = self.look()?;
+        let opening =
+            Opening { snapshot, session, keys, secret, options, monitor, wish, dead, sent_before, started, lock };
+        self.begin_opened(job, opening).inspect_err(|_| self.end_unused(job, snapshot))
+    }
+
+    /// A run that goes no further than its flag takes it down, so that no collection waits for it. Where that fails, too, the next run of the
+    /// job does it.
+    fn end_unused(&self, job: &JobName, snapshot: SnapshotId) {
+        let ended = self
+            .home()
+            .writer_keys()
+            .and_then(|keys| put_end(self, &keys, snapshot, Outcome::Abandoned))
+            .and_then(|()| self.home().forget_session(job, snapshot));
+        if let Err(error) = ended {
+            tracing::warn!(%error, %snapshot, "the session stays open until the next run of its job");
+        }
+    }
+
+    fn begin_opened(&self, job: &JobName, opening: Opening) -> Result<Backup<'_>, Error> {
+        let Opening { snapshot, session, keys, secret, options, monitor, wish, dead, sent_before, started, lock } =
+            opening;
+        let Look { view, listing } = self.look()?;
         if view.home(keys.signer.home).is_none_or(|home| home.revoked_at.is_some()) {
             return Err(Error::Refused { why: "this host is not enrolled as a writer of the repository".to_owned() });
         }

@@ -12,15 +12,7 @@ use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::In
 pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, CliError> {
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = vault.repository.open_snapshot(id, &keys).map_err(|error| vault.explain(error))?;
-    if snapshot.is_forgotten() {
-        return Err(vault.explain(lacre_repo::Error::Forgotten { snapshot: id }));
-    }
-    if snapshot.is_to_be_erased() {
-        vault.refuse_forgotten(id)?;
-    }
+    let snapshot = vault.open_kept(invocation, &args.snapshot, &args.keys.kits)?;
     if vault.repository.store().http_requests().is_some() {
         // A reach map that cannot be read is told by whoever needs it; a restore does not.
         if let Ok(estimate) = snapshot.estimate() {
