@@ -39,7 +39,10 @@ fn a_backup_brings_its_copies_along_and_a_copy_restores_by_itself() {
     let data = night(&sandbox, 1);
     let done = sandbox.run(&["backup", "--file", "a=dump", "--json"]).exits(0).json();
     let entry = &done["copies"][0];
-    assert_eq!((&entry["name"], &entry["state"], &entry["lag_snapshots"]), (&"disk".into(), &"current".into(), &0.into()));
+    assert_eq!(
+        (&entry["name"], &entry["state"], &entry["lag_snapshots"]),
+        (&"disk".into(), &"current".into(), &0.into())
+    );
     assert!(entry["packs_sent"].as_u64().unwrap() > 0 && entry["bytes_sent"].as_u64().unwrap() > 0, "{done}");
     let at_copy = ["--repo", copy.to_str().unwrap()];
     let listed = sandbox.run(&[&at_copy[..], &["snapshots", "--json"]].concat()).exits(0).json();
@@ -142,7 +145,11 @@ fn a_copy_is_adopted_when_the_repository_is_gone() {
     let unasked = sandbox.run(&[&at_copy[..], &["repo", "adopt"]].concat()).exits(15);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     let adopted = sandbox.run(&[&at_copy[..], &["repo", "adopt", "--yes"]].concat()).exits(3);
-    assert!(adopted.text().contains("is now the repository") && adopted.text().contains("lacre.toml"), "{}", adopted.text());
+    assert!(
+        adopted.text().contains("is now the repository") && adopted.text().contains("lacre.toml"),
+        "{}",
+        adopted.text()
+    );
     // The configuration names the new place, and the old one, which came back, as a copy of it.
     let text = format!(
         "repository = {:?}\n[[copy]]\nname = \"old\"\nurl = {:?}\n",
@@ -155,14 +162,26 @@ fn a_copy_is_adopted_when_the_repository_is_gone() {
     let done = sandbox.run(&["backup", "--file", "a=dump", "--json"]).exits(3).json();
     assert_eq!(done["copies"][0]["state"], "current", "{done}");
     let said = done["findings"].to_string();
-    assert!(said.contains(&lost["snapshot"].as_str().unwrap()[..8]), "what lies only in the old place is named: {said}");
-    assert!(sandbox.run(&["--repo", old.to_str().unwrap(), "restore", lost["snapshot"].as_str().unwrap(), "--stdout"]).exits(0).stdout.len() > 1);
+    assert!(
+        said.contains(&lost["snapshot"].as_str().unwrap()[..8]),
+        "what lies only in the old place is named: {said}"
+    );
+    assert!(
+        sandbox
+            .run(&["--repo", old.to_str().unwrap(), "restore", lost["snapshot"].as_str().unwrap(), "--stdout"])
+            .exits(0)
+            .stdout
+            .len()
+            > 1
+    );
     // As the repository it is refused for ever.
     sandbox.set("LACRE_CONFIG", sandbox.path("none.toml"));
     fs::write(sandbox.path("none.toml"), "").unwrap();
     let other = sandbox.path("older");
     sandbox.program("cp", &["-a", old.to_str().unwrap(), other.to_str().unwrap()]).status().unwrap();
-    for file in files_under(&other.join("policy")).into_iter().filter(|file| file.to_str().unwrap().contains("00001000")) {
+    for file in
+        files_under(&other.join("policy")).into_iter().filter(|file| file.to_str().unwrap().contains("00001000"))
+    {
         fs::remove_file(file).unwrap();
     }
     let refused = sandbox.run(&["--repo", other.to_str().unwrap(), "backup", "--file", "a=dump"]).exits(4);

@@ -74,7 +74,11 @@ pub(crate) fn assert_whole(bench: &Bench, repository: &Repository, nights: &Nigh
         rows.iter().filter(|row| row.state == SnapshotState::Live).map(|row| row.snapshot).collect();
     for snapshot in &live {
         let found = read(repository, *snapshot, &bench.keys(), "t");
-        assert!(found.as_ref().is_ok_and(|found| *found == nights[snapshot]), "{context}: {snapshot}: {:?}", found.err());
+        assert!(
+            found.as_ref().is_ok_and(|found| *found == nights[snapshot]),
+            "{context}: {snapshot}: {:?}",
+            found.err()
+        );
     }
     let findings = check_all(bench, repository).findings;
     assert!(findings.iter().all(|finding| finding.severity < Severity::Damage), "{context}: {findings:?}");

@@ -42,8 +42,7 @@ fn rotation(copies: fn(&Store) -> Vec<CopyPlace>, plan: fn(u64) -> FaultPlan) {
         let dead = *made.keys().next().unwrap();
         intend(&bench, dead);
         let options = RotateOptions { copies: copies(&copy), ..RotateOptions::default() };
-        let died =
-            faulty(&bench, plan(nth)).and_then(|repository| repository.rotate(&options, &ReadKeys::default()));
+        let died = faulty(&bench, plan(nth)).and_then(|repository| repository.rotate(&options, &ReadKeys::default()));
         // The primary is gone for ever.
         let repository = adopt(&bench, &copy);
         assert!(repository.view().unwrap().erased.contains(&dead), "{nth}: an erasure is not forgotten");

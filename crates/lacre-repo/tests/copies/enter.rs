@@ -152,7 +152,8 @@ fn a_pack_lost_in_the_copy_is_sent_again_and_a_shortened_one_is_named() {
     let status = bench.repository.copy_status(&[place(&copy)]).unwrap().remove(0);
     let named = |found: &lacre_repo::Finding| found.severity == Severity::Damage && found.object == pack;
     assert!(status.findings.iter().any(named), "{status:?}");
-    let verified = bench.repository.verify_copy(&place(&copy), lacre_repo::op::check::ReadData::All, &lacre_repo::Silent);
+    let verified =
+        bench.repository.verify_copy(&place(&copy), lacre_repo::op::check::ReadData::All, &lacre_repo::Silent);
     assert!(verified.unwrap().findings.iter().any(|found| found.severity == Severity::Damage));
     assert_eq!(std::fs::read(&path).unwrap().len(), bytes.len() - 1, "and it is left as it is");
 }

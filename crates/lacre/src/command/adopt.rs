@@ -122,8 +122,14 @@ fn write(document: &AdoptResult, found: &[Finding], place: &StoreUrl, out: &mut 
         document.from
     )?;
     if !document.dry_run {
-        writeln!(out, "next: write repository = \"{place}\" into lacre.toml of every host, and take it out of its [[copy]] list")?;
-        writeln!(out, "then: lacre repo check, lacre backup; the old place, should it come back, can serve as a [[copy]]")?;
+        writeln!(
+            out,
+            "next: write repository = \"{place}\" into lacre.toml of every host, and take it out of its [[copy]] list"
+        )?;
+        writeln!(
+            out,
+            "then: lacre repo check, lacre backup; the old place, should it come back, can serve as a [[copy]]"
+        )?;
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{
     Document, Field,
-    copies::{AdoptResult, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyResult},
+    backup::{BackupResult, BackupsResult},
+    copies::{AdoptResult, CopyListResult, CopySyncResult, CopyVerifyResult},
     entries::{
-        BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
-        JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
-        SnapshotState, StreamEntry,
+        CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry, JobStats,
+        KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     prune::PruneResult,
@@ -43,76 +43,6 @@ impl Document for InitResult {
         field("kit_file", "File with the recovery kit, or null when it was printed or not wanted."),
         field("identity_sheet_file", "File with the identity sheet that goes with the kit, or null."),
         field("cells", "Seal cells that were written and read back."),
-    ];
-}
-
-/// One committed snapshot.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackupResult {
-    /// Id of the snapshot, hexadecimal.
-    pub snapshot: String,
-    /// Name of the job.
-    pub job: String,
-    /// Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot.
-    pub streams: Vec<BackupStream>,
-    /// Bytes the source gave.
-    pub bytes_read: u64,
-    /// Bytes of them that no earlier snapshot held, before compression.
-    pub bytes_new: u64,
-    /// Bytes written to the store, all objects counted.
-    pub bytes_stored: u64,
-    /// Chunks the snapshot consists of.
-    pub chunks: u64,
-    /// Chunks of them that were stored now.
-    pub chunks_new: u64,
-    /// Wall time, milliseconds.
-    pub duration_ms: u64,
-    /// Wall time until the source ended, milliseconds.
-    pub source_ms: u64,
-    /// Peak resident memory of lacre, bytes.
-    pub peak_memory_bytes: u64,
-    /// Copies that were brought up to date afterwards.
-    pub copies: Vec<CopySyncEntry>,
-    /// Findings: severity, what, object, advice.
-    pub findings: Vec<FindingEntry>,
-}
-
-impl Document for BackupResult {
-    const COMMAND: &'static str = "backup";
-    const FIELDS: &'static [Field] = &[
-        field("snapshot", "Id of the snapshot, hexadecimal."),
-        field("job", "Name of the job."),
-        field("streams", "Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot."),
-        field("bytes_read", "Bytes the source gave."),
-        field("bytes_new", "Bytes of them that no earlier snapshot held, before compression."),
-        field("bytes_stored", "Bytes written to the store, all objects counted."),
-        field("chunks", "Chunks the snapshot consists of."),
-        field("chunks_new", "Chunks of them that were stored now."),
-        field("duration_ms", "Wall time, milliseconds."),
-        field("source_ms", "Wall time until the source ended, milliseconds."),
-        field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
-        field("copies", "Copies that were brought up to date afterwards, as `copy sync` says them."),
-        field("findings", "Findings: severity, what, object, advice."),
-    ];
-}
-
-/// The snapshots of several jobs taken by one command.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackupsResult {
-    /// One document of `backup` per snapshot, without `schema`.
-    pub backups: Vec<BackupResult>,
-    /// Jobs that failed: job, kind, message, hint, exit.
-    pub failures: Vec<JobFailure>,
-    /// Copies that were brought up to date after the last job.
-    pub copies: Vec<CopySyncEntry>,
-}
-
-impl Document for BackupsResult {
-    const COMMAND: &'static str = "backup of several jobs";
-    const FIELDS: &'static [Field] = &[
-        field("backups", "One document of `backup` per snapshot, without `schema`."),
-        field("failures", "Jobs that failed: job, kind, message, hint, exit."),
-        field("copies", "Copies that were brought up to date after the last job, as `copy sync` says them."),
     ];
 }
 

@@ -3,6 +3,7 @@
 //! In: plain values. Out: one versioned document per command. These structs exist for printing only; nothing inside Lacre is
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
+mod backup;
 mod copies;
 mod documents;
 mod entries;
@@ -12,11 +13,14 @@ mod prune;
 use serde::Serialize;
 
 pub use self::{
-    copies::{AdoptResult, CopyEntry, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyEntry, CopyVerifyResult},
+    backup::{BackupResult, BackupsResult},
+    copies::{
+        AdoptResult, CopyEntry, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyEntry, CopyVerifyResult,
+    },
     documents::{
-        BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult,
-        RestoreResult, RestoreToBytesResult, SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult, HoldResult,
+        InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
+        SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,

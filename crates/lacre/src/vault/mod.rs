@@ -24,9 +24,7 @@ use lacre_repo::{
 };
 
 pub use self::{
-    copies::{
-        Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder,
-    },
+    copies::{Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder},
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},

@@ -170,10 +170,7 @@ impl Repository {
         let named = view.policy.heads.iter().chain(read).chain(&signed);
         let is_missing = |head: &&ChainHead| is_admin(head.home) && ends(head.home).is_none_or(|ends| ends < head.seq);
         if let Some(head) = named.filter(is_missing).max_by_key(|head| head.seq) {
-            unseen.push(format!(
-                "an admin's log had an entry {}, and what is at hand ends before it",
-                head.seq
-            ));
+            unseen.push(format!("an admin's log had an entry {}, and what is at hand ends before it", head.seq));
         }
         let current = view.policy.generation;
         let seals = self.seals(view, keys)?;
@@ -228,7 +225,8 @@ impl AdoptPlan {
         };
         for snapshot in &self.lost {
             let what = "this host knows it and the copy does not hold it".to_owned();
-            let advice = "it is lost unless the lost place comes back as a copy; the next backup stores everything it needs";
+            let advice =
+                "it is lost unless the lost place comes back as a copy; the next backup stores everything it needs";
             find(Severity::Warning, what, &format!("snap/{snapshot}"), advice);
         }
         for session in &self.sessions {

@@ -201,7 +201,11 @@ fn changed(item: &Item) -> Fate {
 }
 
 fn hashes(name: &ObjectName, bytes: &[u8], digest: &[u8; 32]) -> Result<(), Error> {
-    if blake3::hash(bytes) == *digest { Ok(()) } else { Err(Error::damaged(name, "its bytes are not what is signed for")) }
+    if blake3::hash(bytes) == *digest {
+        Ok(())
+    } else {
+        Err(Error::damaged(name, "its bytes are not what is signed for"))
+    }
 }
 
 impl Repository {

@@ -14,11 +14,7 @@ use lacre_format::{
     signed::Signed,
 };
 
-use super::{
-    carry::Stopped,
-    source::Source,
-    sync::Run,
-};
+use super::{carry::Stopped, source::Source, sync::Run};
 use crate::{
     error::{Error, Kind as ErrorKind},
     monitor::{Finding, Severity},
@@ -47,7 +43,11 @@ impl Run<'_> {
                 "{} objects that the repository deleted stay: this host cannot read which of them the copy needs",
                 executed.len()
             );
-            self.find(Severity::Note, what, "lacre copy sync on a host with a writer's or the admin's key deletes them");
+            self.find(
+                Severity::Note,
+                what,
+                "lacre copy sync on a host with a writer's or the admin's key deletes them",
+            );
             return Ok(());
         }
         let seen = self.repository.seen_in_copy(&self.copy.store, &self.copy.name)?;
@@ -80,9 +80,18 @@ impl Run<'_> {
                         self.find(Severity::Note, what, "a sync after that deletes it");
                     }
                     Err(error) if error.is_not_found() => {}
-                    Err(error @ (StoreError::PermissionDenied { .. } | StoreError::ReadOnly { .. } | StoreError::Foreign { .. })) => {
+                    Err(
+                        error @ (StoreError::PermissionDenied { .. }
+                        | StoreError::ReadOnly { .. }
+                        | StoreError::Foreign { .. }),
+                    ) => {
                         let what = format!("{name} could not be deleted: {error}");
-                        let found = Finding::new(Severity::Note, what, &self.copy.name, "keys that only add are right for most copies");
+                        let found = Finding::new(
+                            Severity::Note,
+                            what,
+                            &self.copy.name,
+                            "keys that only add are right for most copies",
+                        );
                         self.report.status.findings.push(found);
                         return Ok(());
                     }
@@ -152,11 +161,7 @@ impl Repository {
     }
 
     /// What the copy's own mark lets go: `self` is the repository as the copy holds it.
-    fn agreed(
-        &self,
-        survey: &Survey,
-        executed: &BTreeMap<ObjectName, Named>,
-    ) -> Result<BTreeSet<ObjectName>, Error> {
+    fn agreed(&self, survey: &Survey, executed: &BTreeMap<ObjectName, Named>) -> Result<BTreeSet<ObjectName>, Error> {
         let view = &survey.view;
         let is_over = |snapshot: &SnapshotId| {
             view.plans.reclaimed.contains_key(snapshot) || !view.snapshots.contains_key(snapshot)

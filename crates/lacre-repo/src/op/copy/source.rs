@@ -176,7 +176,8 @@ impl Target {
 
     /// Whether a policy of this number or a later one is there.
     pub(super) fn has_policy_since(&self, number: u32) -> bool {
-        let is_since = |name: &str| matches!(ObjectName::parse(name), Some((_, Named::Policy(found, _))) if found >= number);
+        let is_since =
+            |name: &str| matches!(ObjectName::parse(name), Some((_, Named::Policy(found, _))) if found >= number);
         self.listing.below("policy").any(|object| is_since(&object.name))
     }
 
@@ -188,9 +189,8 @@ impl Target {
             Some((_, Named::Bundle(generation))) => Some(generation),
             _ => None,
         };
-        let has_list = |generation: &GenerationId| {
-            self.bytes(ObjectName::of(&Named::BundleList(*generation)).as_str()).is_some()
-        };
+        let has_list =
+            |generation: &GenerationId| self.bytes(ObjectName::of(&Named::BundleList(*generation)).as_str()).is_some();
         names.filter_map(bundle).filter(has_list).max_by_key(|generation| generation.number)
     }
 }

@@ -210,15 +210,18 @@ fn name_leftovers(copy: &CopyPlace, leftovers: &[Named], severity: Severity) -> 
         .collect();
     let (severity, what) = match (snapshots.len(), leftovers.len()) {
         (0, 0) => return None,
-        (0, records) => (
-            Severity::Note,
-            format!("{records} records of the time before the repository was adopted lie only here"),
-        ),
+        (0, records) => {
+            (Severity::Note, format!("{records} records of the time before the repository was adopted lie only here"))
+        }
         (count, _) => (
             severity,
-            format!("{count} snapshots of the time before the repository was adopted lie only here: {}", snapshots.join(", ")),
+            format!(
+                "{count} snapshots of the time before the repository was adopted lie only here: {}",
+                snapshots.join(", ")
+            ),
         ),
     };
-    let advice = "restore what you need of them with --repo and this copy's URL; the next change of the seal leaves them behind";
+    let advice =
+        "restore what you need of them with --repo and this copy's URL; the next change of the seal leaves them behind";
     Some(Finding::new(severity, what, &copy.name, advice))
 }

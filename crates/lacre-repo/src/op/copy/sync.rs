@@ -147,7 +147,8 @@ impl Run<'_> {
     fn step(&mut self, source: &Source, missing: &[Item], step: Step, words: &str) -> Result<bool, Stopped> {
         let of_step = missing.iter().filter(|item| Step::of(&item.named) == step);
         // The tip went first.
-        let items: Vec<Item> = of_step.filter(|item| self.target.bytes(item.name.as_str()).is_none()).cloned().collect();
+        let items: Vec<Item> =
+            of_step.filter(|item| self.target.bytes(item.name.as_str()).is_none()).cloned().collect();
         if !items.is_empty() {
             self.phase(words);
         }
@@ -159,9 +160,11 @@ impl Run<'_> {
     fn holds_outputs(&mut self, source: &Source) -> bool {
         let present = self.target.packs();
         let undone = source.view.plans.undone();
-        let lacks = undone.iter().flat_map(|(_, known)| &known.plan).flat_map(|plan| &plan.outputs).any(|output| {
-            !present.contains_key(output)
-        });
+        let lacks = undone
+            .iter()
+            .flat_map(|(_, known)| &known.plan)
+            .flat_map(|plan| &plan.outputs)
+            .any(|output| !present.contains_key(output));
         if lacks {
             let what = "packs that a collection wrote are not in the repository: its plans are not copied";
             self.find(Severity::Damage, what, "lacre repo check --read-data    (tells the extent)");
@@ -171,12 +174,8 @@ impl Run<'_> {
 
     /// Sends objects and takes stock; tells whether some of them had vanished.
     pub(super) fn send(&mut self, source: &Source, items: &[Item], lanes: usize) -> Result<bool, Stopped> {
-        let carrier = Carrier {
-            repository: self.repository,
-            view: &source.view,
-            to: &self.copy.store,
-            monitor: self.monitor,
-        };
+        let carrier =
+            Carrier { repository: self.repository, view: &source.view, to: &self.copy.store, monitor: self.monitor };
         // What arrived before something failed is found by its name next time.
         let Carried { arrived, vanished, findings } = carrier.carry(items, lanes)?;
         for (item, sent) in arrived {
@@ -201,7 +200,8 @@ impl Run<'_> {
         let name = ObjectName::of(&Named::Manifest);
         let put = self.copy.store.put_new(&name, bytes.clone()).map_err(Stopped::Target)?;
         if put == PutOutcome::AlreadyExists {
-            let stored = self.copy.store.get(&name, lacre_format::manifest::MANIFEST_BYTES_MAX).map_err(Stopped::Target)?;
+            let stored =
+                self.copy.store.get(&name, lacre_format::manifest::MANIFEST_BYTES_MAX).map_err(Stopped::Target)?;
             if stored != bytes {
                 let why = "another repository was made there meanwhile".to_owned();
                 return Err(Error::Refused { why }.into());
@@ -242,9 +242,9 @@ impl Run<'_> {
             if exact && !self.may_enter(source, snapshot, &present)? {
                 continue;
             }
-            let of_it = missing.iter().filter(|item| {
-                matches!(item.named, Named::Snapshot(found) | Named::Reach(found) if found == snapshot)
-            });
+            let of_it = missing
+                .iter()
+                .filter(|item| matches!(item.named, Named::Snapshot(found) | Named::Reach(found) if found == snapshot));
             let mut items: Vec<Item> = of_it.cloned().collect();
             items.sort_by_key(|item| matches!(item.named, Named::Snapshot(_)));
             vanished |= self.pair(source, &items)?;
@@ -330,7 +330,9 @@ impl Run<'_> {
             let now = Millis(self.repository.clock().now().as_millisecond());
             let live = source.view.snapshots.keys().filter(|snapshot| source.view.is_live(**snapshot)).count();
             status.synced = Some(now);
-            self.repository.home().keep_copy_note(&self.copy.name, &CopyNote { synced: now, snapshots: live as u64 })?;
+            self.repository
+                .home()
+                .keep_copy_note(&self.copy.name, &CopyNote { synced: now, snapshots: live as u64 })?;
         }
         Ok(())
     }

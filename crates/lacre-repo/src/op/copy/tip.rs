@@ -128,11 +128,15 @@ fn old_in(copy: &CopyPlace, current: GenerationId) -> Option<String> {
         Ok(0) => None,
         Ok(old) => Some(format!(
             "copy {} ({}): {old} objects sealed to generations before {}",
-            copy.name, copy.store.place(), current.number
+            copy.name,
+            copy.store.place(),
+            current.number
         )),
         Err(error) => Some(format!(
             "copy {} ({}): not seen ({error}); it may hold objects sealed to generations before {}",
-            copy.name, copy.store.place(), current.number
+            copy.name,
+            copy.store.place(),
+            current.number
         )),
     }
 }

@@ -91,7 +91,8 @@ fn erase(
     document.request_salt = salt;
     let waits = options.not_before.is_some_and(|at| at > Timestamp::now());
     if !waits {
-        let rotate = RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
+        let rotate =
+            RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
         let keys = kits(&options.kit)?;
         let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
