@@ -56,7 +56,7 @@ fn a_copy_that_is_ahead_is_named_and_added_to_only_when_asked() {
     sync(&bench.repository, &copy);
     // Somebody backs up into the copy as if it were the repository.
     let direct = bench.reopen_over(copy.clone());
-    let data = rows(50, 3);
+    let data = rows(700, 3);
     let only_there =
         crate::support::backup(&direct, "app", &[("t", Shape::Rows, &data)], Default::default()).unwrap().snapshot;
     let report = sync(&bench.repository, &copy);
