@@ -68,7 +68,10 @@ impl Repository {
         let name = ObjectName::of(&Named::Log(signer.home, entry.seq, digest));
         self.put(&name, object.clone())?;
         // What this host signed it remembers: should the store be lost, a copy that never heard of it can be told.
-        self.home().keep_log_head(&ChainHead { home: signer.home, seq: entry.seq, digest })?;
+        match self.home().keep_log_head(&ChainHead { home: signer.home, seq: entry.seq, digest }) {
+            Err(Error::File(error)) if error.is_no_room() => tracing::warn!(%error, "the entry's number is not kept"),
+            kept => kept?,
+        }
         self.remember(&name, &object);
         Ok(())
     }
