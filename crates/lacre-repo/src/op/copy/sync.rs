@@ -330,9 +330,11 @@ impl Run<'_> {
             let now = Millis(self.repository.clock().now().as_millisecond());
             let live = source.view.snapshots.keys().filter(|snapshot| source.view.is_live(**snapshot)).count();
             status.synced = Some(now);
-            self.repository
-                .home()
-                .keep_copy_note(&self.copy.name, &CopyNote { synced: now, snapshots: live as u64 })?;
+            let note = CopyNote { synced: now, snapshots: live as u64 };
+            match self.repository.home().keep_copy_note(&self.copy.name, &note) {
+                Err(Error::File(error)) if error.is_no_room() => tracing::warn!(%error, "when it was is not kept"),
+                kept => kept?,
+            }
         }
         Ok(())
     }
