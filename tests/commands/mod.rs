@@ -7,6 +7,7 @@ mod damage;
 mod database;
 mod erase;
 mod extremes;
+mod homes;
 mod keys;
 mod killed;
 mod poolers;

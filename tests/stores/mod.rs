@@ -3,6 +3,7 @@
 mod bad_input;
 mod copies;
 mod figures;
+mod machines;
 mod nights;
 mod rights;
 mod stress;

@@ -27,6 +27,9 @@ pub enum Purpose {
     /// Somebody may no longer read.
     #[n(2)]
     Recipients,
+    /// The policy is changed and the seal stays: homes, roles, readers, rules.
+    #[n(3)]
+    Policy,
 }
 
 /// A home's flag that it is about to open a seal and change it (protocol rule 6).
@@ -183,6 +186,9 @@ pub enum ErasureKind {
     /// Rows of one person in every snapshot.
     #[n(1)]
     Person,
+    /// A reader's way into every snapshot.
+    #[n(2)]
+    Recipient,
 }
 
 /// A snapshot on a receipt.

@@ -12,6 +12,7 @@ use crate::{
     gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
     ids::{GenerationId, JobName},
+    join::Join,
     keyring::{self, Bundle, BundleList, KeyEntry, KeyEnvelope},
     log::LogEntry,
     manifest::Manifest,
@@ -19,7 +20,7 @@ use crate::{
     node::Node,
     object::{self, Kind},
     pack::{Footer, TRAILER_BYTES, Trailer},
-    policy::Policy,
+    policy::{Policy, Retention},
     reach::Reach,
     root::Root,
     segment::{Salted, Segment},
@@ -70,6 +71,7 @@ pub const KINDS: &[Kind] = &[
     Kind::Void,
     Kind::GcPlan,
     Kind::GcStep,
+    Kind::Join,
 ];
 
 /// Names of objects, jobs and generations.
@@ -233,12 +235,14 @@ pub fn bundle(bytes: &[u8]) {
     assert!(again.is_ok_and(|again| again == (generation, ciphertext)), "a bundle object must survive being written");
 }
 
-/// A policy.
+/// A policy, its rules of retention, and what is said about joining.
 ///
 /// # Panics
-/// If a policy changes by being written.
+/// If one of them changes by being written.
 pub fn policy(bytes: &[u8]) {
     cbor::<Policy>(bytes);
+    cbor::<Retention>(bytes);
+    cbor::<Join>(bytes);
 }
 
 /// A log entry and its event.

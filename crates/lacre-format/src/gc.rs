@@ -38,6 +38,9 @@ pub struct Reclaimed {
     /// When its source was read.
     #[n(4)]
     pub taken: Millis,
+    /// BLAKE3 of its writer's snapshot before it, so that a chain can be followed across it.
+    #[n(5)]
+    pub previous: Option<Digest>,
 }
 
 /// What a maintenance or admin home signs before it deletes anything.

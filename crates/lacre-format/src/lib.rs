@@ -10,6 +10,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests fail loudly"))]
 
+pub mod authority;
 pub mod codec;
 pub mod erasure;
 mod error;
@@ -18,6 +19,7 @@ pub mod frame;
 pub mod gc;
 pub mod header;
 pub mod ids;
+pub mod join;
 pub mod keyring;
 pub mod log;
 pub mod manifest;

@@ -8,7 +8,7 @@ use crate::{
     codec,
     erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
     policy::KitState,
 };
 
@@ -176,6 +176,49 @@ pub struct AdoptRecord {
     pub vouched: bool,
 }
 
+/// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
+/// either is pinned or sees this.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Revoking {
+    /// The home.
+    #[n(0)]
+    pub home: HomeId,
+}
+
+/// Somebody may no longer read: the policy named here wraps to them no more, and what was wrapped before is wrapped again.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RecipientRemoved {
+    /// The removal.
+    #[n(0)]
+    pub id: Token,
+    /// The first policy without them.
+    #[n(1)]
+    pub policy: u32,
+    /// BLAKE3 of the recipient's record in the policies before: kind, then bytes.
+    #[n(2)]
+    pub recipient: Digest,
+}
+
+/// The key entries that a rotation carried were wrapped again, without those who were removed.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Rewrapped {
+    /// The generation they were carried into.
+    #[n(0)]
+    pub to: GenerationId,
+    /// Entries of policies with a lower number had to be.
+    #[n(1)]
+    pub below: u32,
+    /// How many were.
+    #[n(2)]
+    pub wrapped: u32,
+    /// Snapshots whose entries no identity at hand opened: they were carried as they were.
+    #[cbor(n(3), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub left: Vec<SnapshotId>,
+}
+
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -216,6 +259,12 @@ pub enum Event {
     Prune(PruneRecord),
     /// A copy became the repository.
     Adopt(AdoptRecord),
+    /// A home's key is about to be revoked.
+    Revoking(Revoking),
+    /// Somebody may no longer read.
+    RecipientRemoved(RecipientRemoved),
+    /// What was wrapped again after a removal.
+    Rewrapped(Rewrapped),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -243,6 +292,9 @@ impl Event {
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Adopt(record) => (26, codec::to_cbor(record)),
+            Self::Revoking(record) => (18, codec::to_cbor(record)),
+            Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
+            Self::Rewrapped(record) => (32, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -274,6 +326,9 @@ impl LogEntry {
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
             26 => Event::Adopt(codec::from_cbor("adoption", body)?),
+            18 => Event::Revoking(codec::from_cbor("revoking", body)?),
+            19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
+            32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -40,6 +40,8 @@ pub enum Kind {
     GcPlan,
     /// How far a garbage collection has come.
     GcStep,
+    /// A machine asks to be enrolled, or an admin answers; never in a store.
+    Join,
 }
 
 impl Kind {
@@ -62,6 +64,7 @@ impl Kind {
             Self::Void => b'V',
             Self::GcPlan => b'X',
             Self::GcStep => b'Y',
+            Self::Join => b'J',
         }
     }
 
@@ -84,6 +87,7 @@ impl Kind {
             Self::Void => "void",
             Self::GcPlan => "collection plan",
             Self::GcStep => "collection step",
+            Self::Join => "join",
         }
     }
 }

@@ -5,7 +5,8 @@ use minicbor::{Decode, Encode};
 use crate::{
     codec,
     header::{CHAIN_HEADS_MAX, ChainHead},
-    ids::{Digest, GenerationId, HomeId, Millis, PublicKey, RepositoryId, Token},
+    ids::{Digest, GenerationId, HomeId, JobName, Millis, PublicKey, RepositoryId, Token},
+    segment::Salted,
 };
 
 /// Largest policy object.
@@ -16,6 +17,10 @@ pub const RECIPIENTS_MAX: usize = 1_000;
 pub const HOMES_MAX: usize = 10_000;
 /// Most seal cells of one policy.
 pub const CELLS_MAX: usize = 1_000;
+/// Most objects of a revoked key that are pinned one by one.
+pub const PINNED_OBJECTS_MAX: usize = 1 << 17;
+/// Most rules of retention.
+pub const RULES_MAX: usize = 10_000;
 /// Length of a seal generation's public key in bytes (X-Wing).
 pub const SEAL_PUBLIC_BYTES: usize = 1216;
 
@@ -50,9 +55,39 @@ pub struct HomeEntry {
     /// The operator's name for the machine.
     #[n(3)]
     pub label: String,
-    /// Beyond this entry of its log nothing counts: set when the key is revoked.
+    /// The newest entry of its log that counts, once the key is revoked; none if it had written none.
     #[n(4)]
     pub revoked_at: Option<ChainHead>,
+    /// Set when the key is revoked: what else of it counts, and nothing besides.
+    #[n(5)]
+    pub revoked: Option<Revocation>,
+}
+
+impl HomeEntry {
+    /// Whether the key is revoked: what it signed counts only as far as the policy pins it.
+    #[must_use]
+    pub const fn is_revoked(&self) -> bool {
+        self.revoked_at.is_some() || self.revoked.is_some()
+    }
+}
+
+/// What counts of a revoked key. Chains are pinned by their heads: whatever a head follows counts, whatever follows a head does not,
+/// and neither does anything beside them under a number of the past.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Revocation {
+    /// When it was revoked, by the admin's clock.
+    #[n(0)]
+    pub at: Millis,
+    /// Further heads of its log, where two machines used one key.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
+    pub twins: Vec<ChainHead>,
+    /// The heads of its snapshots: number and BLAKE3 of the object. One for each unbroken run.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
+    pub snapshots: Vec<ChainHead>,
+    /// BLAKE3 of every object that it signed outside of its chains and that counts: voids, collections, lists, segments.
+    #[cbor(n(3), decode_with = "codec::list::<_, _, PINNED_OBJECTS_MAX>")]
+    pub objects: Vec<Digest>,
 }
 
 /// Somebody who may read.
@@ -152,6 +187,12 @@ pub struct Policy {
     /// A snapshot counts as verified, and these many newest verified ones of a job are never forgotten.
     #[n(11)]
     pub min_verified: u32,
+    /// The rules by which writers' homes may forget: a [`Retention`], sealed with the structure key because it names jobs.
+    #[n(12)]
+    pub retention: Option<Salted>,
+    /// Key entries made under a policy with a lower number may be wrapped to somebody who was removed since.
+    #[n(13)]
+    pub rewrap_below: Option<u32>,
     /// The claim under which the generation was published; none for the first.
     #[n(14)]
     pub claim: Option<Token>,
@@ -173,4 +214,49 @@ pub struct Adopted {
     /// When, by the admin's clock.
     #[n(2)]
     pub at: Millis,
+}
+
+/// What writers' homes may forget by themselves. Every reader judges by it, not only the one who forgets.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Retention {
+    /// The time zone whose days, weeks and months are meant, by its IANA name.
+    #[n(0)]
+    pub zone: String,
+    /// The rules; those of a job stand before those of all jobs.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, RULES_MAX>")]
+    pub rules: Vec<KeepRules>,
+}
+
+/// What is kept of one job, or of every job without rules of its own. Zero and none switch a rule off.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct KeepRules {
+    /// The job; none: every job without rules of its own.
+    #[n(0)]
+    pub job: Option<JobName>,
+    /// The last so many.
+    #[n(1)]
+    pub last: u32,
+    /// The last one of each of the last so many hours that have any.
+    #[n(2)]
+    pub hourly: u32,
+    /// The same for days.
+    #[n(3)]
+    pub daily: u32,
+    /// The same for ISO weeks.
+    #[n(4)]
+    pub weekly: u32,
+    /// The same for months.
+    #[n(5)]
+    pub monthly: u32,
+    /// The same for years.
+    #[n(6)]
+    pub yearly: u32,
+    /// Everything at most this much older than the newest: an ISO 8601 duration.
+    #[n(7)]
+    pub within: Option<String>,
+    /// The last so many verified ones stay whatever the rules say.
+    #[n(8)]
+    pub verified_min: u32,
 }

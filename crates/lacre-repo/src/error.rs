@@ -83,6 +83,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An object is whole, and its signer has no standing to sign it.
+    #[error("{object}: {why}")]
+    Unbelieved {
+        /// The object's name.
+        object: String,
+        /// Why it is not believed.
+        why: String,
+    },
     /// A pack's bytes do not hash to its name.
     #[error("pack {pack} is damaged: its bytes do not hash to its name")]
     PackDamaged {
@@ -261,6 +269,7 @@ impl Error {
             Self::AlreadyThere { .. } | Self::Usage { .. } | Self::Ambiguous { .. } => Kind::Usage,
             Self::Format { .. }
             | Self::Damaged { .. }
+            | Self::Unbelieved { .. }
             | Self::PackDamaged { .. }
             | Self::PackMissing { .. }
             | Self::EntryMissing { .. }
@@ -283,6 +292,10 @@ impl Error {
 
     pub(crate) fn format(object: impl ToString, source: FormatError) -> Self {
         Self::Format { object: object.to_string(), source }
+    }
+
+    pub(crate) fn unbelieved(object: impl ToString, why: impl Into<String>) -> Self {
+        Self::Unbelieved { object: object.to_string(), why: why.into() }
     }
 
     pub(crate) fn damaged(object: impl ToString, why: impl Into<String>) -> Self {

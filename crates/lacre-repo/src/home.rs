@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/repos/<repository>/writer.key    signing key, structure key          every host that writes
 //!                           admin.key     the admin's signing key, structure key   an admin's machine only
+//!                           maintenance.key  the same of a maintenance home   where prunes and checks run
 //!                           identity.txt  age identity made by `init`        move it away
 //!                           seal.cell     the default seal cell               an admin's machine only
 //!                           jobs/<job>    the job's stream secret
@@ -12,21 +13,27 @@
 //!                           heads         newest log entries that keys of this host signed
 //!                           copies/       of each configured copy: a cache, and when it was brought up to date
 //!                           catalog.db    cache
+//! <home>/joining/<id>.key   keys of a request that was not answered yet
 //! ```
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
+
+mod remembered;
 
 use std::path::{Path, PathBuf};
 
 use lacre_format::{
     codec,
-    header::ChainHead,
-    ids::{Digest, GenerationId, HomeId, JobName, Millis, PublicKey, RepositoryId, SnapshotId},
+    ids::{Digest, GenerationId, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
     keyring::BUNDLE_BYTES_MAX,
+    policy::Role,
 };
-use lacre_seal::{index_row::IndexKey, secret::StreamSecret, sign::SigningKey, structure::StructureKey};
+use lacre_seal::{
+    index_row::IndexKey, outer::SealSeed, secret::StreamSecret, sign::SigningKey, structure::StructureKey,
+};
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
+pub use self::remembered::CopyNote;
 use crate::{
     catalog::remove_database,
     error::Error,
@@ -58,6 +65,18 @@ struct AdminFile {
     structure: [u8; 32],
 }
 
+/// The keys of a machine that has asked to be enrolled.
+#[derive(Encode, Decode, Zeroize)]
+#[zeroize(drop)]
+struct AskedFile {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    home: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    seed: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    seal: [u8; 32],
+}
+
 /// What a host remembers of the policies it has seen.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -71,18 +90,6 @@ pub struct Pin {
     /// The hash in its name.
     #[n(2)]
     pub digest: Digest,
-}
-
-/// How this host left a copy: so that `copy list` can say when, and an empty folder where one was is not taken for a new one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-#[cbor(map)]
-pub struct CopyNote {
-    /// When the last sync that brought everything ended, by this host's clock.
-    #[n(0)]
-    pub synced: Millis,
-    /// Live snapshots it held then.
-    #[n(1)]
-    pub snapshots: u64,
 }
 
 /// A signing identity of this host.
@@ -123,6 +130,46 @@ impl Home {
         &self.directory
     }
 
+    fn joining(&self, home: HomeId) -> PathBuf {
+        self.directory.join("joining").join(format!("{home}.key"))
+    }
+
+    /// Keeps the keys of a request until it is answered.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn keep_asked(&self, signer: &Signer, seal: &SealSeed) -> Result<(), Error> {
+        make(&self.directory.join("joining"))?;
+        let file =
+            AskedFile { home: *signer.home.as_bytes(), seed: *signer.key.to_key_file(), seal: *seal.to_cell_bytes() };
+        let bytes = Zeroizing::new(codec::to_cbor(&file));
+        Ok(files::write_secret_file(&self.joining(signer.home), &bytes, Replace::Never)?)
+    }
+
+    /// The keys of a request.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when this machine never asked under that id.
+    pub(crate) fn asked(&self, home: HomeId) -> Result<(Signer, SealSeed), Error> {
+        let bytes = match files::read_file(&self.joining(home), KEY_FILE_BYTES_MAX) {
+            Ok(file) => Zeroizing::new(file.bytes),
+            Err(FileError::NotFound { .. }) => {
+                let why = "the token is for another machine, or was used already: no request of that id waits here";
+                return Err(Error::Refused { why: why.to_owned() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let file: AskedFile =
+            codec::from_cbor("joining key", &bytes).map_err(|error| Error::format("joining key", error))?;
+        let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
+        Ok((signer, SealSeed::from_bytes(Zeroizing::new(file.seal))))
+    }
+
+    /// Destroys the one-time key of a request.
+    pub(crate) fn forget_asked(&self, home: HomeId) -> Result<(), Error> {
+        destroy_file(&self.joining(home))
+    }
+
     /// The part of the home that belongs to one repository, created if it is not there.
     ///
     /// # Errors
@@ -153,47 +200,6 @@ impl RepositoryHome {
         self.directory.join("catalog.db")
     }
 
-    /// Where the catalog of a copy lies: what a copy holds says nothing about the repository.
-    #[must_use]
-    pub fn copy_catalog(&self, name: &str) -> PathBuf {
-        self.directory.join("copies").join(format!("{name}.db"))
-    }
-
-    fn copy_note_path(&self, name: &str) -> PathBuf {
-        self.directory.join("copies").join(format!("{name}.synced"))
-    }
-
-    /// Makes the folder of what is known about copies.
-    ///
-    /// # Errors
-    /// [`Error::File`] when it cannot be made.
-    pub fn make_copies(&self) -> Result<(), Error> {
-        make(&self.directory.join("copies"))
-    }
-
-    /// Remembers how a copy was left.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn keep_copy_note(&self, name: &str, note: &CopyNote) -> Result<(), Error> {
-        self.make_copies()?;
-        Ok(files::write_secret_file(&self.copy_note_path(name), &codec::to_cbor(note), Replace::Whole)?)
-    }
-
-    /// How this host left a copy, if it ever brought it up to date.
-    ///
-    /// # Errors
-    /// [`Error::File`] or [`Error::Format`].
-    pub fn copy_note(&self, name: &str) -> Result<Option<CopyNote>, Error> {
-        match files::read_file(&self.copy_note_path(name), KEY_FILE_BYTES_MAX) {
-            Ok(file) => {
-                codec::from_cbor("copy note", &file.bytes).map(Some).map_err(|error| Error::format("copy note", error))
-            }
-            Err(FileError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Where `init` puts the seal cell when no other place is named.
     #[must_use]
     pub fn default_cell(&self) -> PathBuf {
@@ -214,18 +220,56 @@ impl RepositoryHome {
         self.directory.join("admin.key")
     }
 
+    fn maintenance(&self) -> PathBuf {
+        self.directory.join("maintenance.key")
+    }
+
     /// Stores the writer's keys.
     ///
     /// # Errors
     /// [`Error::File`], also when there are keys already.
     pub fn keep_writer(&self, keys: &WriterKeys) -> Result<(), Error> {
+        Self::keep(&self.writer(), keys)
+    }
+
+    /// Stores the keys of a role under its own name: one machine may have several.
+    ///
+    /// # Errors
+    /// [`Error::File`], also when there are keys already.
+    pub(crate) fn keep_keys_of(&self, role: Role, keys: &WriterKeys) -> Result<(), Error> {
+        match role {
+            Role::Writer => Self::keep(&self.writer(), keys),
+            Role::Maintenance => Self::keep(&self.maintenance(), keys),
+            Role::Admin => self.keep_admin(&keys.signer, &keys.structure),
+        }
+    }
+
+    /// Refuses to become what this machine is already.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub(crate) fn refuse_keys_of(&self, role: Role) -> Result<(), Error> {
+        let path = match role {
+            Role::Writer => self.writer(),
+            Role::Maintenance => self.maintenance(),
+            Role::Admin => self.admin(),
+        };
+        if path.exists() {
+            return Err(Error::Refused {
+                why: format!("this machine has keys of that role already ({})", path.display()),
+            });
+        }
+        Ok(())
+    }
+
+    fn keep(path: &Path, keys: &WriterKeys) -> Result<(), Error> {
         let file = WriterFile {
             home: *keys.signer.home.as_bytes(),
             seed: *keys.signer.key.to_key_file(),
             structure: *keys.structure.to_key_file(),
         };
         let bytes = Zeroizing::new(codec::to_cbor(&file));
-        Ok(files::write_secret_file(&self.writer(), &bytes, Replace::Never)?)
+        Ok(files::write_secret_file(path, &bytes, Replace::Never)?)
     }
 
     /// Reads the writer's keys.
@@ -233,9 +277,20 @@ impl RepositoryHome {
     /// # Errors
     /// [`Error::KeyMissing`] when there are none.
     pub fn writer_keys(&self) -> Result<WriterKeys, Error> {
-        let bytes = read_key(&self.writer(), "this host's writer key (writer.key)")?;
-        let file: WriterFile =
-            codec::from_cbor("writer.key", &bytes).map_err(|error| Error::format("writer.key", error))?;
+        Self::read(&self.writer(), "writer.key", "this host's writer key (writer.key)")
+    }
+
+    /// Reads the keys of a maintenance home.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] when there are none.
+    pub fn maintenance_keys(&self) -> Result<WriterKeys, Error> {
+        Self::read(&self.maintenance(), "maintenance.key", "this host's maintenance key (maintenance.key)")
+    }
+
+    fn read(path: &Path, name: &'static str, what: &'static str) -> Result<WriterKeys, Error> {
+        let bytes = read_key(path, what)?;
+        let file: WriterFile = codec::from_cbor(name, &bytes).map_err(|error| Error::format(name, error))?;
         let signer = Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) };
         Ok(WriterKeys { signer, structure: StructureKey::from_bytes(&file.structure) })
     }
@@ -263,17 +318,17 @@ impl RepositoryHome {
         Ok(Signer { home: HomeId::new(file.home), key: SigningKey::from_seed(&file.seed) })
     }
 
-    /// The structure key: a writer and an admin both hold it.
+    /// The structure key: every enrolled machine holds it.
     ///
     /// # Errors
-    /// [`Error::KeyMissing`] on a host that has neither key.
+    /// [`Error::KeyMissing`] on a host that has no key of any role.
     pub fn structure_key(&self) -> Result<StructureKey, Error> {
         match self.writer_keys() {
             Ok(keys) => Ok(keys.structure),
-            Err(missing @ Error::KeyMissing { .. }) => match self.admin_file() {
-                Ok(file) => Ok(StructureKey::from_bytes(&file.structure)),
-                Err(_) => Err(missing),
-            },
+            Err(missing @ Error::KeyMissing { .. }) => {
+                let admins = self.admin_file().map(|file| StructureKey::from_bytes(&file.structure));
+                admins.or_else(|_| self.maintenance_keys().map(|keys| keys.structure)).map_err(|_| missing)
+            }
             Err(error) => Err(error),
         }
     }
@@ -299,33 +354,6 @@ impl RepositoryHome {
         match files::read_file(&self.directory.join("pin"), KEY_FILE_BYTES_MAX) {
             Ok(file) => codec::from_cbor("pin", &file.bytes).map(Some).map_err(|error| Error::format("pin", error)),
             Err(FileError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn heads(&self) -> PathBuf {
-        self.directory.join("heads")
-    }
-
-    /// Remembers the newest log entry that a key of this host signed.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn keep_log_head(&self, head: &ChainHead) -> Result<(), Error> {
-        let mut heads = self.log_heads()?;
-        heads.retain(|known| known.home != head.home);
-        heads.push(*head);
-        Ok(files::write_secret_file(&self.heads(), &codec::to_cbor(&heads), Replace::Whole)?)
-    }
-
-    /// The newest log entries that keys of this host signed.
-    ///
-    /// # Errors
-    /// [`Error::File`] or [`Error::Format`].
-    pub fn log_heads(&self) -> Result<Vec<ChainHead>, Error> {
-        match files::read_file(&self.heads(), KEY_FILE_BYTES_MAX) {
-            Ok(file) => codec::from_cbor("heads", &file.bytes).map_err(|error| Error::format("heads", error)),
-            Err(FileError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
@@ -450,28 +478,6 @@ impl RepositoryHome {
         Ok(stems)
     }
 
-    /// The snapshots of all jobs whose index is on this host: those it committed last.
-    ///
-    /// # Errors
-    /// [`Error::File`] when a folder cannot be read.
-    pub fn indexed(&self) -> Result<std::collections::BTreeSet<SnapshotId>, Error> {
-        let directory = self.directory.join("index");
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(std::collections::BTreeSet::new()),
-            Err(source) => return Err(io(&directory, source)),
-        };
-        let mut all = std::collections::BTreeSet::new();
-        for entry in entries {
-            let name = entry.map_err(|source| io(&directory, source))?.file_name();
-            let Some(job) = name.to_str().and_then(|name| JobName::parse(name).ok()) else { continue };
-            // A run that died before it committed left its mark beside its index.
-            let open = self.noted_sessions(&job)?;
-            all.extend(self.indexes(&job)?.into_iter().filter(|snapshot| !open.contains(snapshot)));
-        }
-        Ok(all)
-    }
-
     /// Destroys every index of a job but one: keys are overwritten, synced and unlinked, then the databases go.
     ///
     /// # Errors
@@ -501,18 +507,6 @@ impl RepositoryHome {
         Ok(files::write_secret_file(&self.keyring(generation, what), object, Replace::Whole)?)
     }
 
-    /// A generation's object beside the store, if this home holds it.
-    ///
-    /// # Errors
-    /// [`Error::File`] when it is there and cannot be read.
-    pub fn keyring_object(&self, generation: GenerationId, what: &str) -> Result<Option<Vec<u8>>, Error> {
-        match files::read_file(&self.keyring(generation, what), BUNDLE_BYTES_MAX) {
-            Ok(file) => Ok(Some(file.bytes)),
-            Err(FileError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Whether this home holds a generation's object with this BLAKE3.
     #[must_use]
     pub fn has_keyring(&self, generation: GenerationId, what: &str, digest: Digest) -> bool {
@@ -523,7 +517,8 @@ impl RepositoryHome {
     /// Files of this home that others on the host may read.
     #[must_use]
     pub fn exposed(&self) -> Vec<Finding> {
-        let paths = [self.directory.clone(), self.writer(), self.admin(), self.identity(), self.default_cell()];
+        let keys = [self.writer(), self.admin(), self.maintenance()];
+        let paths = [self.directory.clone(), self.identity(), self.default_cell()].into_iter().chain(keys);
         let shared = |path: &PathBuf| match files::privacy_of(path) {
             Ok(Privacy::Shared { mode }) => Some(Finding::new(
                 Severity::Warning,
@@ -533,7 +528,7 @@ impl RepositoryHome {
             )),
             _ => None,
         };
-        paths.iter().filter_map(shared).collect()
+        paths.filter_map(|path| shared(&path)).collect()
     }
 }
 

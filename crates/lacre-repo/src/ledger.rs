@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
     header::ChainHead,
-    ids::{HomeId, Millis, SnapshotId, Token},
-    log::{Event, RestoreRecord},
+    ids::{GenerationId, HomeId, Millis, SnapshotId, Token},
+    log::{Event, RecipientRemoved, RestoreRecord, Rewrapped},
 };
 
 /// A claim and what became of it.
@@ -53,8 +53,12 @@ pub struct Ledger {
     pub attested: BTreeMap<String, (Millis, Declared)>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
-    /// Restores that began and have not ended, counted by snapshot.
-    pub restoring: BTreeMap<SnapshotId, u32>,
+    /// Readers who were removed, oldest first.
+    pub removals: Vec<(Millis, RecipientRemoved)>,
+    /// What of the key entries of a generation was wrapped again after a removal, oldest first.
+    pub rewrapped: Vec<Rewrapped>,
+    /// Restores that began and have not ended, by snapshot and by who runs them.
+    pub restoring: BTreeMap<SnapshotId, BTreeMap<HomeId, u32>>,
 }
 
 impl Ledger {
@@ -84,16 +88,20 @@ impl Ledger {
                 self.attested.insert(item.clone(), (at, *state));
             }
             Event::Receipt(receipt) => self.receipts.push((place, (**receipt).clone())),
+            Event::RecipientRemoved(removed) => self.removals.push((at, removed.clone())),
+            Event::Rewrapped(rewrapped) => self.rewrapped.push(rewrapped.clone()),
             _ => return false,
         }
         true
     }
 
-    /// Takes the begin or end of a restore, which any home may record.
-    pub(crate) fn restore(&mut self, record: &RestoreRecord) {
-        let open = self.restoring.entry(record.snapshot).or_default();
+    /// Takes the begin or end of a restore, which any home may record of its own: nobody ends another's.
+    pub(crate) fn restore(&mut self, home: HomeId, record: &RestoreRecord) {
+        let running = self.restoring.entry(record.snapshot).or_default();
+        let open = running.entry(home).or_default();
         *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
-        self.restoring.retain(|_, open| *open > 0);
+        running.retain(|_, open| *open > 0);
+        self.restoring.retain(|_, running| !running.is_empty());
     }
 
     /// The claims that are open.
@@ -127,6 +135,13 @@ impl Ledger {
     #[must_use]
     pub fn to_erase(&self) -> BTreeSet<SnapshotId> {
         self.standing_intents().flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
+    }
+
+    /// Snapshots whose entries in a generation are still wrapped to somebody who was removed.
+    #[must_use]
+    pub fn not_rewrapped(&self, generation: GenerationId) -> BTreeSet<SnapshotId> {
+        let of_generation = self.rewrapped.iter().filter(|rewrapped| rewrapped.to == generation);
+        of_generation.flat_map(|rewrapped| rewrapped.left.iter().copied()).collect()
     }
 
     /// The rotation that left a snapshot behind.

@@ -11,16 +11,14 @@ use lacre_format::{
     ids::{Digest, HomeId, Millis, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
-    policy::Role,
     signed::Signed,
 };
 
 use crate::{
-    catalog::Catalog,
     error::Error,
     monitor::{Finding, Severity},
-    store::{Listing, Store},
-    view::{View, bounded, fetch_listed, foreign_name, of_the_object},
+    store::Listing,
+    view::{Source, View, bounded, fetch_listed, foreign_name, of_the_object},
 };
 
 /// One garbage collection.
@@ -66,8 +64,7 @@ impl Plans {
     /// count.
     pub(crate) fn load(
         view: &View,
-        store: &Store,
-        catalog: &Catalog,
+        source: &Source<'_>,
         listing: &Listing,
         pruned: &BTreeSet<PlanId>,
     ) -> Result<Self, Error> {
@@ -78,7 +75,7 @@ impl Plans {
                 plans.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match read(view, store, catalog, &name, object.bytes, (plan, stage), pruned) {
+            match read(view, source, &name, object.bytes, (plan, stage), pruned) {
                 Ok((home, said)) => plans.take(home, plan, said),
                 Err(error) if of_the_object(&error) => {
                     let advice = "it is ignored; somebody else can write to the store";
@@ -177,23 +174,19 @@ fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
 
 fn read(
     view: &View,
-    store: &Store,
-    catalog: &Catalog,
+    source: &Source<'_>,
     name: &ObjectName,
     listed: u64,
     (plan, stage): (PlanId, Option<GcStage>),
     pruned: &BTreeSet<PlanId>,
 ) -> Result<(HomeId, Said), Error> {
-    let bytes = fetch_listed(store, catalog, name, listed, GC_BYTES_MAX)?;
+    let bytes = fetch_listed(source.store, source.catalog, name, listed, GC_BYTES_MAX)?;
     let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
     let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
     view.verify(kind, name, &signed)?;
-    let entry = view.home(signed.home).filter(|home| home.role >= Role::Maintenance);
-    let Some(entry) = entry else {
-        return Err(Error::damaged(name, "its signer may not collect garbage"));
-    };
-    if entry.revoked_at.is_some() && !pruned.contains(&plan) {
-        return Err(Error::damaged(name, "its signer was revoked"));
+    // What a revoked home brought to its end stays, by the word of its log.
+    if !pruned.contains(&plan) {
+        view.stands(kind, name, &signed)?;
     }
     let format = |error| Error::format(name, error);
     let (said, repository, named, found) = match stage {

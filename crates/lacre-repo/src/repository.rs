@@ -29,7 +29,7 @@ use crate::{
     pack,
     prefetch::{prefetch, read_all},
     store::{Listing, PutOutcome, Store},
-    view::{VIEWED, View},
+    view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
 };
 
 /// What a backup and a restore look at when they begin: a view, and where frames lie.
@@ -232,7 +232,7 @@ impl Repository {
     /// What the store says now; pins the newest policy.
     ///
     /// # Errors
-    /// As [`View::load`].
+    /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn view(&self) -> Result<View, Error> {
         self.view_of(&self.store.list_many(&VIEWED)?)
     }
@@ -240,7 +240,7 @@ impl Repository {
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
     ///
     /// # Errors
-    /// As [`View::load`].
+    /// As [`Repository::view`].
     pub fn look(&self) -> Result<Look, Error> {
         let listing = self.store.list_many(&LOOKED_AT)?;
         Ok(Look { view: self.view_of(&listing)?, listing })
@@ -249,9 +249,19 @@ impl Repository {
     /// What a listing made just now says; pins the newest policy.
     pub(crate) fn view_of(&self, listing: &Listing) -> Result<View, Error> {
         let pin = self.home.pin()?;
+        let structure = self.structure().ok();
+        let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
-        prefetch(&self.store, &*self.catalog()?, small)?;
-        let mut view = View::of_listing(&self.store, &*self.catalog()?, &self.manifest, pin.as_ref(), listing)?;
+        prefetch(&self.store, &catalog, small)?;
+        let source = Source {
+            store: &self.store,
+            catalog: &catalog,
+            manifest: &self.manifest,
+            pin: pin.as_ref(),
+            structure: structure.as_ref(),
+        };
+        let mut view = View::of_listing(&source, listing)?;
+        drop(catalog);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         if pin.as_ref() == Some(&newest) {
             return Ok(view);
@@ -275,11 +285,7 @@ impl Repository {
 
     /// The label of a snapshot.
     pub(crate) fn label(&self, structure: &StructureKey, header: &Header) -> Result<Label, Error> {
-        let name = ObjectName::of(&Named::Snapshot(header.snapshot));
-        let plaintext = structure
-            .open(Structure::Label(header.snapshot), self.id(), header.label_salt, &header.label)
-            .map_err(|error| Error::damaged(&name, error.to_string()))?;
-        codec::from_cbor("snapshot label", &plaintext).map_err(|error| Error::format(&name, error))
+        label_of(structure, self.id(), header)
     }
 
     /// Keeps a small object that was stored just now. Only a cache: an operation that has done its work does not fail for it.
@@ -386,9 +392,9 @@ impl Repository {
                 }
                 // It was listed and is gone: merged ones replace it, or the footers of its packs.
                 Err(Error::Store(error)) if error.is_not_found() => Ok(()),
-                Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(_))) => {
+                Err(error) if of_the_object(&error) || matches!(error, Error::Store(_)) => {
                     let advice = "its packs are read from their own footers instead";
-                    findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                    findings.push(finding_of(&error, name, advice));
                     Ok(())
                 }
                 Err(error) => Err(error),
@@ -493,6 +499,9 @@ impl Repository {
         let format = |error| Error::format(name, error);
         let signed = Signed::decode(Kind::Segment, bytes).map_err(format)?;
         view.verify(Kind::Segment, name, &signed)?;
+        if !view.names_segment(&digest) {
+            view.stands(Kind::Segment, name, &signed)?;
+        }
         let salted: Salted = codec::from_cbor("index segment", &signed.payload).map_err(format)?;
         let plaintext = structure
             .open(Structure::Segment, self.id(), salted.salt, &salted.ciphertext)

@@ -6,26 +6,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
+    authority::Authority,
     codec,
-    header::{ChainHead, Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
+    header::{ChainHead, Header, Label, SNAPSHOT_BYTES_MAX, SnapshotObject},
     ids::{Digest, HomeId, Millis, PlanId, PublicKey, RepositoryId, SnapshotId},
-    log::{CheckRecord, Event, KitRecord, LOG_ENTRY_BYTES_MAX, LogEntry},
+    log::{CheckRecord, KitRecord},
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
-    policy::{HomeEntry, POLICY_BYTES_MAX, Policy, Role},
+    policy::{HomeEntry, Policy, Role},
     signed::Signed,
 };
-use lacre_seal::sign;
+use lacre_seal::{
+    sign,
+    structure::{Structure, StructureKey},
+};
 
 use crate::{
     catalog::Catalog,
     error::Error,
     home::Pin,
+    journal,
     ledger::Ledger,
     limits::OBJECTS_MAX,
     monitor::{Finding, Severity},
     plans::Plans,
+    policies,
     store::{Listing, Store, StoreError},
 };
 
@@ -59,6 +65,8 @@ pub struct View {
     pub snapshots: BTreeMap<SnapshotId, Known>,
     /// Snapshots whose objects are there and not what they should be, and why.
     pub damaged: BTreeMap<SnapshotId, String>,
+    /// Snapshots whose objects are whole and whose signers may not make them, and why.
+    pub unbelieved: BTreeMap<SnapshotId, String>,
     /// Forgotten snapshots.
     pub forgotten: BTreeSet<SnapshotId>,
     /// Snapshots that are erased, or about to be.
@@ -71,6 +79,8 @@ pub struct View {
     pub void_intents: BTreeSet<SnapshotId>,
     /// Snapshots proved at level 4 or more by another home than their writer's.
     pub verified: BTreeSet<SnapshotId>,
+    /// Homes that an admin has begun to revoke.
+    pub revoking: BTreeSet<HomeId>,
     /// The newest recorded audits, oldest first.
     pub checks: Vec<(Millis, CheckRecord)>,
     /// Garbage collections.
@@ -120,7 +130,7 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
 /// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
 pub(crate) fn of_the_object(error: &Error) -> bool {
     match error {
-        Error::Format { .. } | Error::Damaged { .. } => true,
+        Error::Format { .. } | Error::Damaged { .. } | Error::Unbelieved { .. } => true,
         Error::Store(error) => {
             matches!(error, StoreError::TooLarge { .. } | StoreError::Foreign { .. } | StoreError::OutOfRange { .. })
         }
@@ -134,56 +144,46 @@ fn of_the_snapshot(error: &Error) -> bool {
     of_the_object(error) || unreadable
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Digest::new(*blake3::hash(bytes).as_bytes())
 }
 
-/// One log entry that is believed.
-struct Believed {
-    home: HomeId,
-    role: Role,
-    seq: u32,
-    digest: Digest,
-    at: Millis,
-    event: Event,
+/// What a view is read from, and by whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) manifest: &'a Manifest,
+    /// What this host has seen of policies.
+    pub(crate) pin: Option<&'a Pin>,
+    /// Labels and rules of retention are read with it; without it, forgets of writers cannot be judged and are not believed.
+    pub(crate) structure: Option<&'a StructureKey>,
 }
 
 impl View {
-    /// Reads policies, logs, voids and snapshots.
+    /// Reads policies, logs, voids, collections and snapshots, from a listing made just now of at least [`VIEWED`].
     ///
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
-    pub fn load(store: &Store, catalog: &Catalog, manifest: &Manifest, pin: Option<&Pin>) -> Result<Self, Error> {
-        Self::of_listing(store, catalog, manifest, pin, &store.list_many(&VIEWED)?)
-    }
-
-    /// As [`View::load`], from a listing made just now of at least [`VIEWED`].
-    ///
-    /// # Errors
-    /// As [`View::load`].
-    pub(crate) fn of_listing(
-        store: &Store,
-        catalog: &Catalog,
-        manifest: &Manifest,
-        pin: Option<&Pin>,
-        listing: &Listing,
-    ) -> Result<Self, Error> {
+    pub(crate) fn of_listing(source: &Source<'_>, listing: &Listing) -> Result<Self, Error> {
         let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
-        let (policy, policy_digest) = newest_policy(store, catalog, manifest, pin, listing, &mut findings)?;
+        let (policy, policy_digest) = policies::newest(source, listing, &mut findings)?;
         let mut view = Self {
-            repository: manifest.repository,
-            admin: manifest.admin,
+            repository: source.manifest.repository,
+            admin: source.manifest.admin,
             policy,
             policy_digest,
             heads: Vec::new(),
             snapshots: BTreeMap::new(),
             damaged: BTreeMap::new(),
+            unbelieved: BTreeMap::new(),
             forgotten: BTreeSet::new(),
             erased: BTreeSet::new(),
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
             void_intents: BTreeSet::new(),
             verified: BTreeSet::new(),
+            revoking: BTreeSet::new(),
             checks: Vec::new(),
             plans: Plans::default(),
             kits: BTreeMap::new(),
@@ -191,12 +191,13 @@ impl View {
             ledger: Ledger::default(),
             findings,
         };
-        view.read_voids(store, catalog, listing)?;
-        view.read_snapshots(store, catalog, listing)?;
-        let entries = view.read_logs(store, catalog, listing)?;
+        view.read_voids(source, listing)?;
+        view.read_snapshots(source, listing)?;
+        let entries = view.read_logs(source, listing)?;
+        view.read_plans(source, listing, &journal::pruned(&entries))?;
+        view.drop_beyond_pins();
         view.compare_with_seen();
-        let pruned = view.apply(entries);
-        view.read_plans(store, catalog, listing, &pruned)?;
+        view.apply(entries, source);
         view.follow_writers();
         Ok(view)
     }
@@ -225,7 +226,8 @@ impl View {
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
     pub(crate) fn damaged_or_none(&self, name: &str) -> Error {
-        let mut candidates = self.damaged.iter().filter(|(snapshot, _)| snapshot.to_string().starts_with(name));
+        let mut candidates =
+            self.damaged.iter().chain(&self.unbelieved).filter(|(snapshot, _)| snapshot.to_string().starts_with(name));
         match candidates.next() {
             Some((snapshot, why)) if !name.is_empty() => {
                 Error::damaged(format!("snapshot {}", snapshot.short()), why.clone())
@@ -234,110 +236,37 @@ impl View {
         }
     }
 
+    /// Whether a home may sign now: it is enrolled, and nobody has begun to revoke it.
+    #[must_use]
+    pub fn may_sign(&self, home: HomeId) -> bool {
+        self.home(home).is_some_and(|entry| !entry.is_revoked()) && !self.revoking.contains(&home)
+    }
+
     /// Reads garbage collections after the snapshots: what they decided to take is no snapshot any more, although its object may still
     /// be there.
-    fn read_plans(
-        &mut self,
-        store: &Store,
-        catalog: &Catalog,
-        listing: &Listing,
-        pruned: &BTreeSet<PlanId>,
-    ) -> Result<(), Error> {
-        let mut plans = Plans::load(self, store, catalog, listing, pruned)?;
+    fn read_plans(&mut self, source: &Source<'_>, listing: &Listing, pruned: &BTreeSet<PlanId>) -> Result<(), Error> {
+        let mut plans = Plans::load(self, source, listing, pruned)?;
         self.findings.append(&mut plans.findings);
         self.snapshots.retain(|snapshot, _| !plans.reclaimed.contains_key(snapshot));
         self.plans = plans;
         Ok(())
     }
 
-    /// Snapshots say which log entries their writers had read: a log that now ends before one of them was shortened.
-    fn compare_with_seen(&mut self) {
-        let mut newest: BTreeMap<HomeId, (u32, SnapshotId)> = BTreeMap::new();
-        for known in self.snapshots.values() {
-            for head in &known.header.seen {
-                let seen = newest.entry(head.home).or_insert((head.seq, known.header.snapshot));
-                *seen = (*seen).max((head.seq, known.header.snapshot));
-            }
-        }
-        for (home, (seq, snapshot)) in newest {
-            let ends = self.heads.iter().find(|head| head.home == home).map(|head| head.seq);
-            if ends.is_none_or(|ends| ends < seq) {
-                let what = format!(
-                    "the log ends before entry {seq}, which the writer of snapshot {} had read",
-                    snapshot.short()
-                );
-                let advice = "somebody took its newest entries away, holds perhaps among them: compare with a copy of the repository";
-                self.findings.push(Finding::new(Severity::Damage, what, format!("log/{home}"), advice));
-            }
-        }
-    }
-
-    /// Every writer counts its snapshots: a number that is missing is a snapshot that somebody took away.
-    fn follow_writers(&mut self) {
-        let mut numbers: BTreeMap<HomeId, Vec<u32>> = BTreeMap::new();
-        for known in self.snapshots.values() {
-            numbers.entry(known.header.home).or_default().push(known.header.seq);
-        }
-        // A signed record says that these were reclaimed; their numbers are not missing.
-        for gone in self.plans.reclaimed.values() {
-            numbers.entry(gone.home).or_default().push(gone.seq);
-        }
-        self.follow_chains();
-        for (home, mut numbers) in numbers {
-            numbers.sort_unstable();
-            let mut expected = 0;
-            for number in numbers {
-                let object = format!("writer {}", home.short());
-                if number > expected {
-                    let what = format!("snapshot number {expected} of this writer is missing");
-                    let advice = "it was taken out of the store: bring it back from a copy of the repository";
-                    self.findings.push(Finding::new(Severity::Damage, what, object, advice));
-                } else if number < expected {
-                    let what = format!("two snapshots have number {number}: one signing key is used on two machines");
-                    let advice = "both count; enrol each machine with a key of its own";
-                    self.findings.push(Finding::new(Severity::Warning, what, object, advice));
-                }
-                expected = number.saturating_add(1);
-            }
-        }
-    }
-
-    /// Every writer signs the hash of its snapshot before: one that is there and is another was exchanged, or never was before it.
-    fn follow_chains(&mut self) {
-        let mut digests: BTreeMap<(HomeId, u32), Vec<Digest>> = BTreeMap::new();
-        for known in self.snapshots.values() {
-            digests.entry((known.header.home, known.header.seq)).or_default().push(known.digest);
-        }
-        for gone in self.plans.reclaimed.values() {
-            digests.entry((gone.home, gone.seq)).or_default().push(gone.digest);
-        }
-        for known in self.snapshots.values() {
-            let header = &known.header;
-            let before = header.seq.checked_sub(1).map(|seq| digests.get(&(header.home, seq)));
-            let follows = match (before, header.previous) {
-                (None, None) | (Some(None), Some(_)) => true,
-                (Some(Some(candidates)), Some(previous)) => candidates.contains(&previous),
-                (None, Some(_)) | (Some(_), None) => false,
-            };
-            if !follows {
-                let what = format!("it does not follow snapshot number {} of its writer", i64::from(header.seq) - 1);
-                let advice = "the one before it was exchanged, or its writer's key was used elsewhere: compare with a copy of the repository";
-                let name = ObjectName::of(&Named::Snapshot(header.snapshot));
-                self.findings.push(Finding::new(Severity::Damage, what, name, advice));
-            }
-        }
-    }
-
-    fn read_snapshots(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
+    fn read_snapshots(&mut self, source: &Source<'_>, listing: &Listing) -> Result<(), Error> {
         for object in bounded(listing.below("snap").collect())? {
             let Some((name, Named::Snapshot(snapshot))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match self.read_snapshot(store, catalog, &name, object.bytes, snapshot) {
+            match self.read_snapshot(source, &name, object.bytes, snapshot) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
                 // It was listed and is gone: a collection took it meanwhile, and its signed step is read below; else its number is missing.
                 Err(Error::Store(error)) if error.is_not_found() => {}
+                Err(error @ Error::Unbelieved { .. }) => {
+                    self.unbelieved.insert(snapshot, error.to_string());
+                    let advice = "it is ignored; if you did not expect it, somebody else can write to the store";
+                    self.findings.push(finding_of(&error, name, advice));
+                }
                 Err(error) if of_the_snapshot(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
@@ -351,22 +280,17 @@ impl View {
 
     fn read_snapshot(
         &self,
-        store: &Store,
-        catalog: &Catalog,
+        source: &Source<'_>,
         name: &ObjectName,
         listed: u64,
         snapshot: SnapshotId,
     ) -> Result<Known, Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, SNAPSHOT_BYTES_MAX)?;
+        let bytes = fetch_listed(source.store, source.catalog, name, listed, SNAPSHOT_BYTES_MAX)?;
         let object = SnapshotObject::decode(&bytes).map_err(|error| Error::format(name, error))?;
         let header = object.header().map_err(|error| Error::format(name, error))?;
         self.verify(Kind::Snapshot, name, &object.signed)?;
         if header.snapshot != snapshot || header.repository != self.repository || header.home != object.signed.home {
             return Err(Error::damaged(name, "it is another snapshot's object"));
-        }
-        let pinned = self.home(header.home).and_then(|home| home.revoked_at);
-        if pinned.is_some_and(|last| header.seq > last.seq) {
-            return Err(Error::damaged(name, "its signer was revoked before it"));
         }
         if digest(&object.root) != header.root {
             return Err(Error::damaged(name, "its sealed root is not the one its writer signed for"));
@@ -374,205 +298,51 @@ impl View {
         Ok(Known { header, digest: digest(&bytes), bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
     }
 
-    /// Verifies a signed object of a home of the tip policy.
-    pub(crate) fn verify(&self, kind: Kind, name: &ObjectName, signed: &Signed) -> Result<(), Error> {
+    /// Verifies a signed object: its signer is a home of the tip policy whose role may sign such an object. Whether a revoked key's
+    /// object counts is another question: [`View::stands`] for single objects, pins for chains.
+    pub(crate) fn verify(&self, kind: Kind, name: &ObjectName, signed: &Signed) -> Result<&HomeEntry, Error> {
         let Some(home) = self.home(signed.home) else {
-            return Err(Error::damaged(name, "its signer is in no policy"));
+            return Err(Error::unbelieved(name, "its signer is in no policy"));
         };
-        sign::verify(&home.key, kind, self.repository, signed).map_err(|error| Error::damaged(name, error.to_string()))
+        sign::verify(&home.key, kind, self.repository, signed)
+            .map_err(|error| Error::damaged(name, error.to_string()))?;
+        if Authority::of_object(kind).admits(home.role) {
+            Ok(home)
+        } else {
+            Err(Error::unbelieved(name, "its signer's role does not allow it"))
+        }
     }
 
-    fn read_logs(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<Vec<Believed>, Error> {
-        let mut believed = Vec::new();
-        let mut previous: Option<ChainHead> = None;
-        for object in bounded(listing.below("log").collect())? {
-            let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
-                self.findings.push(foreign_name(&object.name));
-                continue;
-            };
-            let head = ChainHead { home, seq, digest: name_digest };
-            match self.read_entry(store, catalog, &name, object.bytes, head) {
-                Ok((entry, role, event)) => {
-                    self.chain(&name, previous, head, &entry);
-                    previous = Some(head);
-                    believed.push(Believed { home, role, seq, digest: name_digest, at: entry.at, event });
-                }
-                Err(error) if of_the_object(&error) => {
-                    let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
-                    self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(believed)
+    /// Whether a snapshot that counts names this index segment as its own.
+    pub(crate) fn names_segment(&self, segment: &Digest) -> bool {
+        self.snapshots.values().any(|known| known.header.segments.contains(segment))
     }
 
-    fn read_entry(
-        &self,
-        store: &Store,
-        catalog: &Catalog,
-        name: &ObjectName,
-        listed: u64,
-        head: ChainHead,
-    ) -> Result<(LogEntry, Role, Event), Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, LOG_ENTRY_BYTES_MAX)?;
-        if digest(&bytes) != head.digest {
-            return Err(Error::damaged(name, "its bytes do not hash to its name"));
+    /// Whether an object outside of chains still counts: its signer's key is not revoked, or the revocation pins it.
+    pub(crate) fn stands(&self, kind: Kind, name: &ObjectName, signed: &Signed) -> Result<(), Error> {
+        let Some(home) = self.home(signed.home).filter(|home| home.is_revoked()) else { return Ok(()) };
+        let pins = home.revoked.iter().flat_map(|pins| &pins.objects);
+        if pins.into_iter().any(|pinned| *pinned == digest(&signed.encode(kind))) {
+            Ok(())
+        } else {
+            Err(Error::unbelieved(name, "its signer's key is revoked, and it was not pinned then"))
         }
-        let signed = Signed::decode(Kind::LogEntry, &bytes).map_err(|error| Error::format(name, error))?;
-        self.verify(Kind::LogEntry, name, &signed)?;
-        let entry: LogEntry =
-            codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
-        let home = self.home(head.home).ok_or_else(|| Error::damaged(name, "its signer is in no policy"))?;
-        let is_its_own = signed.home == head.home && entry.home == head.home && entry.seq == head.seq;
-        if !is_its_own || entry.repository != self.repository {
-            return Err(Error::damaged(name, "it is another entry's object"));
-        }
-        if home.revoked_at.is_some_and(|last| entry.seq > last.seq) {
-            return Err(Error::damaged(name, "its signer was revoked before it"));
-        }
-        let event = entry.event().map_err(|error| Error::format(name, error))?;
-        Ok((entry, home.role, event))
-    }
-
-    /// Follows one home's chain; entries come sorted by home and number.
-    fn chain(&mut self, name: &ObjectName, previous: Option<ChainHead>, head: ChainHead, entry: &LogEntry) {
-        let before = previous.filter(|previous| previous.home == head.home);
-        let follows = match before {
-            None => entry.seq == 0 && entry.previous.is_none(),
-            Some(before) => before.seq + 1 == entry.seq && entry.previous == Some(before.digest),
-        };
-        let twin = before.is_some_and(|before| before.seq == entry.seq);
-        if twin {
-            let what = format!("two entries have number {}: one signing key is used on two machines", entry.seq);
-            let advice = "both entries count; enrol each machine with a key of its own";
-            self.findings.push(Finding::new(Severity::Warning, what, name, advice));
-        } else if !follows {
-            let advice = "an entry before it is missing: compare with a copy of the repository";
-            self.findings.push(Finding::new(Severity::Damage, "the log has a gap before this entry", name, advice));
-        }
-        self.heads.retain(|known| known.home != head.home);
-        self.heads.push(head);
-    }
-
-    /// Applies what the logs say, in the order of its time; gives the plans whose end stands in a log.
-    fn apply(&mut self, mut entries: Vec<Believed>) -> BTreeSet<PlanId> {
-        let mut pruned = BTreeSet::new();
-        // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
-        let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
-        for entry in &mut entries {
-            let floor = floors.entry(entry.home).or_insert(entry.at);
-            entry.at = entry.at.max(*floor);
-            *floor = entry.at;
-        }
-        entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
-        for entry in entries {
-            let rules = matches!(entry.role, Role::Admin | Role::Maintenance);
-            let place = ChainHead { home: entry.home, seq: entry.seq, digest: entry.digest };
-            match entry.event {
-                Event::Forget(named) if rules => self.forgotten.extend(named.snapshots),
-                Event::Unforget(named) if entry.role == Role::Admin => {
-                    self.forgotten.retain(|snapshot| !named.snapshots.contains(snapshot));
-                }
-                Event::Hold(named) if entry.role == Role::Admin => {
-                    self.held.extend(named.snapshots.iter().map(|snapshot| (*snapshot, named.reason.clone())));
-                }
-                Event::Release(named) if entry.role == Role::Admin => {
-                    self.held.retain(|snapshot, _| !named.snapshots.contains(snapshot));
-                }
-                Event::Check(record) => {
-                    let proved = record.snapshots.iter().filter(|_| record.level >= 4 && rules);
-                    let by_another = proved.filter(|snapshot| {
-                        self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home)
-                    });
-                    self.verified.extend(by_another.copied().collect::<Vec<_>>());
-                    self.checks.push((entry.at, record));
-                }
-                Event::Kit(record) if entry.role == Role::Admin => {
-                    let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
-                    sheets.insert(record.number, (entry.at, record));
-                }
-                Event::Prune(record) if rules => drop(pruned.insert(record.plan)),
-                Event::Probe(_) => {}
-                Event::Adopt(_) if entry.role == Role::Admin => {}
-                Event::Restore(record) => self.ledger.restore(&record),
-                Event::Unknown(_) => {}
-                event if entry.role == Role::Admin && self.ledger.apply(place, entry.at, &event) => {}
-                _ => {
-                    let what = "an event that its signer's role does not allow";
-                    let object = format!("log/{}/{:08}", entry.home, entry.seq);
-                    self.findings.push(Finding::new(
-                        Severity::Warning,
-                        what,
-                        object,
-                        "it is ignored; ask who holds that key",
-                    ));
-                }
-            }
-        }
-        // A hold outranks a forget, whichever came first.
-        self.forgotten.retain(|snapshot| !self.held.contains_key(snapshot));
-        self.erased = self.ledger.to_erase();
-        self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
-        self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
-        pruned
     }
 }
 
-fn newest_policy(
-    store: &Store,
-    catalog: &Catalog,
-    manifest: &Manifest,
-    pin: Option<&Pin>,
-    listing: &Listing,
-    findings: &mut Vec<Finding>,
-) -> Result<(Policy, Digest), Error> {
-    let mut newest: Option<(Policy, Digest)> = None;
-    for object in bounded(listing.below("policy").collect())? {
-        let Some((name, Named::Policy(number, name_digest))) = ObjectName::parse(&object.name) else {
-            findings.push(foreign_name(&object.name));
-            continue;
-        };
-        match read_policy(store, catalog, manifest, &name, object.bytes, (number, name_digest)) {
-            Ok(policy) => newest = Some((policy, name_digest)),
-            Err(error) if of_the_object(&error) => {
-                let advice = "the policy is ignored; bring it back from a copy of the repository";
-                findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let Some((policy, name_digest)) = newest else {
-        return Err(Error::damaged("policy", "there is no valid policy in the repository"));
-    };
-    if let Some(pin) = pin.filter(|pin| pin.policy > policy.number) {
-        let why = format!("the newest is number {}, but this host has seen number {}", policy.number, pin.policy);
-        return Err(Error::damaged("policy", why));
-    }
-    Ok((policy, name_digest))
+/// The label of a snapshot, opened with the structure key.
+pub(crate) fn label_of(structure: &StructureKey, repository: RepositoryId, header: &Header) -> Result<Label, Error> {
+    let name = ObjectName::of(&Named::Snapshot(header.snapshot));
+    let plaintext = structure
+        .open(Structure::Label(header.snapshot), repository, header.label_salt, &header.label)
+        .map_err(|error| Error::damaged(&name, error.to_string()))?;
+    codec::from_cbor("snapshot label", &plaintext).map_err(|error| Error::format(&name, error))
 }
 
-fn read_policy(
-    store: &Store,
-    catalog: &Catalog,
-    manifest: &Manifest,
-    name: &ObjectName,
-    listed: u64,
-    (number, name_digest): (u32, Digest),
-) -> Result<Policy, Error> {
-    let bytes = fetch_listed(store, catalog, name, listed, POLICY_BYTES_MAX)?;
-    if digest(&bytes) != name_digest {
-        return Err(Error::damaged(name, "its bytes do not hash to its name"));
-    }
-    let signed = Signed::decode(Kind::Policy, &bytes).map_err(|error| Error::format(name, error))?;
-    sign::verify(&manifest.admin, Kind::Policy, manifest.repository, &signed)
-        .map_err(|error| Error::damaged(name, error.to_string()))?;
-    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
-    if policy.number == number && policy.repository == manifest.repository {
-        Ok(policy)
-    } else {
-        Err(Error::damaged(name, "it is another policy's object"))
-    }
+/// What is said of an object that is not believed: damage, unless it is whole and only its signer has no standing.
+pub(crate) fn finding_of(error: &Error, name: impl ToString, advice: &str) -> Finding {
+    let severity = if matches!(error, Error::Unbelieved { .. }) { Severity::Warning } else { Severity::Damage };
+    Finding::new(severity, error.to_string(), name, advice)
 }
 
 pub(crate) fn bounded<T>(objects: Vec<T>) -> Result<Vec<T>, Error> {

@@ -7,22 +7,20 @@ use lacre_format::{
     ids::SnapshotId,
     name::{Named, ObjectName},
     object::Kind,
-    policy::Role,
     session::{SESSION_BYTES_MAX, Void, VoidStage},
     signed::Signed,
 };
 
 use crate::{
-    catalog::Catalog,
     error::Error,
     monitor::{Finding, Severity},
-    store::{Listing, Store},
-    view::{View, bounded, fetch_listed, foreign_name, of_the_object},
+    store::Listing,
+    view::{Source, View, bounded, fetch_listed, foreign_name, of_the_object},
 };
 
 impl View {
     /// A session is void only by the word of a maintenance or admin home (rules 1 and 11).
-    pub(crate) fn read_voids(&mut self, store: &Store, catalog: &Catalog, listing: &Listing) -> Result<(), Error> {
+    pub(crate) fn read_voids(&mut self, source: &Source<'_>, listing: &Listing) -> Result<(), Error> {
         for object in bounded(listing.below("void").collect())? {
             let (name, snapshot, stage) = match ObjectName::parse(&object.name) {
                 Some((name, Named::Void(snapshot))) => (name, snapshot, VoidStage::Final),
@@ -32,7 +30,7 @@ impl View {
                     continue;
                 }
             };
-            match self.read_void(store, catalog, &name, object.bytes, snapshot, stage) {
+            match self.read_void(source, &name, object.bytes, snapshot, stage) {
                 Ok(()) if stage == VoidStage::Final => drop(self.voided.insert(snapshot)),
                 Ok(()) => drop(self.void_intents.insert(snapshot)),
                 Err(error) if of_the_object(&error) => {
@@ -47,14 +45,13 @@ impl View {
 
     fn read_void(
         &self,
-        store: &Store,
-        catalog: &Catalog,
+        source: &Source<'_>,
         name: &ObjectName,
         listed: u64,
         snapshot: SnapshotId,
         stage: VoidStage,
     ) -> Result<(), Error> {
-        let bytes = fetch_listed(store, catalog, name, listed, SESSION_BYTES_MAX)?;
+        let bytes = fetch_listed(source.store, source.catalog, name, listed, SESSION_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Void, &bytes).map_err(|error| Error::format(name, error))?;
         self.may_void(name, &signed, snapshot, stage)
     }
@@ -68,12 +65,12 @@ impl View {
         stage: VoidStage,
     ) -> Result<(), Error> {
         self.verify(Kind::Void, name, signed)?;
+        self.stands(Kind::Void, name, signed)?;
         let void: Void = codec::from_cbor("void", &signed.payload).map_err(|error| Error::format(name, error))?;
-        let rules = self.home(signed.home).is_some_and(|home| home.role >= Role::Maintenance);
-        if rules && void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
+        if void.repository == self.repository && void.snapshot == snapshot && void.stage == stage {
             Ok(())
         } else {
-            Err(Error::damaged(name, "it is not a void that its signer may give"))
+            Err(Error::damaged(name, "it is another session's void"))
         }
     }
 }

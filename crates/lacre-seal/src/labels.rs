@@ -21,6 +21,7 @@ pub(crate) enum Label {
     Reach,
     Annotation,
     SessionJob,
+    Retention,
     SnapshotKey,
     KeyCommitment,
     RootKey,
@@ -30,7 +31,7 @@ pub(crate) enum Label {
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::ContentHash,
         Self::GearTable,
         Self::RowCut,
@@ -42,6 +43,7 @@ impl Label {
         Self::Reach,
         Self::Annotation,
         Self::SessionJob,
+        Self::Retention,
         Self::SnapshotKey,
         Self::KeyCommitment,
         Self::RootKey,
@@ -62,6 +64,7 @@ impl Label {
             Self::Reach => "lacre.v1 2026-11 reach",
             Self::Annotation => "lacre.v1 2026-11 label",
             Self::SessionJob => "lacre.v1 2026-11 session job",
+            Self::Retention => "lacre.v1 2026-11 retention",
             Self::SnapshotKey => "lacre.v1 2026-11 snapshot key",
             Self::KeyCommitment => "lacre.v1 2026-11 key commitment",
             Self::RootKey => "lacre.v1 2026-11 root key",
@@ -91,6 +94,7 @@ pub(crate) mod magic {
     pub(crate) const REACH: &[u8; 4] = b"LRM1";
     pub(crate) const LABEL: &[u8; 4] = b"LSL1";
     pub(crate) const SESSION_JOB: &[u8; 4] = b"LSJ1";
+    pub(crate) const RETENTION: &[u8; 4] = b"LRT1";
     pub(crate) const ROOT: &[u8; 3] = b"LR1";
     pub(crate) const BUNDLE: &[u8; 3] = b"LB1";
     pub(crate) const INDEX_ROW: &[u8; 4] = b"LIR1";

@@ -14,6 +14,7 @@ pub mod entropy;
 pub mod frame;
 pub mod identity;
 pub mod index_row;
+pub mod join;
 pub mod key_entry;
 pub mod kit;
 mod kit_parse;

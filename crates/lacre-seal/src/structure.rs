@@ -33,6 +33,8 @@ pub enum Structure {
     Label(SnapshotId),
     /// The job named in a session.
     SessionJob(SnapshotId),
+    /// The rules of retention in a policy.
+    Retention,
 }
 
 impl Structure {
@@ -43,6 +45,7 @@ impl Structure {
             Self::Reach(_) => Label::Reach,
             Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
+            Self::Retention => Label::Retention,
         }
     }
 
@@ -53,6 +56,7 @@ impl Structure {
             Self::Reach(snapshot) => (magic::REACH, Some(snapshot)),
             Self::Label(snapshot) => (magic::LABEL, Some(snapshot)),
             Self::SessionJob(snapshot) => (magic::SESSION_JOB, Some(snapshot)),
+            Self::Retention => (magic::RETENTION, None),
         };
         let mut aad = magic.to_vec();
         aad.extend_from_slice(repository.as_bytes());

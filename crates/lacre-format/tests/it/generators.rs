@@ -15,7 +15,7 @@ use lacre_format::{
     log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
-    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role},
+    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
@@ -255,16 +255,20 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         RecipientEntry { kind, bytes, label, locked_identity: locked.map(Into::into) }
     });
     let role = select(vec![Role::Writer, Role::Maintenance, Role::Admin]);
-    let entry = (home(), public_key(), role, text(), option::of(chain_head()))
-        .prop_map(|(home, key, role, label, revoked_at)| HomeEntry { home, key, role, label, revoked_at });
+    let heads = || vec(chain_head(), 0..3);
+    let revoked = (millis(), heads(), heads(), vec(digest(), 0..3))
+        .prop_map(|(at, twins, snapshots, objects)| Revocation { at, twins, snapshots, objects });
+    let entry = (home(), public_key(), role, text(), option::of(chain_head()), option::of(revoked)).prop_map(
+        |(home, key, role, label, revoked_at, revoked)| HomeEntry { home, key, role, label, revoked_at, revoked },
+    );
     let cell = (text(), text()).prop_map(|(name, host)| CellEntry { name, host });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
     let adopted = (any::<u32>(), any::<u32>(), millis()).prop_map(|(policy, from, at)| Adopted { policy, from, at });
-    let counts = (any::<u32>(), option::of(token()), option::of(adopted));
+    let counts = (any::<u32>(), option::of(token()), option::of(salted()), any::<Option<u32>>(), option::of(adopted));
     let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
-        let (seal_public, homes, cells, two, heads, (min_verified, claim, adopted)) = who;
+        let (seal_public, homes, cells, two, heads, (min_verified, claim, retention, rewrap_below, adopted)) = who;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -279,6 +283,8 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             holders,
             heads,
             min_verified,
+            retention,
+            rewrap_below,
             claim,
             adopted,
         }
@@ -360,8 +366,9 @@ pub(crate) fn session_end() -> impl Strategy<Value = SessionEnd> {
 }
 
 pub(crate) fn gc_plan() -> impl Strategy<Value = GcPlan> {
-    let gone = (snapshot(), home(), any::<u32>(), digest(), millis())
-        .prop_map(|(snapshot, home, seq, digest, taken)| Reclaimed { snapshot, home, seq, digest, taken });
+    let gone = (snapshot(), home(), any::<u32>(), digest(), millis(), option::of(digest())).prop_map(
+        |(snapshot, home, seq, digest, taken, previous)| Reclaimed { snapshot, home, seq, digest, taken, previous },
+    );
     let packs = || vec(pack_name(), 0..3);
     let who = (repository(), plan(), millis());
     let lists =

@@ -7,6 +7,7 @@
 )]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
+mod authority;
 mod corpus;
 mod document;
 mod generators;

@@ -13,7 +13,9 @@ use lacre_format::{
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
     pack::{FOOTER_BYTES_MAX, Footer, PACK_BYTES_MAX, SLOTS_MAX, Trailer},
-    policy::{CELLS_MAX, HOMES_MAX, Policy, RECIPIENTS_MAX},
+    policy::{
+        CELLS_MAX, HOMES_MAX, HomeEntry, PINNED_OBJECTS_MAX, Policy, RECIPIENTS_MAX, RULES_MAX, Retention, Revocation,
+    },
     reach::Reach,
     root::Root,
     segment::{SEGMENT_PACKS_MAX, Salted, Segment},
@@ -272,6 +274,14 @@ fn every_list_ends_at_its_bound() {
     let policy = values::policy();
     bound(RECIPIENTS_MAX, |count| Policy { recipients: vec![policy.recipients[0].clone(); count], ..policy.clone() });
     bound(HOMES_MAX, |count| Policy { homes: vec![policy.homes[0].clone(); count], ..policy.clone() });
+    let revoked = values::policy_revoked().homes[0].clone();
+    let pins = revoked.revoked.clone().unwrap();
+    let with = |revocation| HomeEntry { revoked: Some(revocation), ..revoked.clone() };
+    bound(CHAIN_HEADS_MAX, |count| with(Revocation { twins: vec![pins.twins[0]; count], ..pins.clone() }));
+    bound(CHAIN_HEADS_MAX, |count| with(Revocation { snapshots: vec![pins.snapshots[0]; count], ..pins.clone() }));
+    bound(PINNED_OBJECTS_MAX, |count| with(Revocation { objects: vec![pins.objects[0]; count], ..pins.clone() }));
+    let retention = values::retention();
+    bound(RULES_MAX, |count| Retention { rules: vec![retention.rules[0].clone(); count], ..retention.clone() });
     bound(CELLS_MAX, |count| Policy { cells: vec![policy.cells[0].clone(); count], ..policy.clone() });
     bound(CHAIN_HEADS_MAX, |count| Policy { heads: vec![head; count], ..policy.clone() });
     let lost = vec![values::SNAPSHOT];

@@ -15,13 +15,20 @@ use lacre_format::{
         Digest, GenerationId, HomeId, JobName, Millis, PackId, PackName, PlanId, PublicKey, RepositoryId, Salt,
         Signature, SnapshotId, StreamTag, Token,
     },
+    join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
-    log::{AdoptRecord, CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{
+        AdoptRecord, CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved,
+        RestoreRecord, Revoking, Rewrapped,
+    },
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
     pack::{Birth, Footer, FrameEntry, Trailer},
-    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Role, SEAL_PUBLIC_BYTES},
+    policy::{
+        Adopted, CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation,
+        Role, SEAL_PUBLIC_BYTES,
+    },
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     segment::{Salted, Segment, SegmentPack},
@@ -227,11 +234,14 @@ pub(crate) fn policy() -> Policy {
             role: Role::Writer,
             label: "db1".to_owned(),
             revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
+            revoked: None,
         }],
         cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
+        retention: None,
+        rewrap_below: None,
         claim: Some(CLAIM),
         adopted: None,
     }
@@ -244,6 +254,56 @@ pub(crate) fn policy_adopted() -> Policy {
 
 pub(crate) fn adoption() -> AdoptRecord {
     AdoptRecord { policy: 1002, lost: vec![OTHER_SNAPSHOT], brought: 3, vouched: false }
+}
+
+/// A policy with a revoked home, rules of retention and a reader who was removed.
+pub(crate) fn policy_revoked() -> Policy {
+    let mut policy = policy();
+    policy.homes[0].revoked = Some(Revocation {
+        at: TAKEN,
+        twins: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xdb) }],
+        snapshots: vec![ChainHead { home: HOME, seq: 41, digest: digest(0xdc) }],
+        objects: vec![digest(0xdd)],
+    });
+    policy.retention = Some(salted());
+    policy.rewrap_below = Some(2);
+    policy
+}
+
+pub(crate) fn retention() -> Retention {
+    let all = KeepRules {
+        job: None,
+        last: 1,
+        hourly: 2,
+        daily: 30,
+        weekly: 4,
+        monthly: 6,
+        yearly: 7,
+        within: Some("P14D".to_owned()),
+        verified_min: 3,
+    };
+    let job = JobName::parse("app").unwrap();
+    let rules = vec![KeepRules { job: Some(job), daily: 7, ..KeepRules::default() }, all];
+    Retention { zone: "America/Sao_Paulo".to_owned(), rules }
+}
+
+pub(crate) fn join_request() -> JoinRequest {
+    let (key, sealed_to) = (PublicKey::new([0x93; 32]), vec![0x92; SEAL_PUBLIC_BYTES]);
+    JoinRequest { home: HOME, key, sealed_to, label: "db2".to_owned() }
+}
+
+pub(crate) fn join_grant() -> JoinGrant {
+    JoinGrant {
+        repository: REPOSITORY,
+        admin: PublicKey::new([0x94; 32]),
+        url: "s3://astro-backups/lacre".to_owned(),
+        home: HOME,
+        key: PublicKey::new([0x93; 32]),
+        role: Role::Writer,
+        policy: 3,
+        policy_digest: digest(0xde),
+        sealed: vec![0x1e; 48],
+    }
 }
 
 /// One event of every kind this version knows, with the name of its vector.
@@ -270,6 +330,12 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
         ("event-adopt", Event::Adopt(adoption())),
+        ("event-revoking", Event::Revoking(Revoking { home: HOME })),
+        (
+            "event-recipient-removed",
+            Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
+        ),
+        ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
         (
             "event-probe",
             Event::Probe(ProbeRecord {
@@ -394,7 +460,8 @@ pub(crate) fn session_end() -> SessionEnd {
 
 pub(crate) fn gc_plan() -> GcPlan {
     let pack = |byte| vec![PackName::new([byte; 32])];
-    let gone = Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN };
+    let gone =
+        Reclaimed { snapshot: SNAPSHOT, home: HOME, seq: 41, digest: digest(0xd0), taken: TAKEN, previous: None };
     GcPlan {
         repository: REPOSITORY,
         plan: PLAN,
@@ -456,6 +523,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("policy", codec::to_cbor(&policy()), "policy"),
         ("policy-adopted", codec::to_cbor(&policy_adopted()), "policy"),
         ("receipt-copies", codec::to_cbor(&receipt_with_copies()), ""),
+        ("policy-revoked", codec::to_cbor(&policy_revoked()), "policy"),
+        ("retention", codec::to_cbor(&retention()), "policy"),
+        ("join-request", codec::to_cbor(&Join::Request(join_request())), "policy"),
+        ("join-grant", codec::to_cbor(&Join::Grant(Box::new(join_grant()))), "policy"),
         ("log-entry", codec::to_cbor(&log_entry()), "log_entry"),
         ("session", codec::to_cbor(&session()), "session"),
         ("session-end", codec::to_cbor(&session_end()), "session"),

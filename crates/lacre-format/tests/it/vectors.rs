@@ -12,13 +12,14 @@ use lacre_format::{
     frame::{Codec, decode_body},
     gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
+    join::Join,
     keyring::{Bundle, BundleList, KeyEntry, KeyEnvelope, decode_bundle_object},
     log::LogEntry,
     manifest::Manifest,
     node::Node,
     object::{Kind, strip_start},
     pack::{Footer, Trailer},
-    policy::Policy,
+    policy::{Policy, Retention},
     reach::Reach,
     root::Root,
     segment::{Salted, Segment},
@@ -115,6 +116,10 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Policy>("", &read("policy")).unwrap(), values::policy());
     assert_eq!(from_cbor::<Policy>("", &read("policy-adopted")).unwrap(), values::policy_adopted());
     assert_eq!(from_cbor::<Receipt>("", &read("receipt-copies")).unwrap(), values::receipt_with_copies());
+    assert_eq!(from_cbor::<Policy>("", &read("policy-revoked")).unwrap(), values::policy_revoked());
+    assert_eq!(from_cbor::<Retention>("", &read("retention")).unwrap(), values::retention());
+    assert_eq!(from_cbor::<Join>("", &read("join-request")).unwrap(), Join::Request(values::join_request()));
+    assert_eq!(from_cbor::<Join>("", &read("join-grant")).unwrap(), Join::Grant(Box::new(values::join_grant())));
     assert_eq!(from_cbor::<LogEntry>("", &read("log-entry")).unwrap(), values::log_entry());
     assert_eq!(from_cbor::<Session>("", &read("session")).unwrap(), values::session());
     assert_eq!(from_cbor::<SessionEnd>("", &read("session-end")).unwrap(), values::session_end());

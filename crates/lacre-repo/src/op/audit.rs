@@ -9,15 +9,16 @@ use lacre_format::{
     keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, decode_bundle_object},
     name::{Named, ObjectName},
     object::Kind,
+    policy::HomeEntry,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
     signed::Signed,
 };
 
 use crate::{
     error::{Error, Kind as ErrorKind},
-    monitor::{Finding, Severity},
+    monitor::Finding,
     repository::Repository,
-    view::{View, foreign, foreign_name},
+    view::{View, finding_of, foreign, foreign_name},
 };
 
 impl Repository {
@@ -36,7 +37,7 @@ impl Repository {
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::Damaged => {
                         let advice = "bring the object back from a copy of the repository";
-                        findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
+                        findings.push(finding_of(&error, name, advice));
                     }
                     Err(error) => return Err(error),
                 }
@@ -56,7 +57,9 @@ impl Repository {
                 let payload = self.signed_payload(view, name, Kind::SessionEnd, SESSION_BYTES_MAX)?;
                 let end: SessionEnd = read(name, "session end", &payload)?;
                 is_of(name, end.snapshot, *snapshot)?;
-                let lost = end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
+                // What a key says after it was revoked is no reason to look for anything.
+                let stands = !view.home(end.home).is_none_or(HomeEntry::is_revoked);
+                let lost = stands && end.outcome == Outcome::Committed && !view.snapshots.contains_key(snapshot);
                 if lost && !view.voided.contains(snapshot) && !view.plans.reclaimed.contains_key(snapshot) {
                     let object = ObjectName::of(&Named::Snapshot(*snapshot));
                     return Err(Error::damaged(object, "its session committed it, and it is not in the repository"));
@@ -101,6 +104,9 @@ impl Repository {
         let bytes = self.store().get(name, bytes_max)?;
         let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
         view.verify(kind, name, &signed)?;
+        if kind == Kind::BundleList {
+            view.stands(kind, name, &signed)?;
+        }
         Ok(signed.payload)
     }
 }

@@ -67,11 +67,12 @@ pub struct CheckReport {
 }
 
 impl Repository {
-    /// Puts the audit on record where the admin key is at hand, not in a copy. Snapshots count as verified when all their data were read.
-    fn record_check(&self, options: &CheckOptions, report: &CheckReport) -> Result<(), Error> {
-        let admin = match self.home().admin_key() {
-            Ok(admin) if options.read_data == ReadData::All && !self.is_copy() => admin,
-            Ok(_) | Err(Error::KeyMissing { .. }) => return Ok(()),
+    /// Puts the audit on record where an admin's or a maintenance home's key is at hand, not in a copy. Snapshots count as verified when all their data
+    /// were read.
+    fn record_check(&self, view: &View, options: &CheckOptions, report: &CheckReport) -> Result<(), Error> {
+        let signer = match self.maintainer(view) {
+            Ok(signer) if options.read_data == ReadData::All && !self.is_copy() => signer,
+            Ok(_) | Err(Error::KeyMissing { .. } | Error::Refused { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
         let record = CheckRecord {
@@ -81,7 +82,7 @@ impl Repository {
             bytes_read: report.bytes_read,
             findings: report.findings.len() as u64,
         };
-        self.append(&admin, &Event::Check(record))
+        self.append(&signer, &Event::Check(record))
     }
 }
 
@@ -137,8 +138,8 @@ impl Repository {
             read: HashSet::new(),
         };
         audit.run()?;
-        let mut report = audit.report;
-        self.record_check(options, &report)?;
+        let Audit { view, mut report, .. } = audit;
+        self.record_check(&view, options, &report)?;
         report.findings.sort_by(|one, other| (other.severity, &one.object).cmp(&(one.severity, &other.object)));
         report.findings.dedup();
         Ok(report)
@@ -356,10 +357,25 @@ impl Audit<'_> {
             return Ok(false);
         }
         for known in targets {
-            if let Err(error) = self.repository.key_entry(&self.view, &seals, &known.header) {
-                let snapshot = known.header.snapshot;
-                let advice = "without its key entry the snapshot cannot be restored; restore the keyring from a copy";
-                self.damage(&error, format!("snap/{snapshot}"), advice);
+            let below = self.view.policy.rewrap_below.unwrap_or_default();
+            let mut is_wrapped_again = false;
+            let found = self.repository.visit_entries(&self.view, &seals, &known.header, &mut |entry| {
+                is_wrapped_again = entry.policy >= below;
+                is_wrapped_again
+            });
+            let object = format!("snap/{}", known.header.snapshot);
+            match found {
+                Ok(()) if is_wrapped_again => {}
+                Ok(()) => {
+                    let what = "its key is still wrapped to somebody who was removed from the recipients";
+                    let advice = "lacre seal rotate --identity FILE, with an identity that reads it";
+                    self.report.findings.push(Finding::new(Severity::Warning, what, object, advice));
+                }
+                Err(error) => {
+                    let advice =
+                        "without its key entry the snapshot cannot be restored; restore the keyring from a copy";
+                    self.damage(&error, object, advice);
+                }
             }
         }
         Ok(true)

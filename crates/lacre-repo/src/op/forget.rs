@@ -1,19 +1,22 @@
 //! Forget, undo, hold, release: signed records of what is no longer kept and what must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, Zoned};
 use lacre_format::{
-    ids::{JobName, SnapshotId},
+    ids::{HomeId, JobName, SnapshotId},
     log::{EVENT_SNAPSHOTS_MAX, Event, Named},
 };
 
 use crate::{
+    delegation::{DelegatedRules, Row, choose, is_retired},
     error::Error,
+    home::Signer,
     monitor::{Finding, Severity},
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
-    retention::{self, Candidate, Hold, Kept, Rules, Verification},
+    retention::{Candidate, Hold, Kept, Reason, Rules, Verification},
+    view::View,
 };
 
 /// What a forget would do.
@@ -29,10 +32,53 @@ pub struct ForgetPlan {
     pub rows: BTreeMap<SnapshotId, SnapshotRow>,
 }
 
+/// What binds whoever forgets on this machine.
+enum Limits {
+    /// Nothing: the admin key is here, or the policy delegates nothing and only a plan is asked for.
+    None,
+    /// The rules of the policy, and for a writer only what it made itself.
+    Policy { rules: DelegatedRules, own: Option<HomeId> },
+}
+
+/// What stays and why, what goes, and what of the former is dated in the future.
+type Verdict = (Vec<Kept<SnapshotId>>, Vec<SnapshotId>, Vec<SnapshotId>);
+
+impl Limits {
+    fn choose(&self, view: &View, rows: &[&Row], configured: &Rules, now: &Zoned) -> Verdict {
+        let retired = |home| is_retired(view, home);
+        let choice = choose(rows, &retired, configured, now.timestamp(), now.time_zone());
+        let Self::Policy { rules, own } = self else { return (choice.kept, choice.forgotten, choice.future) };
+        let mine = |snapshot: &SnapshotId| {
+            own.is_none_or(|own| rows.iter().any(|row| row.candidate.id == *snapshot && row.home == own))
+        };
+        let Some(delegated) = rows.first().and_then(|row| rules.of(&row.job)) else {
+            // Nothing is delegated for this job: all of it stays, by the rules of whoever holds the admin key.
+            let kept = choice.kept.into_iter().filter(|kept| mine(&kept.id)).collect();
+            return (kept, Vec::new(), choice.future);
+        };
+        let allowed = choose(rows, &retired, &delegated, now.timestamp(), &rules.zone);
+        // Without rules of its own the machine follows the policy's.
+        let goes = |snapshot: &SnapshotId| {
+            mine(snapshot)
+                && allowed.forgotten.contains(snapshot)
+                && (configured.is_empty() || choice.forgotten.contains(snapshot))
+        };
+        let forgotten: Vec<SnapshotId> = allowed.forgotten.iter().filter(|id| goes(id)).copied().collect();
+        let mut reasons: BTreeMap<SnapshotId, BTreeSet<Reason>> = BTreeMap::new();
+        let configured_kept = choice.kept.into_iter().filter(|_| !configured.is_empty());
+        for kept in allowed.kept.into_iter().chain(configured_kept).filter(|kept| mine(&kept.id)) {
+            reasons.entry(kept.id).or_default().extend(kept.reasons);
+        }
+        let kept = reasons.into_iter().map(|(id, reasons)| Kept { id, reasons: reasons.into_iter().collect() });
+        (kept.collect(), forgotten, allowed.future)
+    }
+}
+
 impl Repository {
-    /// Decides what is kept, job by job: the plan that `--dry-run` prints and [`Repository::forget`] executes.
+    /// Decides what is kept, job by job and writer by writer: the plan that `--dry-run` prints and [`Repository::forget`] executes.
     ///
-    /// `rules` gives each job's rules.
+    /// `rules` gives each job's rules. On a machine without the admin key the rules of the policy hold as well: nothing goes that they
+    /// keep, and a writer judges only what it made itself.
     ///
     /// # Errors
     /// [`Error::KeyMissing`] on a host that cannot read labels; errors of the store.
@@ -44,9 +90,10 @@ impl Repository {
     ) -> Result<ForgetPlan, Error> {
         drop(self.structure()?);
         let view = self.view()?;
+        let limits = self.limits(&view)?;
         let mut plan =
             ForgetPlan { kept: Vec::new(), forgotten: Vec::new(), findings: Vec::new(), rows: BTreeMap::new() };
-        let mut by_job: BTreeMap<JobName, Vec<Candidate<SnapshotId>>> = BTreeMap::new();
+        let mut by_job: BTreeMap<JobName, Vec<Row>> = BTreeMap::new();
         for row in self.rows(&view) {
             let Some(label) = row.label.clone() else { continue };
             if row.state != SnapshotState::Live || job.is_some_and(|job| *job != label.job) {
@@ -60,12 +107,14 @@ impl Repository {
                 verification: if row.verified { Verification::Verified } else { Verification::Unverified },
                 tags: label.tags,
             };
-            by_job.entry(label.job).or_default().push(candidate);
+            let home = row.known.header.home;
+            by_job.entry(label.job.clone()).or_default().push(Row { home, job: label.job, candidate });
             plan.rows.insert(row.snapshot, row);
         }
-        for (job, candidates) in by_job {
-            let choice = retention::choose(&candidates, &rules(&job), now.timestamp(), now.time_zone());
-            for snapshot in choice.future {
+        for (job, rows) in by_job {
+            let rows: Vec<&Row> = rows.iter().collect();
+            let (kept, forgotten, future) = limits.choose(&view, &rows, &rules(&job), now);
+            for snapshot in future {
                 let what = "it is dated in the future, so it displaces no other snapshot";
                 plan.findings.push(Finding::new(
                     Severity::Warning,
@@ -74,18 +123,48 @@ impl Repository {
                     "check the clock of the host that made it",
                 ));
             }
-            plan.kept.extend(choice.kept);
-            plan.forgotten.extend(choice.forgotten);
+            plan.kept.extend(kept);
+            plan.forgotten.extend(forgotten);
         }
         Ok(plan)
+    }
+
+    /// Who would forget here, and what binds them.
+    fn limits(&self, view: &View) -> Result<Limits, Error> {
+        match self.home().admin_key() {
+            Ok(_) => return Ok(Limits::None),
+            Err(Error::KeyMissing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let Some(rules) = self.delegated(view)? else { return Ok(Limits::None) };
+        match (self.home().maintenance_keys(), self.home().writer_keys()) {
+            (Ok(_), _) => Ok(Limits::Policy { rules, own: None }),
+            (Err(_), Ok(keys)) => Ok(Limits::Policy { rules, own: Some(keys.signer.home) }),
+            (Err(_), Err(_)) => Ok(Limits::None),
+        }
     }
 
     /// Records that the plan's snapshots are no longer kept. They can be brought back until they are reclaimed.
     ///
     /// # Errors
-    /// [`Error::KeyMissing`] without the admin key.
+    /// [`Error::KeyMissing`] without the admin key, where the policy leaves retention to admins; [`Error::Overtaken`] when readers do
+    /// not believe all of it, because the logs have changed since the plan was made.
     pub fn forget(&self, plan: &ForgetPlan) -> Result<(), Error> {
-        self.record(&plan.forgotten, "retention", &Event::Forget)
+        let view = self.view()?;
+        if let Limits::None = self.limits(&view)? {
+            return self.record(&plan.forgotten, "retention", &Event::Forget);
+        }
+        let home = self.home();
+        let keys = home.maintenance_keys().or_else(|_| home.writer_keys())?;
+        self.record_as(&keys.signer, &plan.forgotten, "retention", &Event::Forget)?;
+        // Every reader judges by the policy; so does this one, of what it has just written.
+        let view = self.view()?;
+        match plan.forgotten.iter().filter(|snapshot| view.is_live(**snapshot)).count() {
+            0 => Ok(()),
+            live => Err(Error::Overtaken {
+                why: format!("{live} snapshots stay, because the policy's rules keep them now"),
+            }),
+        }
     }
 
     /// Forgets one snapshot by hand; a held one is refused.
@@ -169,8 +248,18 @@ impl Repository {
 
     fn record(&self, snapshots: &[SnapshotId], reason: &str, event: &dyn Fn(Named) -> Event) -> Result<(), Error> {
         let admin = self.home().admin_key()?;
+        self.record_as(&admin, snapshots, reason, event)
+    }
+
+    fn record_as(
+        &self,
+        signer: &Signer,
+        snapshots: &[SnapshotId],
+        reason: &str,
+        event: &dyn Fn(Named) -> Event,
+    ) -> Result<(), Error> {
         for some in snapshots.chunks(EVENT_SNAPSHOTS_MAX) {
-            self.append(&admin, &event(Named { snapshots: some.to_vec(), reason: reason.to_owned() }))?;
+            self.append(signer, &event(Named { snapshots: some.to_vec(), reason: reason.to_owned() }))?;
         }
         Ok(())
     }

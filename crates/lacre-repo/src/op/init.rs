@@ -241,6 +241,7 @@ fn first_policy(
         role,
         label: host.to_owned(),
         revoked_at: None,
+        revoked: None,
     };
     Policy {
         repository: born.manifest.repository,
@@ -255,6 +256,8 @@ fn first_policy(
         holders,
         heads: Vec::new(),
         min_verified: 3,
+        retention: None,
+        rewrap_below: None,
         claim: None,
         adopted: None,
     }

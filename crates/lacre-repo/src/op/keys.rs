@@ -7,6 +7,7 @@ use lacre_format::{
     keyring::{BUNDLE_BYTES_MAX, KEY_ENTRY_BYTES_MAX, KeyEntry, KeyEnvelope, decode_bundle_object},
     name::{Named, ObjectName},
     object::Kind,
+    policy::Role,
     root::Root,
     signed::Signed,
 };
@@ -85,43 +86,63 @@ impl Repository {
         }
     }
 
-    /// The signed key entry of a snapshot, opened with the seal: first the inbox, then the bundle of the tip.
-    pub(crate) fn key_entry(&self, view: &View, seals: &Seals, header: &Header) -> Result<KeyEntry, Error> {
-        let mut sealed_to_known = false;
-        for generation in [header.generation, view.policy.generation] {
+    /// Shows the believed key entries of a snapshot, opened with the seal, until one is taken: first the inbox, then the bundle. There are several after an admin wrapped its key again; an
+    /// object is read only while none was taken.
+    ///
+    /// # Errors
+    /// [`Error::Erased`], [`Error::EntryMissing`] or [`Error::NoSeal`] when there is none to show; errors of the store.
+    pub(crate) fn visit_entries(
+        &self,
+        view: &View,
+        seals: &Seals,
+        header: &Header,
+        take: &mut dyn FnMut(KeyEntry) -> bool,
+    ) -> Result<(), Error> {
+        let (mut sealed_to_known, mut seen) = (false, false);
+        let mut show = |entry: KeyEntry| {
+            seen = true;
+            take(entry)
+        };
+        let tip = view.policy.generation;
+        let generations = if header.generation == tip { vec![tip] } else { vec![header.generation, tip] };
+        for generation in generations {
             let Some(seed) = seals.seed(generation) else { continue };
             sealed_to_known = true;
-            if let Some(entry) = self.inbox_entry(view, seed, generation, header)? {
-                return Ok(entry);
-            }
-            if let Some(entry) = self.bundle_entry(view, seed, generation, header)? {
-                return Ok(entry);
+            if self.show_inbox(view, seed, generation, header, &mut show)?
+                || self.show_bundle(view, seed, generation, header, &mut show)?
+            {
+                return Ok(());
             }
         }
-        if view.ledger.dropped().contains(&header.snapshot) {
+        if seen {
+            Ok(())
+        } else if view.ledger.dropped().contains(&header.snapshot) {
             Err(Error::Erased { snapshot: header.snapshot })
         } else if sealed_to_known {
             Err(Error::EntryMissing { snapshot: header.snapshot })
         } else {
-            Err(Error::NoSeal { generation: view.policy.generation })
+            Err(Error::NoSeal { generation: tip })
         }
     }
 
-    fn inbox_entry(
+    fn show_inbox(
         &self,
         view: &View,
         seed: &SealSeed,
         generation: GenerationId,
         header: &Header,
-    ) -> Result<Option<KeyEntry>, Error> {
+        show: &mut dyn FnMut(KeyEntry) -> bool,
+    ) -> Result<bool, Error> {
         let token = header.token;
         let anchored = ObjectName::of(&Named::KeyEntry(generation, header.snapshot, token));
         if generation == header.generation {
-            // The header names the entry it was anchored with; only if that is gone the others are looked at.
+            // The header names the entry it was anchored with; only if that is not taken the others are looked at.
             match view::fetch(self.store(), &*self.catalog()?, &anchored, KEY_ENTRY_BYTES_MAX) {
                 Ok(bytes) => {
-                    if let Ok(entry) = self.open_envelope(view, seed, &anchored, &bytes, header) {
-                        return Ok(Some(entry));
+                    if let Ok(entry) = self.open_envelope(view, seed, &anchored, &bytes, header)
+                        && show(entry)
+                    {
+                        return Ok(true);
                     }
                 }
                 Err(Error::Store(error)) if error.is_not_found() => {}
@@ -136,12 +157,14 @@ impl Repository {
             }
             // One that cannot be read is passed by as well; if it was the one, the entry counts as missing.
             let Ok(bytes) = view::fetch(self.store(), &*self.catalog()?, &name, KEY_ENTRY_BYTES_MAX) else { continue };
-            // A forged entry is passed by: only the one the writer signed for in the header counts (rule 1).
-            if let Ok(entry) = self.open_envelope(view, seed, &name, &bytes, header) {
-                return Ok(Some(entry));
+            // A forged entry is passed by: only one that the writer signed for in the header counts, or an admin's (rule 1).
+            if let Ok(entry) = self.open_envelope(view, seed, &name, &bytes, header)
+                && show(entry)
+            {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     pub(crate) fn open_envelope(
@@ -161,33 +184,43 @@ impl Repository {
         self.accept_entry(view, name, &inner, header)
     }
 
-    fn bundle_entry(
+    fn show_bundle(
         &self,
         view: &View,
         seed: &SealSeed,
         generation: GenerationId,
         header: &Header,
-    ) -> Result<Option<KeyEntry>, Error> {
+        show: &mut dyn FnMut(KeyEntry) -> bool,
+    ) -> Result<bool, Error> {
         let name = ObjectName::of(&Named::Bundle(generation));
         let bytes = match self.store().get(&name, BUNDLE_BYTES_MAX) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(false),
             Err(error) => return Err(error.into()),
         };
         let (_, ciphertext) = decode_bundle_object(&bytes).map_err(|error| Error::format(&name, error))?;
         let content = bundle::open_bundle(seed, self.id(), generation, ciphertext)?;
-        let fits = |entry: &minicbor::bytes::ByteVec| self.accept_entry(view, &name, entry, header).ok();
-        Ok(content.entries.iter().find_map(fits))
+        let fitting = content.entries.iter().filter_map(|entry| self.accept_entry(view, &name, entry, header).ok());
+        Ok(fitting.into_iter().any(show))
     }
 
-    /// Accepts a signed entry only if it is, byte for byte, the one whose hash the writer signed in the header.
+    /// Accepts a signed entry if it is, byte for byte, the one whose hash the writer signed in the header, or one that an admin made
+    /// of the same key: what it opens to is proved against the header's commitment in either case.
     fn accept_entry(&self, view: &View, name: &ObjectName, bytes: &[u8], header: &Header) -> Result<KeyEntry, Error> {
-        if Digest::new(*blake3::hash(bytes).as_bytes()) != header.key_entry {
-            return Err(Error::damaged(name, "it is not the key entry its writer signed for"));
-        }
         let signed = Signed::decode(Kind::KeyEntry, bytes).map_err(|error| Error::format(name, error))?;
-        view.verify(Kind::KeyEntry, name, &signed)?;
-        codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))
+        let role = view.verify(Kind::KeyEntry, name, &signed)?.role;
+        let entry: KeyEntry =
+            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let is_its_writers = Digest::new(*blake3::hash(bytes).as_bytes()) == header.key_entry;
+        let is_wrapped_again = role == Role::Admin
+            && entry.repository == self.id()
+            && entry.snapshot == header.snapshot
+            && entry.key_commitment == header.key_commitment;
+        if is_its_writers || is_wrapped_again {
+            Ok(entry)
+        } else {
+            Err(Error::damaged(name, "it is not the key entry its writer signed for"))
+        }
     }
 
     /// The key of a snapshot.
@@ -198,14 +231,19 @@ impl Repository {
         keys: &ReadKeys,
         header: &Header,
     ) -> Result<SnapshotKey, Error> {
-        let entry = self.key_entry(view, seals, header)?;
         let snapshot = header.snapshot;
-        let opened = key_entry::open_key_entry(&entry, self.id(), snapshot, &header.key_commitment, &keys.identities);
-        match opened {
-            Some(Ok(key)) => Ok(key),
-            Some(Err(source)) => Err(Error::Entry { snapshot, source }),
-            None => Err(Error::NoIdentity { snapshot, identities: keys.identities.len() }),
-        }
+        let (mut key, mut failure) = (None, None);
+        self.visit_entries(view, seals, header, &mut |entry| {
+            let commitment = &header.key_commitment;
+            match key_entry::open_key_entry(&entry, self.id(), snapshot, commitment, &keys.identities) {
+                Some(Ok(opened)) => key = Some(opened),
+                Some(Err(source)) => failure = Some(Error::Entry { snapshot, source }),
+                None => {}
+            }
+            key.is_some()
+        })?;
+        let none = Error::NoIdentity { snapshot, identities: keys.identities.len() };
+        key.ok_or_else(|| failure.unwrap_or(none))
     }
 
     /// The root of a snapshot.

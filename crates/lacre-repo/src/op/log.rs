@@ -34,14 +34,17 @@ impl Repository {
         if self.is_copy() {
             return Ok(false);
         }
-        let signer = match self.home().admin_key() {
-            Ok(admin) => admin,
-            Err(_) => match self.home().writer_keys() {
-                Ok(keys) => keys.signer,
-                Err(_) => return Ok(false),
-            },
-        };
-        self.append(&signer, &Event::Restore(record)).map(|()| true)
+        let home = self.home();
+        let any = home
+            .admin_key()
+            .or_else(|_| home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer));
+        let Ok(signer) = any else { return Ok(false) };
+        match self.append(&signer, &Event::Restore(record)) {
+            Ok(()) => Ok(true),
+            // Reading needs no standing, only the record does.
+            Err(Error::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Appends an event to a home's log, right after the entry this host sees as its newest.
@@ -51,6 +54,11 @@ impl Repository {
     pub(crate) fn append(&self, signer: &Signer, event: &Event) -> Result<(), Error> {
         let _turn = LockFile::acquire_within(&self.home().directory().join("log.lock"), LOCK_PATIENCE)?;
         let view = self.view()?;
+        if !view.may_sign(signer.home) {
+            // Nobody would believe it: better said now than found out when it is needed.
+            let why = "this host's key was revoked, or is not enrolled in the repository's policy";
+            return Err(Error::Refused { why: why.to_owned() });
+        }
         let last = view.heads.iter().find(|head| head.home == signer.home);
         let (kind, body) = event.encode();
         let entry = LogEntry {

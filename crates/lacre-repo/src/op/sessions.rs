@@ -8,6 +8,7 @@ use lacre_format::{
     ids::{HomeId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
+    policy::HomeEntry,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
     signed::Signed,
 };
@@ -17,7 +18,7 @@ use crate::{
     monitor::{Finding, Severity},
     repository::Repository,
     store::StoreError,
-    view::{View, fetch, foreign_name},
+    view::{View, fetch, foreign_name, of_the_object},
 };
 
 /// How a session stands that has no believed snapshot.
@@ -25,7 +26,7 @@ use crate::{
 pub(crate) enum Standing {
     /// Its writer may still commit.
     Open,
-    /// Its writer gave up.
+    /// Its writer gave up, or its key is revoked: nothing more of it can count.
     Abandoned,
     /// Its writer says that it committed, and the snapshot is not there.
     Lost,
@@ -39,8 +40,6 @@ pub(crate) struct Unfinished {
     /// When the store wrote its marker, by the store's clock.
     pub(crate) written: Timestamp,
     pub(crate) standing: Standing,
-    /// Whether its writer may still sign.
-    pub(crate) revoked: bool,
 }
 
 /// What lies below `session/`, names only.
@@ -102,7 +101,9 @@ impl Repository {
             let name = ObjectName::of(&Named::Session(snapshot));
             let found = self.read_session(view, &name, snapshot);
             let Some(session) = believed(found, &name, &mut sessions.findings)? else { continue };
-            let standing = if names.ended.contains(&snapshot) {
+            let standing = if view.home(session.home).is_none_or(HomeEntry::is_revoked) {
+                Standing::Abandoned
+            } else if names.ended.contains(&snapshot) {
                 let name = ObjectName::of(&Named::SessionEnd(snapshot));
                 let end = self.read_end(view, &name, snapshot, session.home);
                 match believed(end, &name, &mut sessions.findings)? {
@@ -113,8 +114,7 @@ impl Repository {
             } else {
                 Standing::Open
             };
-            let revoked = view.home(session.home).is_none_or(|home| home.revoked_at.is_some());
-            let unfinished = Unfinished { home: session.home, base: session.base, written, standing, revoked };
+            let unfinished = Unfinished { home: session.home, base: session.base, written, standing };
             sessions.unfinished.insert(snapshot, unfinished);
         }
         for snapshot in names.ended.iter().filter(|snapshot| !seen.contains(*snapshot)) {
@@ -173,7 +173,7 @@ fn believed<T>(found: Result<T, Error>, name: &ObjectName, findings: &mut Vec<Fi
     match found {
         Ok(found) => Ok(Some(found)),
         Err(Error::Store(StoreError::NotFound { .. })) => Ok(None),
-        Err(error @ (Error::Format { .. } | Error::Damaged { .. } | Error::Store(StoreError::TooLarge { .. }))) => {
+        Err(error) if of_the_object(&error) => {
             let advice = "it is ignored; somebody else can write to the store";
             findings.push(Finding::new(Severity::Warning, error.to_string(), name, advice));
             Ok(None)

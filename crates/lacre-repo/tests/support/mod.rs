@@ -88,6 +88,11 @@ impl Bench {
         }
     }
 
+    /// The bench's time, without moving it.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.0.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn home_files(&self) -> PathBuf {
         self.repository.home().directory().to_path_buf()
     }

@@ -1,4 +1,4 @@
-//! `init`, `seal`, `kit`, `key`: keys and who holds them.
+//! `init`, `seal`, `kit`: the seal and who holds it.
 
 use std::path::PathBuf;
 
@@ -110,21 +110,4 @@ pub struct KitAckArgs {
     /// Checksum words of the sheet, instead of being asked for them
     #[arg(long, value_name = "WORDS", conflicts_with = "destroyed")]
     pub checksum: Option<String>,
-}
-
-/// Arguments of `lacre key`.
-#[derive(Clone, Debug, Args)]
-pub struct KeyListArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: KeyAction,
-}
-
-/// What to do with keys.
-#[derive(Clone, Debug, Subcommand)]
-pub enum KeyAction {
-    /// List recipients (who may read), homes (who may write) and what this host holds
-    ///
-    /// Example: lacre key list
-    List,
 }

@@ -9,6 +9,7 @@ mod copy;
 mod erase;
 mod host;
 mod inspect;
+mod key;
 mod restore;
 mod retention;
 pub mod value;
@@ -19,7 +20,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KeyAction, KeyListArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
     backup::BackupArgs,
     copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
     erase::{
@@ -29,6 +30,10 @@ pub use self::{
     host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+    },
+    key::{
+        AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
+        RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},

@@ -52,7 +52,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     }
     let specs = if args.seal_cells.is_empty() { &settings.seal_cells } else { &args.seal_cells };
     let options = CreateOptions {
-        recipients: recipients(args)?,
+        recipients: named_recipients(&args.recipients, &args.pgp, args.passphrase)?,
         cells: parse_cells(specs)?,
         kit: if args.no_kit { KitChoice::None } else { KitChoice::Print },
         host: host_name(),
@@ -101,7 +101,9 @@ fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<(
 /// probe that fails is a warning.
 fn protection(invocation: &Invocation, repository: &Repository, place: &StoreUrl) -> Option<String> {
     if !matches!(place, StoreUrl::Remote(_)) {
-        return None;
+        let folder = "a folder keeps one version of each file and locks none: whoever steals a machine that writes here can destroy it \
+                      all. Keep a copy where no writer can delete";
+        return Some(folder.to_owned());
     }
     match repository.probe_store() {
         Ok(probe) => {
@@ -235,20 +237,24 @@ pub(super) fn write_kit(file: &Path, kit: &Kit) -> Result<(), CliError> {
 }
 
 /// Everybody who may read, from flags.
-fn recipients(args: &InitArgs) -> Result<Vec<NewRecipient>, CliError> {
+pub(super) fn named_recipients(
+    texts: &[String],
+    certificates: &[PathBuf],
+    passphrase: bool,
+) -> Result<Vec<NewRecipient>, CliError> {
     let plain = |recipient| NewRecipient { recipient, locked_identity: None };
     let mut found = Vec::new();
-    for text in &args.recipients {
+    for text in texts {
         found.extend(recipients_of(text)?.into_iter().map(plain));
     }
-    for path in &args.pgp {
+    for path in certificates {
         let what = || format!("cannot use the OpenPGP certificate {}", path.display());
         let bytes = read(path, u64::try_from(CERT_FILE_BYTES_MAX).unwrap_or(u64::MAX), &what)?;
-        let certificates =
+        let parsed =
             Recipient::from_openpgp_cert(&bytes).map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
-        found.extend(certificates.into_iter().map(plain));
+        found.extend(parsed.into_iter().map(plain));
     }
-    if args.passphrase {
+    if passphrase {
         let passphrase = new_passphrase("New passphrase that opens the backups")?;
         let (recipient, locked) = new_passphrase_recipient(&passphrase.expose().to_owned().into())
             .map_err(|error| CliError::new(Kind::Usage, "cannot use the passphrase").because(&error))?;
@@ -298,7 +304,7 @@ fn sources(settings: &Settings) -> Vec<PathBuf> {
     settings.jobs.iter().filter_map(|job| file(&job.source)).filter(|path| path.exists()).collect()
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this host".to_owned() } else { name.to_owned() }

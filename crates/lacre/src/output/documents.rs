@@ -9,10 +9,14 @@ use super::{
     backup::{BackupResult, BackupsResult},
     copies::{AdoptResult, CopyListResult, CopySyncResult, CopyVerifyResult},
     entries::{
-        CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry, JobStats,
-        KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+        CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, JobStats, KeptEntry,
+        RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    keys::{
+        AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemoveRecipientResult, RevokeResult,
+    },
     prune::PruneResult,
 };
 
@@ -388,26 +392,6 @@ impl Document for KitResult {
     ];
 }
 
-/// Who may read and write.
-#[derive(Clone, Debug, Serialize)]
-pub struct KeyListResult {
-    /// Recipients: kind, recipient, added.
-    pub recipients: Vec<RecipientEntry>,
-    /// Homes: home, role, this_host.
-    pub homes: Vec<HomeEntry>,
-    /// Private keys this host holds, by kind.
-    pub held_here: Vec<String>,
-}
-
-impl Document for KeyListResult {
-    const COMMAND: &'static str = "key list";
-    const FIELDS: &'static [Field] = &[
-        field("recipients", "Recipients: kind, recipient, added."),
-        field("homes", "Homes: home, role, this_host."),
-        field("held_here", "Private keys this host holds, by kind."),
-    ];
-}
-
 /// The mistakes in the configuration.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigCheckResult {
@@ -520,6 +504,13 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ReceiptResult>(),
         entry::<KitResult>(),
         entry::<KeyListResult>(),
+        entry::<KeyRequestResult>(),
+        entry::<EnrolResult>(),
+        entry::<JoinResult>(),
+        entry::<RevokeResult>(),
+        entry::<AddRecipientResult>(),
+        entry::<RemoveRecipientResult>(),
+        entry::<DelegateResult>(),
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),

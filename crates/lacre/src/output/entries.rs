@@ -186,6 +186,16 @@ pub struct HomeEntry {
     pub role: String,
     /// Whether it is this machine.
     pub this_host: bool,
+    /// The operator's name for it.
+    pub label: String,
+    /// enrolled, being revoked or revoked.
+    pub state: String,
+    /// Snapshots of it that count.
+    pub snapshots: u64,
+    /// When its newest snapshot was taken, RFC 3339, UTC, or null.
+    pub last_snapshot: Option<String>,
+    /// When its key was revoked, RFC 3339, UTC, or null.
+    pub revoked: Option<String>,
 }
 
 /// A mistake in the configuration.

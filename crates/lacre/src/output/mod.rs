@@ -8,6 +8,7 @@ mod copies;
 mod documents;
 mod entries;
 mod erasure;
+mod keys;
 mod prune;
 
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub use self::{
     },
     documents::{
         CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult, HoldResult,
-        InitResult, KeyListResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
+        InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
         SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
@@ -30,6 +31,10 @@ pub use self::{
     erasure::{
         EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
         ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+    },
+    keys::{
+        AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
+        RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
 };

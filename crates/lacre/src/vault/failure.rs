@@ -58,7 +58,7 @@ fn is_damaged_own_file(error: &Error) -> bool {
 
 /// Files of this host, which errors name without a folder; objects of the store have other names.
 fn is_own_file(object: &str) -> bool {
-    matches!(object, "writer.key" | "admin.key" | "pin")
+    matches!(object, "writer.key" | "admin.key" | "maintenance.key" | "joining key" | "pin")
 }
 
 fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
@@ -72,7 +72,10 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         ],
         Error::AlreadyThere { place } => one(format!("lacre --repo {place} snapshots    (shows what is in it)")),
         Error::KeyMissing { what } if what.contains("writer.key") => {
-            one(format!("the file belongs at {} (mode 0600)", file("writer.key")))
+            vec![
+                format!("the file belongs at {} (mode 0600)", file("writer.key")),
+                "a machine that never had one asks for it: lacre key request".to_owned(),
+            ]
         }
         Error::KeyMissing { what } if what.contains("admin.key") => {
             one(format!("run this on the admin's machine, or bring the file back to {} (mode 0600)", file("admin.key")))
@@ -97,6 +100,12 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
         Error::Reclaimed { .. } => one("lacre snapshots    (lists what there is)".to_owned()),
         Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
+        Error::Refused { why } if why.contains("revoked") || why.contains("not enrolled") => {
+            one("lacre key request    (asks the admin to enrol this machine with a new key)".to_owned())
+        }
+        Error::Overtaken { why } if why.contains("revoked") => {
+            one("nothing was committed; ask the admin (lacre key list shows who is enrolled)".to_owned())
+        }
         Error::Overtaken { .. } => one("run it again; nothing was committed".to_owned()),
         Error::Format { object, .. } if is_own_file(object) => vec![
             format!(

@@ -14,13 +14,12 @@ use lacre_format::{
     object::Kind,
     signed::Signed,
 };
-use lacre_seal::sign;
 
 use crate::{
     error::Error,
     repository::Repository,
     store::{Listing, ObjectMeta},
-    view::View,
+    view::{Source, View},
 };
 
 /// Folders whose records are brought along. Collections are not: what they decided holds for the packs of the lost place.
@@ -67,7 +66,7 @@ impl Repository {
             }
         }
         whole.objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let view = View::of_listing(self.store(), &*self.catalog()?, self.manifest(), None, &whole)?;
+        let view = self.unpinned(&whole)?;
         let mut brought = Vec::new();
         for (name, named) in cached {
             let Some(bytes) = self.catalog()?.object(name.as_str())? else { continue };
@@ -81,8 +80,20 @@ impl Repository {
 
     /// The copy's own view, whatever policy this host has seen.
     pub(super) fn unpinned_view(&self) -> Result<View, Error> {
-        let listing = self.store().list_many(&crate::view::VIEWED)?;
-        View::of_listing(self.store(), &*self.catalog()?, self.manifest(), None, &listing)
+        self.unpinned(&self.store().list_many(&crate::view::VIEWED)?)
+    }
+
+    fn unpinned(&self, listing: &Listing) -> Result<View, Error> {
+        let structure = self.structure().ok();
+        let catalog = self.catalog()?;
+        let source = Source {
+            store: self.store(),
+            catalog: &catalog,
+            manifest: self.manifest(),
+            pin: None,
+            structure: structure.as_ref(),
+        };
+        View::of_listing(&source, listing)
     }
 
     /// Snapshots whose objects this host has read.
@@ -103,14 +114,13 @@ impl Repository {
         match named {
             Named::Policy(_, digest) => {
                 is_named(digest)?;
-                sign::verify(&self.manifest().admin, Kind::Policy, self.id(), &decode(Kind::Policy)?)
-                    .map_err(|error| Error::damaged(name, error.to_string()))
+                view.verify(Kind::Policy, name, &decode(Kind::Policy)?).map(drop)
             }
             Named::Log(_, _, digest) => {
                 is_named(digest)?;
-                view.verify(Kind::LogEntry, name, &decode(Kind::LogEntry)?)
+                view.verify(Kind::LogEntry, name, &decode(Kind::LogEntry)?).map(drop)
             }
-            Named::Void(_) | Named::VoidIntent(_) => view.verify(Kind::Void, name, &decode(Kind::Void)?),
+            Named::Void(_) | Named::VoidIntent(_) => view.verify(Kind::Void, name, &decode(Kind::Void)?).map(drop),
             _ => Err(Error::damaged(name, "it is no record that is brought along")),
         }
     }

@@ -255,6 +255,7 @@ impl Backup<'_> {
             let tip = self.repository.view()?;
             let same = tip.policy.number == anchor.policy && tip.policy_digest == self.view.policy_digest;
             self.view = tip;
+            self.refuse_revoked()?;
             if same {
                 return Ok(anchor);
             }
@@ -364,10 +365,18 @@ impl Backup<'_> {
         if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
             return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
         }
-        if tip.home(signer.home).is_none_or(|home| home.revoked_at.is_some()) {
-            return Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() });
+        self.view = tip;
+        self.refuse_revoked()
+    }
+
+    /// Revoking writes its intent before it reads the heads it pins, and this reads after the snapshot is stored: what is acknowledged
+    /// is pinned (rules 1 and 5).
+    fn refuse_revoked(&self) -> Result<(), Error> {
+        if self.view.may_sign(self.keys.signer.home) {
+            Ok(())
+        } else {
+            Err(Error::Overtaken { why: "this host was revoked while the run was under way".to_owned() })
         }
-        Ok(())
     }
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.

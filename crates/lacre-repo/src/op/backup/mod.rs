@@ -19,9 +19,10 @@ use std::{
 
 use bytes::Bytes;
 use lacre_format::{
+    authority::Authority,
     codec,
     header::{ChainHead, Label, SnapshotObject, StreamCut},
-    ids::{Digest, JobName, Millis, SnapshotId},
+    ids::{Digest, HomeId, JobName, Millis, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
     reach::{REACH_BYTES_MAX, Reach},
@@ -163,9 +164,7 @@ impl Repository {
         let Opening { snapshot, session, keys, secret, options, monitor, wish, dead, sent_before, started, lock } =
             opening;
         let Look { view, listing } = self.look()?;
-        if view.home(keys.signer.home).is_none_or(|home| home.revoked_at.is_some()) {
-            return Err(Error::Refused { why: "this host is not enrolled as a writer of the repository".to_owned() });
-        }
+        refuse_without_role(&view, keys.signer.home)?;
         let mut findings = view.findings.clone();
         findings.extend(self.refresh_from(&view, &listing)?);
         findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
@@ -353,6 +352,19 @@ impl Repository {
             .map_err(|error| Error::damaged(name, error.to_string()))?;
         Reach::decode(&plaintext).map_err(|error| Error::format(name, error))
     }
+}
+
+/// A run that could never commit does not begin.
+fn refuse_without_role(view: &View, home: HomeId) -> Result<(), Error> {
+    let why = match view.home(home) {
+        Some(entry) if !view.may_sign(home) => {
+            format!("this host ({}) was revoked as a writer of the repository", entry.label)
+        }
+        Some(entry) if Authority::of_object(Kind::Snapshot).admits(entry.role) => return Ok(()),
+        Some(entry) => format!("this host ({}) is enrolled, but not as a writer of the repository", entry.label),
+        None => "this host is not enrolled as a writer of the repository".to_owned(),
+    };
+    Err(Error::Refused { why })
 }
 
 /// Where the catalog keeps the reach map of a job's newest snapshot; no object has such a name.

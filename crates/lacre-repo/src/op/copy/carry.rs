@@ -153,7 +153,7 @@ impl Carrier<'_> {
     pub(super) fn verify(&self, name: &ObjectName, named: &Named, bytes: &[u8]) -> Result<(), Error> {
         let signed = |kind: Kind| {
             let signed = Signed::decode(kind, bytes).map_err(|error| Error::format(name, error))?;
-            self.view.verify(kind, name, &signed)
+            self.view.verify(kind, name, &signed).map(drop)
         };
         match named {
             Named::Pack(pack) => hashes(name, bytes, pack.as_bytes()),

@@ -13,7 +13,6 @@ use lacre_format::{
     policy::POLICY_BYTES_MAX,
     signed::Signed,
 };
-use lacre_seal::sign;
 
 use super::{
     AheadOf, CopyPlace, CopyState, Lost, SyncOptions,
@@ -141,7 +140,7 @@ impl Repository {
         };
         match named {
             Named::Policy(number, digest) => {
-                self.signed_policy(copy, name, *digest)?;
+                self.signed_policy(copy, source, name, *digest)?;
                 let newest = view.policy.number;
                 let is_older = adopted.is_some_and(|adopted| *number < adopted.policy);
                 Ok(match number.cmp(&newest) {
@@ -172,11 +171,10 @@ impl Repository {
         }
     }
 
-    fn signed_policy(&self, copy: &CopyPlace, name: &ObjectName, digest: Digest) -> Result<(), Error> {
+    fn signed_policy(&self, copy: &CopyPlace, source: &Source, name: &ObjectName, digest: Digest) -> Result<(), Error> {
         let stored = copy.store.get(name, POLICY_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Policy, &stored).map_err(|error| Error::format(name, error))?;
-        sign::verify(&self.manifest().admin, Kind::Policy, self.id(), &signed)
-            .map_err(|error| Error::damaged(name, error.to_string()))?;
+        source.view.verify(Kind::Policy, name, &signed)?;
         if digest_of(&stored) == digest { Ok(()) } else { Err(Error::damaged(name, "it is not what its name says")) }
     }
 

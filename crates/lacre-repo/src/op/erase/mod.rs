@@ -15,6 +15,7 @@ use lacre_format::{
     log::{EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
     object::Kind,
+    policy::HomeEntry,
     session::{SESSION_BYTES_MAX, Session},
     signed::Signed,
 };
@@ -201,7 +202,8 @@ impl Repository {
                 .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
             let session =
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
-            sessions.extend(session.filter(|session| session.snapshot == snapshot));
+            let counts = |session: &Session| !view.home(session.home).is_none_or(HomeEntry::is_revoked);
+            sessions.extend(session.filter(|session| session.snapshot == snapshot && counts(session)));
         }
         Ok(sessions)
     }

@@ -117,6 +117,23 @@ impl Repository {
 
     /// Rule 10, line by line.
     fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+        let mut pending = self.unsettled_seal(view, rotated)?;
+        pending.extend(self.unsettled_wraps(view));
+        for snapshot in &intent.record.snapshots {
+            if view.ledger.restoring.contains_key(snapshot) {
+                pending.push(Pending {
+                    item: format!("restore:{snapshot}"),
+                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
+                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
+                });
+            }
+        }
+        self.unsettled_writers(view, intent, &mut pending)?;
+        Ok(pending)
+    }
+
+    /// What the old seal still waits for, whatever it was changed for: its claim, its cells, its kits.
+    pub(crate) fn unsettled_seal(&self, view: &View, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
         if view
             .ledger
@@ -136,16 +153,6 @@ impl Repository {
                 });
             }
         }
-        for snapshot in &intent.record.snapshots {
-            if view.ledger.restoring.contains_key(snapshot) {
-                pending.push(Pending {
-                    item: format!("restore:{snapshot}"),
-                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
-                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
-                });
-            }
-        }
-        self.unsettled_writers(view, intent, &mut pending)?;
         Ok(pending)
     }
 
@@ -200,7 +207,7 @@ impl Repository {
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
-            if entry.is_some_and(|entry| entry.revoked_at.is_some()) {
+            if entry.is_some_and(lacre_format::policy::HomeEntry::is_revoked) {
                 continue;
             }
             let host = entry.map_or_else(|| home.short(), |entry| entry.label.clone());

@@ -150,7 +150,7 @@ impl Repository {
         match session.standing {
             Standing::Abandoned => true,
             Standing::Lost => run.options.losses == Losses::Accept,
-            Standing::Open => session.revoked || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after),
+            Standing::Open => !age.is_negative() && age.unsigned_abs() >= run.options.void_after,
         }
     }
 

@@ -26,7 +26,6 @@ use lacre_format::{
     ids::{Digest, HomeId, Millis, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind as ObjectKind,
-    policy::Role,
 };
 use lacre_seal::entropy;
 
@@ -267,12 +266,11 @@ impl Repository {
             Err(Error::KeyMissing { .. }) => {}
             Err(error) => return Err(error),
         }
-        let keys = self.home().writer_keys().map_err(missing)?;
-        let entry = view.home(keys.signer.home).filter(|home| home.revoked_at.is_none());
-        if entry.is_some_and(|home| home.role >= Role::Maintenance) {
+        let keys = self.home().maintenance_keys().map_err(missing)?;
+        if view.may_sign(keys.signer.home) {
             Ok(keys.signer)
         } else {
-            Err(missing(Error::KeyMissing { what: "" }))
+            Err(Error::Refused { why: "this host's maintenance key was revoked".to_owned() })
         }
     }
 
@@ -474,8 +472,7 @@ pub(crate) fn design(survey: &Survey, economy: &Economy) -> PrunePlan {
         .collect();
     stays.sort_unstable_by(|one, other| other.cmp(one));
     let abandoned = survey.sessions.with(Standing::Abandoned).chain(survey.sessions.with(Standing::Lost));
-    let revoked = survey.sessions.open().filter(|(_, session)| session.revoked).map(|(snapshot, _)| snapshot);
-    let mut sessions: BTreeSet<SnapshotId> = abandoned.chain(revoked).collect();
+    let mut sessions: BTreeSet<SnapshotId> = abandoned.collect();
     sessions.extend(&survey.sessions.over);
     let snapshots = survey.reclaimable();
     let mut segments = merge::plan(survey, &goes).obsolete;

@@ -120,6 +120,7 @@ impl Survey {
             seq: known.header.seq,
             digest: known.digest,
             taken: known.header.taken,
+            previous: known.header.previous,
         };
         self.view.snapshots.values().filter(goes).map(reclaimed).collect()
     }

@@ -48,6 +48,15 @@ impl Carried {
         gone
     }
 
+    pub(super) fn snapshots(&self) -> Vec<SnapshotId> {
+        self.entries.keys().copied().collect()
+    }
+
+    /// Other entries in the place of a snapshot's.
+    pub(super) fn replace(&mut self, snapshot: SnapshotId, entries: Vec<Vec<u8>>) {
+        self.entries.insert(snapshot, entries);
+    }
+
     fn add(&mut self, snapshot: SnapshotId, entry: Vec<u8>) {
         let known = self.entries.entry(snapshot).or_default();
         if !known.contains(&entry) {
@@ -101,9 +110,7 @@ impl Repository {
         let bytes = self.store().get(&name, BUNDLE_BYTES_MAX)?;
         let signed = Signed::decode(Kind::BundleList, &bytes).map_err(|error| Error::format(&name, error))?;
         view.verify(Kind::BundleList, &name, &signed)?;
-        if view.home(signed.home).is_none_or(|home| home.role != Role::Admin) {
-            return Err(Error::damaged(&name, "its signer is no admin"));
-        }
+        view.stands(Kind::BundleList, &name, &signed)?;
         let list: BundleList =
             codec::from_cbor("bundle list", &signed.payload).map_err(|error| Error::format(&name, error))?;
         if list.generation != generation {
@@ -139,7 +146,8 @@ impl Repository {
         let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
         let entry = seed.open(&envelope.sealed, limit).map_err(|error| Error::damaged(name, error.to_string()))?;
         // What an admin carried into the inbox of a new generation was judged when it was carried.
-        let carried_by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
+        let carried_by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin)
+            && view.stands(Kind::KeyEnvelope, name, &signed).is_ok();
         let found = self.judge(view, name, &entry, &|_| carried_by_admin)?;
         if found == snapshot {
             Ok(entry.to_vec())
@@ -170,7 +178,11 @@ impl Repository {
                 known.header.key_entry == digest(bytes)
                     || (admitted(&snapshot) && known.header.key_commitment == entry.key_commitment)
             }
-            None => admitted(&snapshot) || self.session_home(view, snapshot)? == Some(signed.home),
+            // A run that had not committed when its key was revoked never will.
+            None => {
+                let may_commit = view.home(signed.home).is_some_and(|home| !home.is_revoked());
+                admitted(&snapshot) || (may_commit && self.session_home(view, snapshot)? == Some(signed.home))
+            }
         };
         if believed { Ok(snapshot) } else { Err(Error::damaged(name, "nobody signed for the key entry it holds")) }
     }

@@ -12,6 +12,7 @@
 mod carry;
 mod destroy;
 mod publish;
+mod rewrap;
 
 use lacre_format::{
     erasure::{Claim, ClaimEnd, ClaimOutcome, Purpose},
@@ -20,6 +21,7 @@ use lacre_format::{
 };
 use lacre_seal::entropy;
 
+pub use self::rewrap::Rewrap;
 use crate::{
     error::Error,
     home::Signer,
@@ -100,10 +102,10 @@ pub struct RotationReport {
 }
 
 /// The claim a run works under, and those it took over.
-struct Mandate {
-    id: Token,
-    from: GenerationId,
-    adopted: Vec<Token>,
+pub(crate) struct Mandate {
+    pub(crate) id: Token,
+    pub(crate) from: GenerationId,
+    pub(crate) adopted: Vec<Token>,
 }
 
 impl Mandate {
@@ -168,7 +170,7 @@ impl Repository {
     }
 
     /// Rule 6: the claim is written first, then everybody's claims are read; another open one ends this attempt.
-    fn claim(&self, admin: &Signer, options: &RotateOptions) -> Result<Mandate, Error> {
+    pub(crate) fn claim(&self, admin: &Signer, options: &RotateOptions) -> Result<Mandate, Error> {
         let view = self.view()?;
         let mine = view.ledger.open_claims().find(|state| state.home == admin.home).map(|state| state.claim.clone());
         let others: Vec<Claim> = view
@@ -208,12 +210,12 @@ impl Repository {
         Ok(Mandate { id: claim.id, from: claim.from, adopted })
     }
 
-    fn end_claim(&self, admin: &Signer, id: Token, outcome: ClaimOutcome) -> Result<(), Error> {
+    pub(crate) fn end_claim(&self, admin: &Signer, id: Token, outcome: ClaimOutcome) -> Result<(), Error> {
         self.append(admin, &Event::ClaimEnd(ClaimEnd { id, outcome }))
     }
 
     /// The claim is read again before each step that cannot be taken back.
-    fn still_mine(&self, mandate: &Mandate) -> Result<View, Error> {
+    pub(crate) fn still_mine(&self, mandate: &Mandate) -> Result<View, Error> {
         let view = self.view()?;
         let open = view.ledger.open_claims().any(|state| state.claim.id == mandate.id);
         let taken_over = view.ledger.claims.iter().any(|state| state.claim.adopts == Some(mandate.id));

@@ -14,7 +14,7 @@ use lacre_format::{
 use lacre_seal::{bundle, entropy, outer::SealSeed};
 use minicbor::bytes::ByteVec;
 
-use super::{Mandate, RotateOptions, carry::Carried};
+use super::{Mandate, Rewrap, RotateOptions, carry::Carried};
 use crate::{
     cell::{Cell, CellPlace},
     error::Error,
@@ -45,6 +45,7 @@ impl Repository {
         let mut carried = self.gather(&view, old, from)?;
         let dropped = carried.drop_all(&self.drops(&view, &carried)?);
         refuse_loss(&view, &carried, options)?;
+        let rewrap = self.rewrap_carried(admin, &view, &mut carried, keys)?;
         let seed = SealSeed::generate().map_err(|error| Error::Bug { why: format!("no random bytes: {error}") })?;
         let to = bundle::generation_id(from.number.saturating_add(1), &seed);
         for entry in &view.policy.cells {
@@ -73,6 +74,7 @@ impl Repository {
             dropped,
         };
         self.append(admin, &Event::Rotated(rotated.clone()))?;
+        self.record_rewrap(admin, &view, to, &rewrap)?;
         Ok((rotated, carried.findings))
     }
 
@@ -161,6 +163,7 @@ impl Repository {
         let mut late = self.gather(&view, old, rotated.from)?;
         let drops = self.drops(&view, &late)?;
         late.drop_all(&drops);
+        let rewrap = self.rewrap_carried(admin, &view, &mut late, keys)?;
         let known = self.named_in(&view, rotated.to)?;
         let missing: Vec<SnapshotId> =
             late.iter().map(|(snapshot, _)| snapshot).filter(|snapshot| !known.contains(snapshot)).collect();
@@ -169,10 +172,14 @@ impl Repository {
                 self.put_late(admin, &view, rotated.to, snapshot, entry)?;
             }
         }
+        let left = rewrap.left.into_iter().filter(|snapshot| !known.contains(snapshot)).collect::<Vec<_>>();
+        if !left.is_empty() {
+            self.record_rewrap(admin, &view, rotated.to, &Rewrap { wrapped: Vec::new(), left })?;
+        }
         Ok(late.findings)
     }
 
-    fn put_late(
+    pub(crate) fn put_late(
         &self,
         admin: &Signer,
         view: &View,

@@ -16,7 +16,7 @@ use lacre_repo::op::{
 };
 use lacre_seal::{entropy, kit::Kit};
 
-pub(super) use self::receipt::run as receipt;
+pub(super) use self::{receipt::run as receipt, receipt::write as write_receipt_file, show::pending};
 use crate::{
     cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
     error::{CliError, Kind},
@@ -153,10 +153,14 @@ fn kits(sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
 /// # Errors
 /// Those of the vault.
 pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
-    let report = vault
-        .repository
-        .rotate(&options(invocation, vault, args, Purpose::Rotate)?, &kits(&args.kit)?)
-        .map_err(|error| vault.explain(error))?;
+    let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+    // What is still wrapped to somebody who was removed is wrapped again on the way, where an identity opens it.
+    let keys = match view.policy.rewrap_below {
+        Some(_) => vault.read_keys(invocation, &args.kit)?,
+        None => kits(&args.kit)?,
+    };
+    let options = options(invocation, vault, args, Purpose::Rotate)?;
+    let report = vault.repository.rotate(&options, &keys).map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
         RotationState::Closed => Vec::new(),
@@ -175,7 +179,7 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
 }
 
 /// The copies that get a new seal's list, bundle and policy first; one that cannot be opened is said, and keeps no seal from changing.
-fn copies(invocation: &Invocation, vault: &Vault) -> Result<Vec<CopyPlace>, CliError> {
+pub(super) fn copies(invocation: &Invocation, vault: &Vault) -> Result<Vec<CopyPlace>, CliError> {
     let opened = vault.open_copies(None, Making::Never)?;
     // A copy that was never made has nothing to open.
     let closed = opened.closed.into_iter().filter(|status| status.state != CopyState::Empty);

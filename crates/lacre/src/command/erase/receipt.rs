@@ -96,7 +96,7 @@ pub(super) fn is_missing_or_interim(vault: &Vault, erasure: Token) -> bool {
 }
 
 /// Writes the receipt file into this home, replacing an earlier, interim one.
-pub(super) fn write(vault: &Vault, signed: &SignedReceipt) -> Result<String, CliError> {
+pub(in crate::command) fn write(vault: &Vault, signed: &SignedReceipt) -> Result<String, CliError> {
     let path = path_of(vault, signed.receipt.erasure);
     let text = output::to_json(&document(vault.repository.id(), signed));
     let written = path

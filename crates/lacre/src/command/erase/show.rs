@@ -27,7 +27,7 @@ pub(super) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Stri
     String::from_utf8_lossy(&bytes).trim_end().to_owned()
 }
 
-pub(super) fn pending(pending: &Pending) -> PendingEntry {
+pub(in crate::command) fn pending(pending: &Pending) -> PendingEntry {
     PendingEntry { item: pending.item.clone(), what: pending.what.clone(), command: pending.command.clone() }
 }
 

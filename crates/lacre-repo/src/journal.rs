@@ -1,0 +1,254 @@
+//! The logs of all homes, believed entry by entry as far as signature, role and pins reach, and what they say when applied in order.
+//!
+//! In: objects below `log/`. Out: what is forgotten, held, verified, claimed and erased, in the view; everything else is a finding.
+//! Which role an event needs stands in one table, `lacre_format::authority`; what a delegated forget may name is judged by
+//! `delegation`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use lacre_format::{
+    authority::Authority,
+    codec,
+    header::ChainHead,
+    ids::{Digest, HomeId, Millis, PlanId, SnapshotId},
+    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry, Named as NamedSnapshots},
+    name::{Named, ObjectName},
+    object::Kind,
+    policy::Role,
+    signed::Signed,
+};
+
+use crate::{
+    delegation::Delegation,
+    error::Error,
+    lineage::{Link, reached},
+    monitor::{Finding, Severity},
+    store::Listing,
+    view::{Source, View, bounded, digest, fetch_listed, finding_of, foreign_name, of_the_object},
+};
+
+/// One log entry that is believed.
+pub(crate) struct Believed {
+    pub(crate) home: HomeId,
+    pub(crate) role: Role,
+    pub(crate) seq: u32,
+    pub(crate) digest: Digest,
+    /// When it was signed, by its signer's clock.
+    pub(crate) at: Millis,
+    /// When the store took it, by the store's clock.
+    pub(crate) written: Timestamp,
+    pub(crate) event: Event,
+}
+
+/// An entry whose signature holds, before the pins of revoked keys are asked.
+struct Read {
+    name: ObjectName,
+    previous: Option<Digest>,
+    believed: Believed,
+}
+
+impl Believed {
+    fn place(&self) -> ChainHead {
+        ChainHead { home: self.home, seq: self.seq, digest: self.digest }
+    }
+}
+
+impl View {
+    pub(crate) fn read_logs(&mut self, source: &Source<'_>, listing: &Listing) -> Result<Vec<Believed>, Error> {
+        let mut entries = Vec::new();
+        for object in bounded(listing.below("log").collect())? {
+            let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
+                self.findings.push(foreign_name(&object.name));
+                continue;
+            };
+            let head = ChainHead { home, seq, digest: name_digest };
+            match self.read_entry(source, &name, object.bytes, head) {
+                Ok((entry, role, event)) => entries.push(Read {
+                    previous: entry.previous,
+                    believed: Believed {
+                        home,
+                        role,
+                        seq,
+                        digest: name_digest,
+                        at: entry.at,
+                        written: object.modified,
+                        event,
+                    },
+                    name,
+                }),
+                Err(error) if of_the_object(&error) => {
+                    let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
+                    self.findings.push(finding_of(&error, name, advice));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let beyond = self.beyond_pins(&entries);
+        let mut believed = Vec::with_capacity(entries.len());
+        let mut previous: Option<ChainHead> = None;
+        for read in entries {
+            if beyond.contains(&read.believed.digest) {
+                let what = "its signer's key is revoked, and it is none of the entries that were pinned then";
+                let advice = "it is ignored; if you did not expect it, somebody else holds that key";
+                self.findings.push(Finding::new(Severity::Warning, what, read.name, advice));
+                continue;
+            }
+            let head = read.believed.place();
+            self.chain(&read.name, previous, head, read.previous);
+            previous = Some(head);
+            believed.push(read.believed);
+        }
+        Ok(believed)
+    }
+
+    /// The entries of revoked keys that their pins do not reach.
+    fn beyond_pins(&self, entries: &[Read]) -> BTreeSet<Digest> {
+        let mut beyond = BTreeSet::new();
+        for home in self.policy.homes.iter().filter(|entry| entry.is_revoked()) {
+            let of_home = entries.iter().filter(|read| read.believed.home == home.home);
+            let links: Vec<Link> = of_home
+                .map(|read| Link { seq: read.believed.seq, digest: read.believed.digest, previous: read.previous })
+                .collect();
+            let twins = home.revoked.iter().flat_map(|pins| pins.twins.iter().copied());
+            let pins: Vec<ChainHead> = home.revoked_at.into_iter().chain(twins).collect();
+            let counts = reached(&links, &pins);
+            beyond.extend(links.iter().map(|link| link.digest).filter(|digest| !counts.contains(digest)));
+        }
+        beyond
+    }
+
+    fn read_entry(
+        &self,
+        source: &Source<'_>,
+        name: &ObjectName,
+        listed: u64,
+        head: ChainHead,
+    ) -> Result<(LogEntry, Role, Event), Error> {
+        let bytes = fetch_listed(source.store, source.catalog, name, listed, LOG_ENTRY_BYTES_MAX)?;
+        if digest(&bytes) != head.digest {
+            return Err(Error::damaged(name, "its bytes do not hash to its name"));
+        }
+        let signed = Signed::decode(Kind::LogEntry, &bytes).map_err(|error| Error::format(name, error))?;
+        let role = self.verify(Kind::LogEntry, name, &signed)?.role;
+        let entry: LogEntry =
+            codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let is_its_own = signed.home == head.home && entry.home == head.home && entry.seq == head.seq;
+        if !is_its_own || entry.repository != self.repository {
+            return Err(Error::damaged(name, "it is another entry's object"));
+        }
+        let event = entry.event().map_err(|error| Error::format(name, error))?;
+        Ok((entry, role, event))
+    }
+
+    /// Follows one home's chain; entries come sorted by home and number.
+    fn chain(&mut self, name: &ObjectName, before: Option<ChainHead>, head: ChainHead, previous: Option<Digest>) {
+        let before = before.filter(|before| before.home == head.home);
+        let follows = match before {
+            None => head.seq == 0 && previous.is_none(),
+            Some(before) => before.seq + 1 == head.seq && previous == Some(before.digest),
+        };
+        let twin = before.is_some_and(|before| before.seq == head.seq);
+        if twin {
+            let what = format!("two entries have number {}: one signing key is used on two machines", head.seq);
+            let advice = "both entries count; enrol each machine with a key of its own";
+            self.findings.push(Finding::new(Severity::Warning, what, name, advice));
+        } else if !follows {
+            let advice = "an entry before it is missing: compare with a copy of the repository";
+            self.findings.push(Finding::new(Severity::Damage, "the log has a gap before this entry", name, advice));
+        }
+        self.heads.retain(|known| known.home != head.home);
+        self.heads.push(head);
+    }
+
+    /// Applies what the logs say, in the order of its time.
+    pub(crate) fn apply(&mut self, mut entries: Vec<Believed>, source: &Source<'_>) {
+        // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
+        let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
+        for entry in &mut entries {
+            let floor = floors.entry(entry.home).or_insert(entry.at);
+            entry.at = entry.at.max(*floor);
+            *floor = entry.at;
+        }
+        entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
+        let mut delegation = Delegation::new(source.structure);
+        for entry in entries {
+            if Authority::of_event(&entry.event).admits(entry.role) {
+                self.apply_one(entry, &mut delegation);
+            } else {
+                self.refuse(&entry, "an event that its signer's role does not allow");
+            }
+        }
+        // A hold outranks a forget, whichever came first.
+        self.forgotten.retain(|snapshot| !self.held.contains_key(snapshot));
+        self.erased = self.ledger.to_erase();
+        self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
+        self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
+    }
+
+    fn apply_one(&mut self, entry: Believed, delegation: &mut Delegation<'_>) {
+        let place = entry.place();
+        match entry.event {
+            Event::Forget(named) if entry.role == Role::Admin => self.forgotten.extend(named.snapshots),
+            Event::Forget(ref named) => self.forget_delegated(&entry, named, delegation),
+            Event::Unforget(named) => self.forgotten.retain(|snapshot| !named.snapshots.contains(snapshot)),
+            Event::Hold(named) => {
+                self.held.extend(named.snapshots.iter().map(|snapshot| (*snapshot, named.reason.clone())));
+            }
+            Event::Release(named) => self.held.retain(|snapshot, _| !named.snapshots.contains(snapshot)),
+            Event::Check(record) => {
+                let proved = record.snapshots.iter().filter(|_| record.level >= 4);
+                let by_another = proved.filter(|snapshot| {
+                    self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home)
+                });
+                self.verified.extend(by_another.copied().collect::<Vec<_>>());
+                self.checks.push((entry.at, record));
+            }
+            Event::Kit(record) => {
+                let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
+                sheets.insert(record.number, (entry.at, record));
+            }
+            Event::Revoking(record) => drop(self.revoking.insert(record.home)),
+            Event::Restore(record) => self.ledger.restore(entry.home, &record),
+            event => drop(self.ledger.apply(place, entry.at, &event)),
+        }
+    }
+
+    /// A forget by a home that may only do so within the rules of the policy: what the rules keep stays.
+    fn forget_delegated(&mut self, entry: &Believed, named: &NamedSnapshots, delegation: &mut Delegation<'_>) {
+        let wanted: BTreeSet<SnapshotId> = named
+            .snapshots
+            .iter()
+            .filter(|snapshot| self.snapshots.contains_key(snapshot) && !self.forgotten.contains(snapshot))
+            .copied()
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        match delegation.allowed(self, entry, &wanted) {
+            Ok(allowed) => {
+                self.forgotten.extend(&allowed);
+                let kept = wanted.difference(&allowed).count();
+                if kept > 0 {
+                    let what = format!("it forgets {kept} snapshots that the policy's rules keep: they stay");
+                    self.refuse(entry, &what);
+                }
+            }
+            Err(why) => self.refuse(entry, why),
+        }
+    }
+
+    fn refuse(&mut self, entry: &Believed, what: &str) {
+        let object = format!("log/{}/{:08}", entry.home, entry.seq);
+        self.findings.push(Finding::new(Severity::Warning, what, object, "it is ignored; ask who holds that key"));
+    }
+}
+
+/// The garbage collections whose end a home that may say so has signed.
+pub(crate) fn pruned(entries: &[Believed]) -> BTreeSet<PlanId> {
+    let ended = |entry: &Believed| match &entry.event {
+        Event::Prune(record) if Authority::of_event(&entry.event).admits(entry.role) => Some(record.plan),
+        _ => None,
+    };
+    entries.iter().filter_map(ended).collect()
+}

@@ -1,0 +1,103 @@
+//! Changing the policy: one admin at a time, on top of the newest one, under the same claims that changes of the seal take.
+//!
+//! Two admins who publish at once would each drop what the other changed, and a policy that names an older seal beside a rotation would
+//! send writers back to a seal that is about to be destroyed. So every change of the policy is claimed like a rotation (rule 6).
+
+use lacre_format::{
+    erasure::{ClaimOutcome, Purpose},
+    ids::{Digest, Millis},
+    policy::Policy,
+};
+
+use crate::{
+    error::Error,
+    home::Signer,
+    op::rotate::{Mandate, RotateOptions},
+    repository::Repository,
+    view::View,
+};
+
+/// The right to publish the next policy.
+pub(crate) struct Turn {
+    mandate: Mandate,
+    /// Whether the claim was made for this, and ends with it; a rotation that waits for a holder keeps its own.
+    own: bool,
+}
+
+/// A policy that was published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Published {
+    /// Its number.
+    pub number: u32,
+    /// The hash in its name.
+    pub digest: Digest,
+}
+
+impl Turn {
+    /// Whether the claim was made for this, and no other change of the seal waits to be finished.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.own
+    }
+}
+
+impl Repository {
+    /// Changes the policy: claims, reads what is newest, applies the change, publishes, ends the claim.
+    ///
+    /// # Errors
+    /// What the change says; [`Error::Overtaken`] while another admin changes seal or policy; [`Error::KeyMissing`] without the
+    /// admin key.
+    pub(crate) fn change_policy(
+        &self,
+        change: &dyn Fn(&View, &mut Policy) -> Result<(), Error>,
+    ) -> Result<Published, Error> {
+        let admin = self.home().admin_key()?;
+        let turn = self.take_turn(&admin, Purpose::Policy)?;
+        let published = self.publish_change(&admin, &turn, change);
+        self.end_turn(&admin, turn)?;
+        published
+    }
+
+    /// Takes the right to publish.
+    pub(crate) fn take_turn(&self, admin: &Signer, purpose: Purpose) -> Result<Turn, Error> {
+        let view = self.view()?;
+        let mine = view.ledger.open_claims().find(|state| state.home == admin.home);
+        let begun = mine.filter(|state| state.claim.purpose != Purpose::Policy);
+        if let Some(state) = begun
+            && view.policy.claim != Some(state.claim.id)
+        {
+            let why = "a change of the seal that this host began is not finished; `lacre erase resume` goes on with it";
+            return Err(Error::Overtaken { why: why.to_owned() });
+        }
+        let own = begun.is_none();
+        let mandate = self.claim(admin, &RotateOptions { purpose, ..RotateOptions::default() })?;
+        Ok(Turn { mandate, own })
+    }
+
+    pub(crate) fn end_turn(&self, admin: &Signer, turn: Turn) -> Result<(), Error> {
+        if turn.own { self.end_claim(admin, turn.mandate.id, ClaimOutcome::Closed) } else { Ok(()) }
+    }
+
+    /// Publishes the next policy within a turn.
+    pub(crate) fn publish_change(
+        &self,
+        admin: &Signer,
+        turn: &Turn,
+        change: &dyn Fn(&View, &mut Policy) -> Result<(), Error>,
+    ) -> Result<Published, Error> {
+        let view = self.still_mine(&turn.mandate)?;
+        let mut policy = view.policy.clone();
+        policy.number = policy.number.saturating_add(1);
+        policy.previous = Some(view.policy_digest);
+        policy.signed_at = Millis(self.clock().now().as_millisecond());
+        policy.heads.clone_from(&view.heads);
+        change(&view, &mut policy)?;
+        let digest = self.put_policy(admin, &policy)?;
+        let tip = self.view()?;
+        if tip.policy_digest == digest {
+            Ok(Published { number: policy.number, digest })
+        } else {
+            let why = "the policy that was just published is not the newest: another admin published one as well";
+            Err(Error::Overtaken { why: why.to_owned() })
+        }
+    }
+}
