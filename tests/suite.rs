@@ -8,5 +8,6 @@ mod support;
 mod commands;
 mod driver;
 mod fixtures;
+mod operate;
 mod stores;
 mod tidy;

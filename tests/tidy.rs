@@ -44,13 +44,13 @@ const CLIPPY_COMMON: &[&str] = &[
 const SILENT: &[&str] = &["lacre-format", "lacre-seal", "lacre-repo", "lacre-dump"];
 /// Dependencies that give a room its reason to exist, and the only rooms that may have them.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("age", &["lacre-seal"]),
-    ("age-core", &["lacre-seal"]),
-    ("aws-lc-rs", &["lacre-seal"]),
+    ("age", &["lacre-seal", "lacre-adversary"]),
+    ("age-core", &["lacre-seal", "lacre-adversary"]),
+    ("aws-lc-rs", &["lacre-seal", "lacre-adversary"]),
     ("chacha20poly1305", &["lacre-seal"]),
     ("aes-gcm", &["lacre-seal"]),
-    ("hpke", &["lacre-seal"]),
-    ("secrecy", &["lacre-seal"]),
+    ("hpke", &["lacre-seal", "lacre-adversary"]),
+    ("secrecy", &["lacre-seal", "lacre-adversary"]),
     ("sequoia-openpgp", &["lacre-seal"]),
     ("rusqlite", &["lacre-repo"]),
     ("object_store", &["lacre-repo"]),
@@ -364,10 +364,24 @@ fn scripts_parse_and_stop_at_the_first_error() {
 
 #[test]
 fn every_bad_day_has_its_test() {
-    let page = fs::read_to_string(top().join("docs/decisions/bad-days.md")).unwrap();
-    let rows: Vec<&str> =
-        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| the day |")).collect();
-    assert!(rows.len() > 30, "{} rows", rows.len());
+    rows_name_tests("bad-days.md", "| the day |", 30);
+}
+
+#[test]
+fn every_promise_has_its_test() {
+    rows_name_tests("adversary.md", "| number |", 10);
+}
+
+#[test]
+fn every_replay_has_its_test() {
+    rows_name_tests("replays.md", "| rules of the model |", 10);
+}
+
+/// Every row of a page's table ends with names of tests that exist.
+fn rows_name_tests(page: &str, head: &str, rows_min: usize) {
+    let text = fs::read_to_string(top().join("docs/decisions").join(page)).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with(head)).collect();
+    assert!(rows.len() > rows_min, "{} rows", rows.len());
     let rust: String =
         sources().into_iter().filter(|source| ends_in(source, &[".rs"])).map(|source| source.text).collect();
     for row in rows {
@@ -375,7 +389,7 @@ fn every_bad_day_has_its_test() {
         let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "{row} names no test");
         for name in names {
-            assert!(rust.contains(&format!("fn {name}()")), "{name} is named in bad-days.md and is no test");
+            assert!(rust.contains(&format!("fn {name}()")), "{name} is named in {page} and is no test");
         }
     }
 }

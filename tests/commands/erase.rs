@@ -134,3 +134,26 @@ fn a_rotation_waits_for_the_new_kit_and_says_so() {
     fs::rename(cell.strip_prefix("file:").unwrap(), sandbox.path("cell")).unwrap();
     assert_eq!(sandbox.run(&["restore", "latest", "--stdout", "--kit", "kit2"]).exits(0).stdout, text);
 }
+
+#[test]
+fn a_restore_that_ends_after_the_erasure_shows_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--no-kit"]).exits(0);
+    // More than a pipe holds, so that the restore waits for its reader.
+    fs::write(sandbox.path("dump"), lines(20_000)).unwrap();
+    let first = sandbox.run(&["backup", "--file", "app=dump", "--json"]).exits(0).json();
+    let victim = first["snapshot"].as_str().unwrap().to_owned();
+    fs::write(sandbox.path("dump"), lines(20_100)).unwrap();
+    sandbox.run(&["backup", "--file", "app=dump"]).exits(0);
+    // The reader erases what it is about to be given, reads it, and takes it for whole once it sees its end.
+    let lacre = env!("CARGO_BIN_EXE_lacre");
+    let script = format!("set -e\n{lacre} erase snapshot {victim} --yes >/dev/null 2>&1 || true\ncat >got\n: >whole\n");
+    fs::write(sandbox.path("reader"), script).unwrap();
+    let refused = sandbox.run(&["restore", &victim, "--to-command", "sh reader"]).exits(15);
+    assert!(refused.stderr.contains("was erased meanwhile"), "{}", refused.stderr);
+    assert!(sandbox.path("got").exists() && !sandbox.path("whole").exists(), "the reader never saw the end");
+    // While it ran it was on record, so the erasure did not count as complete; it has ended.
+    let status = sandbox.run(&["erase", "status", "--json"]).json();
+    let pending = status["erasures"][0]["pending"].to_string();
+    assert!(!pending.contains("restore:"), "{pending}");
+}

@@ -2,6 +2,7 @@
 
 mod archives;
 mod bad_days;
+mod cells;
 mod copies;
 mod damage;
 mod database;

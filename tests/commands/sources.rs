@@ -23,6 +23,7 @@ const BACKUP_FIELDS: &[&str] = &[
     "source_ms",
     "peak_memory_bytes",
     "findings",
+    "run",
 ];
 
 fn fields(value: &serde_json::Value) -> BTreeSet<&str> {

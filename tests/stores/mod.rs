@@ -1,6 +1,7 @@
 //! Whole commands over buckets: real servers, real keys, and a proxy that breaks the way to them.
 
 mod bad_input;
+mod cells;
 mod copies;
 mod figures;
 mod machines;
@@ -13,7 +14,7 @@ use lacre_test_bucket::{Client, Key};
 use crate::support::sandbox::{Outcome, Sandbox};
 
 /// A sandbox whose repository lies in a bucket of a server on loopback.
-fn in_bucket(port: u16, bucket: &str, prefix: &str, key: Key) -> Sandbox {
+pub(crate) fn in_bucket(port: u16, bucket: &str, prefix: &str, key: Key) -> Sandbox {
     let mut sandbox = Sandbox::new();
     point(&mut sandbox, port, bucket, prefix);
     show(&mut sandbox, key.id(), &key.secret());

@@ -110,6 +110,8 @@ M = lambda *n: {i: (x if isinstance(x, tuple) else (x, None)) for i, x in enumer
 each = lambda s: {"each": s}
 gen = L("number", "hash")
 chain = L("home", "sequence number", "digest")
+pins = M("at", ("twins", each(chain)), ("snapshots", each(chain)), ("objects", each(None)))
+home_entry = M("home", "key", "role", "label", ("revoked at", chain), ("revoked", pins))
 top = L("capability", "pack", "slot", "level", "raw length")
 stream = M(
     "name",
@@ -186,11 +188,14 @@ schemas = {
         ("recipients", each(M("kind", "key", "label", "locked identity"))),
         ("generation", gen),
         "seal public key",
-        ("homes", each(M("home", "key", "role", "label", ("revoked at", chain)))),
+        ("homes", each(home_entry)),
         ("cells", each(M("name", "host"))),
         "holders",
         ("heads", each(chain)),
         "min verified",
+        ("retention, sealed", L("salt", "ciphertext")),
+        "rewrap below",
+        "claim",
     ),
     "log-entry": M("repository", "home", "sequence number", "previous", "at", "event", "body (the forget below)"),
     "session": M("repository", "snapshot", "home", "opened", "base", "token", "job salt", "job, sealed"),
@@ -199,8 +204,26 @@ schemas = {
 nm = M(("snapshots", each(None)), "reason")
 for e in ("forget", "unforget", "hold", "release"):
     schemas["event-" + e] = nm
+schemas["policy-revoked"] = schemas["policy"]
+rules = M("job", "last", "hourly", "daily", "weekly", "monthly", "yearly", "within", "verified min")
+schemas["retention"] = M("zone", ("rules", each(rules)))
+request = M("home", "key", "sealed to", "label")
+grant = M("repository", "admin", "url", "home", "key", "role", "policy", "policy digest", "structure key, sealed")
+schemas["join-request"] = L("kind: request", ("content", L(("request", request))))
+schemas["join-grant"] = L("kind: grant", ("content", L(("grant", grant))))
+schemas["event-revoking"] = M("home")
+schemas["event-recipient-removed"] = M("removal", "policy", "recipient")
+schemas["event-rewrapped"] = M(("to", gen), "below", "wrapped", ("left", each(None)))
 schemas["event-check"] = M("level", ("snapshots", each(None)), "packs", "bytes read", "findings")
 schemas["event-kit"] = M("number", ("generation", gen), "state")
+schemas["event-run"] = M("run", "began", "ended", "exit code", "salt", "details, sealed")
+schemas["run-details"] = M(
+    ("jobs", each(M("job", "snapshot", "exit code", "began", "ended", "stored", "findings", "held back"))),
+    "forgotten",
+    "copies",
+    "copies that failed",
+    "findings",
+)
 schemas["event-restore"] = M("snapshot", "ended")
 schemas["event-adopt"] = M("policy", ("lost", each(None)), "brought", "vouched")
 schemas["policy-adopted"] = schemas["policy"]

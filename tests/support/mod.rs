@@ -3,6 +3,8 @@
 //! A missing program is a failure that names the script which installs it, never a silent skip.
 
 pub(crate) mod cluster;
+pub(crate) mod listener;
+pub(crate) mod mail;
 pub(crate) mod sample;
 pub(crate) mod sandbox;
 pub(crate) mod seed;

@@ -40,7 +40,7 @@ impl Authority {
     pub const fn of_event(event: &Event) -> Self {
         match event {
             // Nobody else is bound by them; an unknown event changes nothing here.
-            Event::Restore(_) | Event::Probe(_) | Event::Unknown(_) => Self::Own,
+            Event::Restore(_) | Event::Probe(_) | Event::Run(_) | Event::Unknown(_) => Self::Own,
             Event::Forget(_) => Self::Delegated,
             Event::Check(_) | Event::Prune(_) => Self::Maintenance,
             Event::Unforget(_)
@@ -58,7 +58,9 @@ impl Authority {
             | Event::Revoking(_)
             | Event::RecipientRemoved(_)
             | Event::Rewrapped(_)
-            | Event::Adopt(_) => Self::Admin,
+            | Event::Adopt(_)
+            | Event::Pointer(_)
+            | Event::Approval(_) => Self::Admin,
         }
     }
 

@@ -27,7 +27,7 @@ pub enum Purpose {
     /// Somebody may no longer read.
     #[n(2)]
     Recipients,
-    /// The policy is changed and the seal stays: homes, roles, readers, rules.
+    /// The policy is changed and the seal stays: homes, roles, readers, rules, cells.
     #[n(3)]
     Policy,
 }
@@ -45,7 +45,8 @@ pub struct Claim {
     /// Why.
     #[n(2)]
     pub purpose: Purpose,
-    /// The dead claim of another home that a person took over.
+    /// The dead claim whose place it takes: of another home, for which a person vouches, or of this one before a crash. From here on that
+    /// claim is in doubt until it is ended as adopted or voided.
     #[n(3)]
     pub adopts: Option<Token>,
 }
@@ -60,9 +61,12 @@ pub enum ClaimOutcome {
     /// Another claim was open, or a person gave up before anything was published.
     #[n(1)]
     Withdrawn,
-    /// Another admin took it over: whoever made it must stop.
+    /// Another claim took its place and nothing published under it counts, even if it appears later: whoever made it must stop.
     #[n(2)]
     Voided,
+    /// Another claim goes on with what it had published: whoever made it must stop.
+    #[n(3)]
+    Adopted,
 }
 
 /// A claim ends.
@@ -96,6 +100,21 @@ pub struct EraseIntent {
     /// Nothing is destroyed before this time.
     #[n(4)]
     pub not_before: Option<Millis>,
+    /// How many other admins have to approve it, as the policy said when it was signed; a policy that asks for more outranks it.
+    #[n(12)]
+    pub approvals: Option<u32>,
+}
+
+/// Another admin approves an erasure, or rather one signed intent.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Approval {
+    /// The erasure.
+    #[n(0)]
+    pub id: Token,
+    /// The digest in the name of the log entry that holds the intent: what was read is what is approved.
+    #[n(1)]
+    pub intent: Digest,
 }
 
 /// An erasure is given up before anything was published.
@@ -186,7 +205,7 @@ pub enum ErasureKind {
     /// Rows of one person in every snapshot.
     #[n(1)]
     Person,
-    /// A reader's way into every snapshot.
+    /// What somebody who was removed could read.
     #[n(2)]
     Recipient,
 }

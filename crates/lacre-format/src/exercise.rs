@@ -23,6 +23,7 @@ use crate::{
     policy::{Policy, Retention},
     reach::Reach,
     root::Root,
+    run::RunDetails,
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
@@ -44,6 +45,7 @@ pub const DECODERS: &[Exercise] = &[
     ("signed", signed),
     ("snapshot", snapshot),
     ("label", label),
+    ("run_details", run_details),
     ("root", root),
     ("key_entry", key_entry),
     ("bundle", bundle),
@@ -195,6 +197,14 @@ pub fn snapshot(bytes: &[u8]) {
     assert!(again.is_ok_and(|again| again == object), "a snapshot must survive being written");
     cbor::<Header>(&object.signed.payload);
     assert!(object.header().is_ok() == codec::from_cbor::<Header>("header", &object.signed.payload).is_ok());
+}
+
+/// What a run did.
+///
+/// # Panics
+/// If it changes by being written.
+pub fn run_details(bytes: &[u8]) {
+    cbor::<RunDetails>(bytes);
 }
 
 /// The label of a snapshot.

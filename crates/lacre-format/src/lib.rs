@@ -30,6 +30,7 @@ pub mod pack;
 pub mod policy;
 pub mod reach;
 pub mod root;
+pub mod run;
 pub mod segment;
 pub mod session;
 pub mod signed;

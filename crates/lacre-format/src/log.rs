@@ -6,10 +6,11 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
     codec,
-    erasure::{Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
+    erasure::{Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
     error::FormatError,
     ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
-    policy::KitState,
+    policy::{CELLS_MAX, KitState},
+    run::RunRecord,
 };
 
 /// Largest log entry object.
@@ -93,6 +94,24 @@ pub struct KitRecord {
     /// For the identity sheet of that number: the four public check words that are on it. None for the seal sheet.
     #[n(3)]
     pub identity: Option<[u8; 4]>,
+}
+
+/// A printed sheet that says where the cells are and carries the keys to reach them, instead of the seal.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PointerRecord {
+    /// Counts all kits from 1, those that carry the seal among them.
+    #[n(0)]
+    pub number: u32,
+    /// Its state from here on.
+    #[n(1)]
+    pub state: KitState,
+    /// The four public check words that are on it.
+    #[n(2)]
+    pub words: [u8; 4],
+    /// The cells it leads to, as the policy named them.
+    #[cbor(n(3), decode_with = "codec::list::<_, _, CELLS_MAX>")]
+    pub cells: Vec<String>,
 }
 
 /// A restore that was begun or finished.
@@ -259,6 +278,12 @@ pub enum Event {
     Prune(PruneRecord),
     /// A copy became the repository.
     Adopt(AdoptRecord),
+    /// A pointer kit was printed, acknowledged or destroyed.
+    Pointer(PointerRecord),
+    /// Another admin approves an erasure.
+    Approval(Approval),
+    /// A run of all jobs ended.
+    Run(RunRecord),
     /// A home's key is about to be revoked.
     Revoking(Revoking),
     /// Somebody may no longer read.
@@ -292,6 +317,9 @@ impl Event {
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Adopt(record) => (26, codec::to_cbor(record)),
+            Self::Pointer(record) => (24, codec::to_cbor(record)),
+            Self::Approval(record) => (25, codec::to_cbor(record)),
+            Self::Run(record) => (30, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
@@ -326,6 +354,9 @@ impl LogEntry {
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
             26 => Event::Adopt(codec::from_cbor("adoption", body)?),
+            24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
+            25 => Event::Approval(codec::from_cbor("approval", body)?),
+            30 => Event::Run(codec::from_cbor("run record", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),

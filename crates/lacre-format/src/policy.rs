@@ -112,12 +112,24 @@ pub struct RecipientEntry {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct CellEntry {
-    /// The cell's name, unique in the policy: `file:/path`.
+    /// The cell's name, unique in the policy: `file:/path`, `s3://bucket/prefix?...`, `exec:/program ...`.
     #[n(0)]
     pub name: String,
     /// The host it was made on.
     #[n(1)]
     pub host: String,
+    /// What it depends on, where that is not the host: an account at a provider, or what the operator named. Two cells with one holder are
+    /// lost together and count once.
+    #[n(2)]
+    pub holder: Option<String>,
+}
+
+impl CellEntry {
+    /// What is lost together with this cell.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        self.holder.as_deref().unwrap_or(&self.host)
+    }
 }
 
 /// The state of a printed kit.
@@ -196,6 +208,12 @@ pub struct Policy {
     /// The claim under which the generation was published; none for the first.
     #[n(14)]
     pub claim: Option<Token>,
+    /// When the current generation was published.
+    #[n(20)]
+    pub sealed_at: Option<Millis>,
+    /// How many other admins have to approve an erasure before it is carried out; none asks for none.
+    #[n(21)]
+    pub approvals: Option<u32>,
     /// The newest adoption of a copy that led here; none in a repository that never failed over. Later policies keep it.
     #[n(25)]
     pub adopted: Option<Adopted>,

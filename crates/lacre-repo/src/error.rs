@@ -12,6 +12,7 @@ use lacre_seal::{
 };
 
 use crate::{
+    cell::CellError,
     files::FileError,
     squeeze::SqueezeError,
     store::{Remedy, StoreError},
@@ -108,6 +109,15 @@ pub enum Error {
     /// A file of this host failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A seal cell failed.
+    #[error("the seal cell {cell} cannot be used: {source}")]
+    Cell {
+        /// The cell, as the policy names it.
+        cell: String,
+        /// Why.
+        #[source]
+        source: CellError,
+    },
     /// A local database failed.
     #[error("the local cache {path} failed: {reason}")]
     Cache {
@@ -265,6 +275,12 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Store(error) => store_kind(error),
+            Self::Cell { source, .. } => match source {
+                CellError::Store(error) => store_kind(error),
+                CellError::Command(_) => Kind::Unavailable,
+                CellError::Untrue(_) => Kind::Refused,
+                CellError::NoWay(_) => Kind::Usage,
+            },
             Self::NoRepository { .. } => Kind::NoRepository,
             Self::AlreadyThere { .. } | Self::Usage { .. } | Self::Ambiguous { .. } => Kind::Usage,
             Self::Format { .. }
@@ -292,6 +308,10 @@ impl Error {
 
     pub(crate) fn format(object: impl ToString, source: FormatError) -> Self {
         Self::Format { object: object.to_string(), source }
+    }
+
+    pub(crate) fn cell(cell: impl ToString, source: CellError) -> Self {
+        Self::Cell { cell: cell.to_string(), source }
     }
 
     pub(crate) fn unbelieved(object: impl ToString, why: impl Into<String>) -> Self {

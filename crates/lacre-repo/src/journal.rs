@@ -86,7 +86,7 @@ impl View {
         }
         let beyond = self.beyond_pins(&entries);
         let mut believed = Vec::with_capacity(entries.len());
-        let mut previous: Option<ChainHead> = None;
+        let mut previous: Vec<ChainHead> = Vec::new();
         for read in entries {
             if beyond.contains(&read.believed.digest) {
                 let what = "its signer's key is revoked, and it is none of the entries that were pinned then";
@@ -95,8 +95,9 @@ impl View {
                 continue;
             }
             let head = read.believed.place();
-            self.chain(&read.name, previous, head, read.previous);
-            previous = Some(head);
+            self.chain(&read.name, &previous, head, read.previous);
+            previous.retain(|known| (known.home, known.seq) == (head.home, head.seq));
+            previous.push(head);
             believed.push(read.believed);
         }
         Ok(believed)
@@ -141,12 +142,12 @@ impl View {
         Ok((entry, role, event))
     }
 
-    /// Follows one home's chain; entries come sorted by home and number.
-    fn chain(&mut self, name: &ObjectName, before: Option<ChainHead>, head: ChainHead, previous: Option<Digest>) {
-        let before = before.filter(|before| before.home == head.home);
+    /// Follows one home's chain; entries come sorted by home and number. Of two with one number, the next follows either.
+    fn chain(&mut self, name: &ObjectName, twins: &[ChainHead], head: ChainHead, previous: Option<Digest>) {
+        let before = twins.first().filter(|before| before.home == head.home);
         let follows = match before {
             None => head.seq == 0 && previous.is_none(),
-            Some(before) => before.seq + 1 == head.seq && previous == Some(before.digest),
+            Some(before) => before.seq + 1 == head.seq && twins.iter().any(|twin| previous == Some(twin.digest)),
         };
         let twin = before.is_some_and(|before| before.seq == head.seq);
         if twin {
@@ -210,6 +211,8 @@ impl View {
             }
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
+            Event::Prune(_) => self.ledger.pruned_at = Some(entry.at),
+            Event::Run(record) => self.ledger.runs.push((entry.home, record)),
             event => drop(self.ledger.apply(place, entry.at, &event)),
         }
     }

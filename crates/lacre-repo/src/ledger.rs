@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
-    erasure::{Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
+    erasure::{Approval, Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
     header::ChainHead,
-    ids::{GenerationId, HomeId, Millis, SnapshotId, Token},
-    log::{Event, RecipientRemoved, RestoreRecord, Rewrapped},
+    ids::{Digest, GenerationId, HomeId, Millis, SnapshotId, Token},
+    log::{Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
+    run::RunRecord,
 };
 
 /// A claim and what became of it.
@@ -51,8 +52,18 @@ pub struct Ledger {
     pub destroyed: Vec<(Millis, Destroyed)>,
     /// What was vouched for, by item.
     pub attested: BTreeMap<String, (Millis, Declared)>,
+    /// Where the newest of them stands.
+    pub attested_at: BTreeMap<String, ChainHead>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// What became of every pointer kit.
+    pub pointers: BTreeMap<u32, (Millis, PointerRecord)>,
+    /// Who approved which signed intent, by the digest of its log entry.
+    pub approvals: BTreeMap<Digest, BTreeSet<HomeId>>,
+    /// Runs that hosts recorded, oldest first, and whose they are.
+    pub runs: Vec<(HomeId, RunRecord)>,
+    /// When the newest garbage collection ended.
+    pub pruned_at: Option<Millis>,
     /// Readers who were removed, oldest first.
     pub removals: Vec<(Millis, RecipientRemoved)>,
     /// What of the key entries of a generation was wrapped again after a removal, oldest first.
@@ -70,8 +81,10 @@ impl Ledger {
             }
             Event::ClaimEnd(end) => {
                 for state in self.claims.iter_mut().filter(|state| state.claim.id == end.id) {
-                    // What is voided stays void: the sleeper who ends its claim later does not bring it back.
-                    state.outcome = state.outcome.filter(|known| *known == ClaimOutcome::Voided).or(Some(end.outcome));
+                    // What is voided or adopted stays so: the sleeper who ends its claim later does not bring it back. An adopted one may
+                    // be closed by who goes on with it.
+                    let last = |known: &ClaimOutcome| matches!(known, ClaimOutcome::Voided | ClaimOutcome::Adopted);
+                    state.outcome = state.outcome.filter(last).or(Some(end.outcome));
                 }
             }
             Event::EraseIntent(record) => {
@@ -82,10 +95,21 @@ impl Ledger {
                     intent.cancelled = true;
                 }
             }
-            Event::Rotated(rotated) => self.rotations.push((at, rotated.clone())),
+            Event::Rotated(rotated) => {
+                // Said again when something that was left behind was carried after all.
+                self.rotations.retain(|(_, known)| (known.claim, known.to) != (rotated.claim, rotated.to));
+                self.rotations.push((at, rotated.clone()));
+            }
             Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
             Event::Attestation(Attestation { item, state }) => {
                 self.attested.insert(item.clone(), (at, *state));
+                self.attested_at.insert(item.clone(), place);
+            }
+            Event::Pointer(record) => {
+                self.pointers.insert(record.number, (at, record.clone()));
+            }
+            Event::Approval(Approval { intent, .. }) => {
+                self.approvals.entry(*intent).or_default().insert(place.home);
             }
             Event::Receipt(receipt) => self.receipts.push((place, (**receipt).clone())),
             Event::RecipientRemoved(removed) => self.removals.push((at, removed.clone())),
@@ -109,10 +133,38 @@ impl Ledger {
         self.claims.iter().filter(|state| state.outcome.is_none())
     }
 
-    /// Whether a claim was voided, so that nothing published under it counts.
+    /// Whether a claim was voided or given up, so that nothing published under it counts, whenever that appears.
     #[must_use]
     pub fn is_void(&self, claim: Token) -> bool {
-        self.claims.iter().any(|state| state.claim.id == claim && state.outcome == Some(ClaimOutcome::Voided))
+        let void = |state: &ClaimState| matches!(state.outcome, Some(ClaimOutcome::Voided | ClaimOutcome::Withdrawn));
+        self.claims.iter().any(|state| state.claim.id == claim && void(state))
+    }
+
+    /// Whether another claim is about to take the place of this one and has not yet said whether what it published counts: nobody builds
+    /// on that meanwhile.
+    #[must_use]
+    pub fn is_in_doubt(&self, claim: Token) -> bool {
+        let is_open = self.open_claims().any(|state| state.claim.id == claim);
+        is_open && self.claims.iter().any(|state| state.claim.adopts == Some(claim))
+    }
+
+    /// The open claims that lie in front of a claim, each taken over by the next: they are decided together.
+    #[must_use]
+    pub fn in_front_of(&self, claim: &Claim) -> Vec<Token> {
+        let mut chain = Vec::new();
+        let mut next = claim.adopts;
+        while let Some(id) = next.filter(|id| !chain.contains(id) && *id != claim.id) {
+            chain.push(id);
+            next = self.claims.iter().find(|state| state.claim.id == id).and_then(|state| state.claim.adopts);
+        }
+        chain
+    }
+
+    /// How many admins other than the one who signed an intent have approved it.
+    #[must_use]
+    pub fn approved(&self, intent: &Intent) -> u32 {
+        let others = self.approvals.get(&intent.place.digest).into_iter().flatten();
+        u32::try_from(others.filter(|home| **home != intent.place.home).count()).unwrap_or(u32::MAX)
     }
 
     /// Rotations that count.

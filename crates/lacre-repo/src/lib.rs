@@ -18,6 +18,7 @@ mod limits;
 mod lineage;
 mod locate;
 pub mod monitor;
+mod needed;
 pub mod op;
 mod pack;
 pub mod plans;

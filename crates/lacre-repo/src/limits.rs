@@ -78,6 +78,10 @@ pub(crate) const COPY_ROUNDS_MAX: u32 = 4;
 pub(crate) const ADOPTION_STEP: u32 = 1_000;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Most values of one cell: generations of every repository that keeps its seal there.
+pub(crate) const CELL_VALUES_MAX: usize = 10_000;
+/// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.
+pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
 /// Small objects that are read from afar at a time.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.

@@ -39,10 +39,11 @@ struct Found {
 /// A home that a believed policy revokes, and what it signed before: the ancestors of that policy.
 type Banned = BTreeMap<HomeId, Vec<BTreeSet<Digest>>>;
 
-/// The newest policy that counts.
+/// The newest policy that counts, passing over those whose claims were found to be void.
 pub(crate) fn newest(
     source: &Source<'_>,
     listing: &Listing,
+    passed: &BTreeSet<Digest>,
     findings: &mut Vec<Finding>,
 ) -> Result<(Policy, Digest), Error> {
     let mut found = Vec::new();
@@ -51,6 +52,9 @@ pub(crate) fn newest(
             findings.push(foreign_name(&object.name));
             continue;
         };
+        if passed.contains(&name_digest) {
+            continue;
+        }
         match read(source, &name, object.bytes, (number, name_digest)) {
             Ok(policy) => found.push(policy),
             Err(error) if of_the_object(&error) => {
@@ -71,7 +75,7 @@ pub(crate) fn newest(
     let Some(Found { policy, digest, .. }) = tip else {
         return Err(Error::damaged("policy", "there is no valid policy in the repository"));
     };
-    refuse_older(source.pin, &policy)?;
+    refuse_older(source.pin.filter(|pin| !passed.contains(&pin.digest)), &policy)?;
     Ok((policy, digest))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use lacre_seal::{
 
 use crate::{
     catalog::{Catalog, KnownPack},
+    cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     home::{Home, Pin, RepositoryHome},
     monitor::{Finding, Severity, SharedClock},
@@ -52,6 +53,7 @@ pub struct Repository {
     clock: SharedClock,
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
+    reach: Arc<dyn CellReach>,
     standing: Standing,
 }
 
@@ -130,7 +132,9 @@ impl Repository {
 
     /// The same repository seen in a copy of it.
     pub(crate) fn seen_in_copy(&self, store: &Store, name: &str) -> Result<Self, Error> {
-        Self::copy_with(store.clone(), self.home.clone(), self.clock.clone(), self.manifest.clone(), name)
+        let manifest = self.manifest.clone();
+        let seen = Self::copy_with(store.clone(), self.home.clone(), self.clock.clone(), manifest, name)?;
+        Ok(seen.with_cells(Arc::clone(&self.reach)))
     }
 
     fn copy_with(
@@ -143,7 +147,8 @@ impl Repository {
         home.make_copies()?;
         let catalog = Mutex::new(Catalog::open(&home.copy_catalog(name))?);
         let standing = Standing::Copy { name: name.to_owned() };
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), standing })
+        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, standing })
     }
 
     pub(crate) fn with_manifest(
@@ -155,7 +160,27 @@ impl Repository {
         let home = known_home(home, &manifest)?;
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
         let (structure, standing) = (Mutex::new(None), Standing::Primary);
-        Ok(Self { manifest, store, home, clock, catalog, structure, standing })
+        let reach = Arc::new(FilesOnly);
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, standing })
+    }
+
+    /// The same with a way to cells that are not files of this host.
+    #[must_use]
+    pub fn with_cells(mut self, reach: Arc<dyn CellReach>) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// Opens a cell of the policy; nothing when it is a file of another host.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Cell`] when it cannot be reached.
+    pub(crate) fn cell(&self, name: &str) -> Result<Option<Cell>, Error> {
+        Cell::open_over(&CellPlace::parse(name)?, &self.reach)
+    }
+
+    pub(crate) const fn reach_of_cells(&self) -> &Arc<dyn CellReach> {
+        &self.reach
     }
 
     /// Whether this is a copy, in which nothing is recorded.
@@ -234,7 +259,9 @@ impl Repository {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub fn view(&self) -> Result<View, Error> {
-        self.view_of(&self.store.list_many(&VIEWED)?)
+        // Before the listing: what another process of this host sees meanwhile is no older policy shown to this one.
+        let pin = self.home.pin()?;
+        self.view_of(&self.store.list_many(&VIEWED)?, pin)
     }
 
     /// What the store says now, with the listing it was read from, which also holds indexes, packs and reach maps.
@@ -242,13 +269,13 @@ impl Repository {
     /// # Errors
     /// As [`Repository::view`].
     pub fn look(&self) -> Result<Look, Error> {
+        let pin = self.home.pin()?;
         let listing = self.store.list_many(&LOOKED_AT)?;
-        Ok(Look { view: self.view_of(&listing)?, listing })
+        Ok(Look { view: self.view_of(&listing, pin)?, listing })
     }
 
-    /// What a listing made just now says; pins the newest policy.
-    pub(crate) fn view_of(&self, listing: &Listing) -> Result<View, Error> {
-        let pin = self.home.pin()?;
+    /// What a listing says that was made after the pin was read; pins the newest policy.
+    pub(crate) fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
@@ -263,7 +290,8 @@ impl Repository {
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
-        if pin.as_ref() == Some(&newest) {
+        let is_known = |pin: Option<Pin>| pin.is_some_and(|pin| pin == newest || pin.policy > newest.policy);
+        if is_known(pin) || is_known(self.home.pin()?) {
             return Ok(view);
         }
         match self.home.keep_pin(&newest) {

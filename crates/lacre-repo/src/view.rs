@@ -77,6 +77,8 @@ pub struct View {
     pub voided: BTreeSet<SnapshotId>,
     /// Sessions somebody intends to void.
     pub void_intents: BTreeSet<SnapshotId>,
+    /// Sessions whose own writer gave them up and cannot end: another process may have the same keys.
+    pub given_up: BTreeSet<SnapshotId>,
     /// Snapshots proved at level 4 or more by another home than their writer's.
     pub verified: BTreeSet<SnapshotId>,
     /// Homes that an admin has begun to revoke.
@@ -166,8 +168,21 @@ impl View {
     /// # Errors
     /// [`Error::Damaged`] when no policy is valid or the newest is older than one this host has seen; errors of the store.
     pub(crate) fn of_listing(source: &Source<'_>, listing: &Listing) -> Result<Self, Error> {
+        let mut passed: BTreeSet<Digest> = BTreeSet::new();
+        loop {
+            let view = Self::without(source, listing, &passed)?;
+            // A policy whose claim was voided is nobody's tip, because its request may have landed after that.
+            match view.policy.claim.filter(|claim| view.ledger.is_void(*claim)) {
+                Some(_) => drop(passed.insert(view.policy_digest)),
+                None => return Ok(view),
+            }
+        }
+    }
+
+    /// As [`View::of_listing`], passing over some policies.
+    fn without(source: &Source<'_>, listing: &Listing, passed: &BTreeSet<Digest>) -> Result<Self, Error> {
         let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
-        let (policy, policy_digest) = policies::newest(source, listing, &mut findings)?;
+        let (policy, policy_digest) = policies::newest(source, listing, passed, &mut findings)?;
         let mut view = Self {
             repository: source.manifest.repository,
             admin: source.manifest.admin,
@@ -182,6 +197,7 @@ impl View {
             held: BTreeMap::new(),
             voided: BTreeSet::new(),
             void_intents: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             verified: BTreeSet::new(),
             revoking: BTreeSet::new(),
             checks: Vec::new(),

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use lacre_format::{
     erasure::Declared,
@@ -13,21 +13,26 @@ use lacre_format::{
     root::Shape,
 };
 use lacre_repo::{
-    Error, Repository, Severity,
+    Error, Repository, Severity, Silent,
     cell::{Cell, CellPlace},
     home::Home,
     op::{
+        backup::BackupOptions,
         erase::{EraseReason, ErasureState, LastVerified, verify_receipt},
         init::{CreateOptions, KitChoice},
         keys::ReadKeys,
+        prune::PruneOptions,
         rotate::{RotateOptions, RotationReport, RotationState},
         seal::Sheet,
         snapshots::SnapshotState,
     },
-    store::{Store, fault::FaultPlan},
+    store::{
+        Store, Verb,
+        fault::{Effect, Failure, Fault, FaultPlan, Recurrence},
+    },
 };
 use lacre_seal::kit::Kit;
-use support::{Bench, read, rows};
+use support::{Bench, backup, read, rows};
 
 /// A repository whose only holder is one cell, as `init --no-kit` declares it.
 fn alone() -> Bench {
@@ -374,4 +379,106 @@ fn a_lost_cell_stops_the_rotation_before_anything_is_published() {
     assert!(!bench.repository.withdraw_claim().unwrap());
     assert_reads(&bench, &made);
     assert!(Cell::open(&place(&bench)).unwrap().is_some());
+}
+
+#[test]
+fn a_prune_after_an_erasure_does_not_make_it_complete() {
+    let bench = alone();
+    let made = nights(&bench, 3);
+    let erasure = erase(&bench.repository, &[made[2].0]);
+    rotate(&bench.repository);
+    let options = PruneOptions { skew_max: Duration::MAX, ..PruneOptions::default() };
+    let status = || bench.repository.erasures().unwrap().pop().unwrap();
+    assert_eq!(status().state, ErasureState::Interim);
+    let packs = bench.store.list("packs").unwrap().objects.len();
+    bench.repository.prune(&options, &Silent).unwrap();
+    assert!(bench.store.list("packs").unwrap().objects.len() < packs, "the frames of the dead go at once");
+    let after = status();
+    assert_eq!((after.erasure, after.state), (erasure, ErasureState::Interim), "its writer has not run since");
+    assert!(after.pending.iter().any(|item| item.item.starts_with("writer:")), "{:?}", after.pending);
+    nights(&bench, 1);
+    assert_eq!(status().state, ErasureState::Complete);
+    assert_eq!(bench.repository.prune(&options, &Silent).unwrap().snapshots, 1, "now the rest of it goes, too");
+    assert_eq!(status().state, ErasureState::Complete);
+    assert_reads(&bench, &made[..2]);
+}
+
+#[test]
+fn a_run_that_died_between_its_snapshot_and_its_end_settles_no_erasure() {
+    let bench = alone();
+    let made = nights(&bench, 2);
+    erase(&bench.repository, &[made[1].0]);
+    rotate(&bench.repository);
+    let effect = Effect::FailBefore(Failure::Unavailable);
+    let fault =
+        Fault { verb: Some(Verb::PutNew), prefix: "session/".to_owned(), nth: 2, recurrence: Recurrence::Once, effect };
+    let faulty = bench.reopen_over(bench.store.with_faults(FaultPlan { faults: vec![fault] }));
+    bench.clock.advance_hours(24);
+    let data = rows(1_600, 7);
+    let report = backup(&faulty, "app", &[("t", Shape::Rows, &data)], BackupOptions::default()).unwrap();
+    assert!(!report.findings.is_empty(), "its end is missing");
+    let status = || bench.repository.erasures().unwrap().pop().unwrap();
+    assert_eq!(status().state, ErasureState::Interim, "only the end of a run proves that its old index is gone");
+    // The next run of the host ends it.
+    nights(&bench, 1);
+    assert_eq!(status().state, ErasureState::Complete);
+}
+
+#[test]
+fn a_writer_that_was_vouched_for_and_runs_again_is_waited_for_again() {
+    let bench = alone();
+    let made = nights(&bench, 3);
+    erase(&bench.repository, &[made[0].0]);
+    rotate(&bench.repository);
+    let status = || bench.repository.erasures().unwrap().pop().unwrap();
+    let writer = status().pending[0].item.clone();
+    assert!(writer.starts_with("writer:"), "{writer}");
+    bench.repository.attest(&writer, Declared::Destroyed).unwrap();
+    assert_eq!(status().state, ErasureState::Complete);
+    // It was not destroyed after all.
+    nights(&bench, 1);
+    erase(&bench.repository, &[made[1].0]);
+    rotate(&bench.repository);
+    let second = status();
+    assert_eq!(second.state, ErasureState::Interim);
+    assert!(second.pending.iter().any(|item| item.item == writer), "{:?}", second.pending);
+}
+
+#[test]
+fn nobody_can_vouch_for_a_cell_that_is_seen_with_the_old_seal() {
+    let bench = alone();
+    let made = nights(&bench, 2);
+    let path = bench.report.cells[0].strip_prefix("file:").unwrap().to_owned();
+    let old = std::fs::read(&path).unwrap();
+    erase(&bench.repository, &[made[0].0]);
+    rotate(&bench.repository);
+    nights(&bench, 1);
+    let status = || bench.repository.erasures().unwrap().pop().unwrap();
+    assert_eq!(status().state, ErasureState::Complete);
+    // A backup of the cell's file comes back: the slot of the old seal beside the new one.
+    let mut both = std::fs::read(&path).unwrap();
+    let slot = lacre_seal::cell::SLOT_BYTES;
+    both[15 * slot..].copy_from_slice(&old[..slot]);
+    std::fs::write(&path, both).unwrap();
+    let seen = status();
+    assert_eq!(seen.state, ErasureState::Interim);
+    assert!(matches!(bench.repository.attest(&seen.pending[0].item, Declared::Lost), Err(Error::Usage { .. })));
+    rotate(&bench.repository);
+    assert_eq!(status().state, ErasureState::Complete, "a rotation forgets strays");
+}
+
+#[test]
+fn a_cool_down_keeps_what_it_may_give_back() {
+    let bench = alone();
+    let made = nights(&bench, 3);
+    let plan = bench.repository.plan_erase(&[made[1].0], LastVerified::Keep).unwrap();
+    let due = Millis(bench.repository.snapshots().unwrap().rows[2].taken.0 + 48 * 3_600_000);
+    let reason = EraseReason { not_before: Some(due), ..EraseReason::default() };
+    let erasure = bench.repository.intend_erase(&plan, &reason).unwrap();
+    let options = PruneOptions { skew_max: Duration::MAX, ..PruneOptions::default() };
+    bench.repository.prune(&options, &Silent).unwrap();
+    rotate(&bench.repository);
+    bench.repository.prune(&options, &Silent).unwrap();
+    bench.repository.cancel_erase(erasure).unwrap();
+    assert_reads(&bench, &made);
 }

@@ -13,6 +13,10 @@
 
 mod support;
 
+#[path = "schedule/collector.rs"]
+mod collector;
+#[path = "schedule/rotation.rs"]
+mod rotation;
 #[path = "schedule/site.rs"]
 mod site;
 #[path = "schedule/turns.rs"]

@@ -114,15 +114,18 @@ pub fn seal_frame(
     raw_bytes: usize,
     payload: &[u8],
 ) -> Result<SealedFrame, SealFrameError> {
-    let fresh = entropy::secret::<32>()?;
-    let secret = labels::derive(Label::FrameSecret, &[fresh.as_slice(), fingerprint.expose()]);
-    let capability = Capability::from_bytes(*secret);
+    let capability = capability_of(&*entropy::secret::<32>()?, fingerprint);
     let mut body = Vec::with_capacity(payload.len() + payload.len() / 8 + 64);
     frame::encode_body(codec, raw_bytes, payload, &mut body)?;
     let key = labels::derive(Label::FrameKey, &[capability.expose()]);
     aead::seal_once(suite, &key, &aad(suite, level), &mut body);
     body.insert(0, suite.code());
     Ok(SealedFrame { capability, bytes: body })
+}
+
+/// A frame's capability: fresh random bytes, hedged with the plaintext's fingerprint in case they were not fresh.
+fn capability_of(fresh: &[u8; 32], fingerprint: &Fingerprint) -> Capability {
+    Capability::from_bytes(*labels::derive(Label::FrameSecret, &[fresh.as_slice(), fingerprint.expose()]))
 }
 
 /// Opens a frame in place and reads its body; the caller decompresses.
@@ -140,4 +143,26 @@ pub fn open_frame<'f>(capability: &Capability, level: u8, frame: &'f mut [u8]) -
 fn aad(suite: Suite, level: u8) -> [u8; 5] {
     let [a, b, c] = *magic::FRAME;
     [a, b, c, suite.code(), level]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn randomness_that_repeats_gives_no_two_plaintexts_one_key() {
+        let stuck = [0x42u8; 32];
+        let secret = crate::secret::StreamSecret::from_bytes(&[7; 32]);
+        let fingerprinter = Fingerprinter::new(&secret);
+        let mut keys = BTreeSet::new();
+        for level in 0..=LEVEL_MAX {
+            for number in 0..2_000u32 {
+                let print = fingerprinter.fingerprint(level, &number.to_le_bytes());
+                keys.insert(*capability_of(&stuck, &print).expose());
+            }
+        }
+        assert_eq!(keys.len(), 2_000 * (usize::from(LEVEL_MAX) + 1), "one key for each plaintext of each level");
+    }
 }

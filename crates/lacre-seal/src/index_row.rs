@@ -8,7 +8,7 @@
 //! of one chunk never share a nonce.
 
 use lacre_format::{ids::PackId, node::Capability, pack::Birth};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::{
     aead::{self, Suite},
@@ -24,9 +24,8 @@ pub const ROW_BYTES: usize = 12 + CONTENT_BYTES + 16;
 
 const CONTENT_BYTES: usize = 32 + 12 + 4 + 1;
 
-/// The key of one run's index.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct IndexKey([u8; 32]);
+/// The key of one run's index. It lies in one place of the heap, so that moving it leaves no copy behind.
+pub struct IndexKey(Box<Zeroizing<[u8; 32]>>);
 
 /// What a row says of a chunk seen before.
 pub struct IndexRow {
@@ -44,19 +43,21 @@ impl IndexKey {
     /// # Errors
     /// [`EntropyError`] when the operating system gives no random bytes.
     pub fn generate() -> Result<Self, EntropyError> {
-        entropy::secret().map(|bytes| Self(*bytes))
+        entropy::secret().map(|bytes| Self::from_bytes(&bytes))
     }
 
     /// Takes the key of the last run from its file.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(*bytes)
+        let mut kept = Box::new(Zeroizing::new([0u8; 32]));
+        kept.copy_from_slice(bytes);
+        Self(kept)
     }
 
     /// The key for its file.
     #[must_use]
     pub fn to_key_file(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0)
+        Zeroizing::new(**self.0)
     }
 
     /// The name of a chunk's row.

@@ -13,7 +13,8 @@
 //! generation  3 0123 4567 89ab cdef  <check>                       (seal kit: number and short hash)
 //! kit         2  <check>                                           (seal kit: number of the copy)
 //! key         post-quantum  <check>                                (identity sheet)
-//! 1..4        eight words, one for each byte of the secret  <check>
+//! cells       137  <check>                                         (pointer kit: bytes of the ways to the cells)
+//! 1..4        eight words, one for each byte of the secret  <check>   (pointer kit: as many lines as its bytes need)
 //! check       four words over everything
 //! ```
 //!
@@ -24,7 +25,8 @@
 //!
 //! # QR form
 //!
-//! `LACRE-KIT-1:` and the content in Base32 (RFC 4648, no padding) for a seal kit; the secret key itself,
+//! `LACRE-KIT-1:` and the content in Base32 (RFC 4648, no padding) for a seal kit; `LACRE-PTR-1:` and the same for a pointer kit
+//! ([`crate::pointer`]); the secret key itself,
 //! `AGE-SECRET-KEY-...`, for an identity sheet, so that other age tools can read it. Both use only characters of the
 //! QR alphanumeric mode.
 
@@ -38,6 +40,7 @@ use crate::bech;
 use crate::identity::{AgeSecretKey, Identity, X25519_SECRET_PREFIX};
 use crate::kit_parse;
 use crate::outer::{SealSeed, hex};
+use crate::pointer::{HEAD_BYTES, PointerKit};
 use crate::pq::PqIdentity;
 use crate::words;
 
@@ -52,6 +55,9 @@ pub(crate) const LINES: usize = SECRET_BYTES / LINE_BYTES;
 
 /// The start of the QR form of a seal kit.
 pub(crate) const QR_PREFIX: &str = "LACRE-KIT-1:";
+
+/// The start of the QR form of a pointer kit.
+pub(crate) const POINTER_PREFIX: &str = "LACRE-PTR-1:";
 
 /// The largest text that is parsed, in bytes.
 pub const KIT_TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -70,7 +76,9 @@ pub enum KitLine {
     Kit,
     /// The line `key` of an identity sheet.
     Key,
-    /// A numbered line, 1 to 4.
+    /// The line `cells` of a pointer kit.
+    Cells,
+    /// A numbered line, 1 to 4; of a pointer kit, 1 to 255.
     Words(u8),
     /// The last line, `check`.
     Check,
@@ -85,6 +93,7 @@ impl KitLine {
             KitLine::Generation => 0x11,
             KitLine::Kit => 0x12,
             KitLine::Key => 0x13,
+            KitLine::Cells => 0x15,
             KitLine::Check => 0x14,
         }
     }
@@ -97,6 +106,7 @@ impl fmt::Display for KitLine {
             KitLine::Generation => f.write_str("line \"generation\""),
             KitLine::Kit => f.write_str("line \"kit\""),
             KitLine::Key => f.write_str("line \"key\""),
+            KitLine::Cells => f.write_str("line \"cells\""),
             KitLine::Words(number) => write!(f, "line {number}"),
             KitLine::Check => f.write_str("line \"check\""),
         }
@@ -240,15 +250,18 @@ pub enum Kit {
     Seal(SealKit),
     /// Who may read.
     Identity(IdentitySheet),
+    /// Where what may still be read is kept.
+    Pointer(PointerKit),
 }
 
 impl Kit {
     /// The text for a printer or a file.
     pub fn encode_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(8 * 1024));
+        let mut text = Zeroizing::new(String::with_capacity(32 * 1024));
         let title = match self {
             Kit::Seal(_) => SEAL_TITLE,
             Kit::Identity(_) => IDENTITY_TITLE,
+            Kit::Pointer(_) => POINTER_TITLE,
         };
         text.push_str(title);
         match self {
@@ -265,10 +278,22 @@ impl Kit {
                 let kind = sheet.kind();
                 line(&mut text, KitLine::Key, "key", kind.name(), &[kind.code()]);
             }
+            Kit::Pointer(kit) => {
+                let repository = kit.repository.as_bytes();
+                let bytes = u16::try_from(self.secret().len()).unwrap_or(u16::MAX);
+                for cell in &kit.cells {
+                    let _ = writeln!(text, "# {}", cell.place);
+                }
+                line(&mut text, KitLine::Repository, "repository", &groups(repository), repository);
+                line(&mut text, KitLine::Kit, "kit", &kit.number.to_string(), &kit.number.to_be_bytes());
+                line(&mut text, KitLine::Cells, "cells", &bytes.to_string(), &bytes.to_be_bytes());
+            }
         }
         text.push('\n');
-        for (number, piece) in (1u8..).zip(self.secret().chunks_exact(LINE_BYTES)) {
-            push_words(&mut text, number, piece);
+        for (number, piece) in (1u8..=u8::MAX).zip(self.secret().chunks(LINE_BYTES)) {
+            let mut whole = Zeroizing::new([0u8; LINE_BYTES]);
+            whole[..piece.len()].copy_from_slice(piece);
+            push_words(&mut text, number, &whole[..]);
         }
         let _ = writeln!(text, "\n{:<11} {}", "check", self.checksum());
         text
@@ -277,14 +302,8 @@ impl Kit {
     /// The string for a QR code in alphanumeric mode.
     pub fn encode_qr(&self) -> Zeroizing<String> {
         match self {
-            Kit::Seal(kit) => {
-                let mut content = kit.content();
-                content.extend_from_slice(&self.checksum().to_bytes());
-                let mut text = Zeroizing::new(String::with_capacity(256));
-                text.push_str(QR_PREFIX);
-                base32_encode(&mut text, &content);
-                text
-            }
+            Kit::Seal(kit) => scan(QR_PREFIX, kit.content(), self.checksum()),
+            Kit::Pointer(kit) => scan(POINTER_PREFIX, kit.content(), self.checksum()),
             Kit::Identity(sheet) => Zeroizing::new(sheet.secret.expose().to_owned()),
         }
     }
@@ -304,17 +323,33 @@ impl Kit {
         let content = match self {
             Kit::Seal(kit) => kit.content(),
             Kit::Identity(sheet) => sheet.content(),
+            Kit::Pointer(kit) => kit.content(),
         };
         checksum_of(&content)
     }
 
-    /// The 32 secret bytes of the sheet.
-    fn secret(&self) -> Zeroizing<[u8; SECRET_BYTES]> {
+    /// The secret bytes of the sheet: 32, or the ways to the cells.
+    fn secret(&self) -> Zeroizing<Vec<u8>> {
         match self {
-            Kit::Seal(kit) => kit.seed.to_cell_bytes(),
-            Kit::Identity(sheet) => sheet.bytes(),
+            Kit::Seal(kit) => Zeroizing::new(kit.seed.to_cell_bytes().to_vec()),
+            Kit::Identity(sheet) => Zeroizing::new(sheet.bytes().to_vec()),
+            Kit::Pointer(kit) => {
+                let content = kit.content();
+                Zeroizing::new(content.get(HEAD_BYTES..).unwrap_or_default().to_vec())
+            }
         }
     }
+}
+
+/// The QR form: the start, then content and check bytes in Base32.
+fn scan(prefix: &str, content: Zeroizing<Vec<u8>>, checksum: KitChecksum) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + 2 * content.len() + 16));
+    text.push_str(prefix);
+    let mut whole = Zeroizing::new(Vec::with_capacity(content.len() + 4));
+    whole.extend_from_slice(&content);
+    whole.extend_from_slice(&checksum.to_bytes());
+    base32_encode(&mut text, &whole);
+    text
 }
 
 /// The checksum of the content of a sheet.
@@ -481,6 +516,17 @@ const SEAL_TITLE: &str = "\
 # This sheet keeps the backups of one repository readable if every other copy of its seal is lost.
 # It opens nothing without a recipient's secret key. Keep it away from those keys and from the backups.
 # When the seal has been rotated, destroy this sheet: as long as it exists, what was erased could come back.
+#
+# To use it, type the lines below that do not start with '#'. The first four letters of a word are enough.
+# The last word of a line checks that line.
+
+";
+
+const POINTER_TITLE: &str = "\
+# LACRE POINTER KIT
+#
+# This sheet says where the seal of one repository is kept and carries the keys to reach it there. It stays right when
+# the seal is rotated. It opens nothing without a recipient's secret key. Keep it away from those keys and from the backups.
 #
 # To use it, type the lines below that do not start with '#'. The first four letters of a word are enough.
 # The last word of a line checks that line.

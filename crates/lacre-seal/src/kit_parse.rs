@@ -3,15 +3,18 @@
 //! In: text from a person or a camera. Out: a [`Kit`], or the line that is wrong. This module must not keep or repeat what
 //! was typed.
 
+use std::collections::BTreeMap;
+
 use lacre_format::ids::{GenerationId, RepositoryId};
 use zeroize::Zeroizing;
 
 use crate::identity::AgeSecretKey;
 use crate::kit::{
-    BASE32, CONTENT_SEAL, IdentitySheet, Kit, KitChecksum, KitError, KitLine, LINE_BYTES, LINES, QR_PREFIX,
-    SECRET_BYTES, SealKit, SheetKey, generation_bytes, line_check,
+    BASE32, CONTENT_SEAL, IdentitySheet, Kit, KitChecksum, KitError, KitLine, LINE_BYTES, LINES, POINTER_PREFIX,
+    QR_PREFIX, SECRET_BYTES, SealKit, SheetKey, generation_bytes, line_check,
 };
 use crate::outer::SealSeed;
+use crate::pointer::{CONTENT_POINTER, HEAD_BYTES, PAYLOAD_BYTES_MAX, PointerKit};
 use crate::words;
 
 /// Words of one line, at most; more is a mistake in any line.
@@ -31,6 +34,9 @@ pub(crate) fn parse(text: &str) -> Result<Kit, KitError> {
     let starts = |prefix: &str| first.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
     if starts("LACRE-KIT-") {
         return parse_scan(text);
+    }
+    if starts("LACRE-PTR-") {
+        return parse_pointer_scan(text);
     }
     if starts("AGE-SECRET-KEY-") {
         let compact = compact(text);
@@ -69,6 +75,23 @@ fn parse_scan(text: &str) -> Result<Kit, KitError> {
     let number: [u8; 4] = take(&mut fields)?;
     let seed = Zeroizing::new(take::<SECRET_BYTES>(&mut fields)?);
     seal_kit(repository, generation, u32::from_be_bytes(number), seed).map(Kit::Seal)
+}
+
+fn parse_pointer_scan(text: &str) -> Result<Kit, KitError> {
+    let mut compact = compact(text);
+    compact.make_ascii_uppercase();
+    let digits = compact.strip_prefix(POINTER_PREFIX).ok_or(KitError::ScanVersion)?;
+    let bytes = digits.len() * 5 / 8;
+    if bytes > HEAD_BYTES + PAYLOAD_BYTES_MAX + 4 {
+        return Err(KitError::Scan);
+    }
+    let bytes = base32_decode(digits, bytes).ok_or(KitError::Scan)?;
+    let (content, check) =
+        bytes.len().checked_sub(4).and_then(|at| bytes.split_at_checked(at)).ok_or(KitError::Scan)?;
+    if crate::kit::checksum_of(content).to_bytes() != check {
+        return Err(KitError::Scan);
+    }
+    PointerKit::read(content).map(Kit::Pointer)
 }
 
 fn take<const N: usize>(fields: &mut &[u8]) -> Result<[u8; N], KitError> {
@@ -120,7 +143,8 @@ struct Typed {
     generation: Option<GenerationId>,
     number: Option<[u8; 4]>,
     key: Option<[u8; 1]>,
-    words: [Option<Zeroizing<[u8; LINE_BYTES]>>; LINES],
+    cells: Option<[u8; 2]>,
+    words: BTreeMap<u8, Zeroizing<[u8; LINE_BYTES]>>,
     check: Option<[u8; 4]>,
 }
 
@@ -128,6 +152,12 @@ impl Typed {
     /// Reads all lines in whatever order they come.
     fn read(text: &str) -> Result<Self, KitError> {
         let mut typed = Typed::default();
+        // Lines come in any order, and only a pointer kit has more than four with numbers.
+        let is_pointer = text.lines().any(|row| {
+            let name = tokens(row.trim()).next();
+            name.is_some_and(|name| name.eq_ignore_ascii_case("cells"))
+        });
+        let lines_max = if is_pointer { usize::from(u8::MAX) } else { LINES };
         for (index, row) in text.lines().enumerate() {
             let row = row.trim();
             if row.is_empty() || row.starts_with('#') {
@@ -138,35 +168,81 @@ impl Typed {
                 continue;
             }
             let name = all.remove(0).to_ascii_lowercase();
-            typed.take_line(&name, &all, index + 1)?;
+            typed.take_line(&name, &all, index + 1, lines_max)?;
         }
         Ok(typed)
     }
 
-    fn take_line(&mut self, name: &str, rest: &[&str], row: usize) -> Result<(), KitError> {
+    fn take_line(&mut self, name: &str, rest: &[&str], row: usize, lines_max: usize) -> Result<(), KitError> {
         match name {
             "repository" => keep(&mut self.repository, hex_line(KitLine::Repository, rest)?, KitLine::Repository),
             "generation" => keep(&mut self.generation, generation_line(rest)?, KitLine::Generation),
             "kit" => keep(&mut self.number, number_line(rest)?, KitLine::Kit),
             "key" => keep(&mut self.key, key_line(rest)?, KitLine::Key),
+            "cells" => keep(&mut self.cells, length_line(rest)?, KitLine::Cells),
             "check" => keep(&mut self.check, check_line(rest)?, KitLine::Check),
             other => {
                 let number = other.parse::<u8>().map_err(|_| KitError::UnknownLine { row })?;
-                let slot = usize::from(number).checked_sub(1).and_then(|index| self.words.get_mut(index));
-                let slot = slot.ok_or(KitError::UnknownLine { row })?;
+                if number == 0 || usize::from(number) > lines_max {
+                    return Err(KitError::UnknownLine { row });
+                }
                 let line = KitLine::Words(number);
-                keep(slot, Zeroizing::new(word_line::<LINE_BYTES>(line, rest)?), line)
+                let words = Zeroizing::new(word_line::<LINE_BYTES>(line, rest)?);
+                match self.words.get(&number) {
+                    Some(earlier) if *earlier != words => Err(KitError::Twice { line }),
+                    _ => {
+                        self.words.insert(number, words);
+                        Ok(())
+                    }
+                }
             }
         }
     }
 
+    /// The bytes of the numbered lines, as many as there have to be.
+    fn secret(&self, bytes: usize) -> Result<Zeroizing<Vec<u8>>, KitError> {
+        let lines = bytes.div_ceil(LINE_BYTES);
+        let mut secret = Zeroizing::new(Vec::with_capacity(lines * LINE_BYTES));
+        for number in (1u8..=u8::MAX).take(lines) {
+            let words = self.words.get(&number).ok_or(KitError::Missing { line: KitLine::Words(number) })?;
+            secret.extend_from_slice(&words[..]);
+        }
+        let padding_is_zero = secret.iter().skip(bytes).all(|byte| *byte == 0);
+        if !padding_is_zero || self.words.len() > lines {
+            return Err(KitError::TotalChecksum);
+        }
+        secret.truncate(bytes);
+        Ok(secret)
+    }
+
+    /// A pointer kit from its lines.
+    fn finish_pointer(&self, bytes: usize) -> Result<Kit, KitError> {
+        let secret = self.secret(bytes)?;
+        let repository = self.repository.ok_or(KitError::Missing { line: KitLine::Repository })?;
+        let number = self.number.ok_or(KitError::Missing { line: KitLine::Kit })?;
+        let foreign = [(self.generation.is_some(), KitLine::Generation), (self.key.is_some(), KitLine::Key)];
+        if let Some((_, line)) = foreign.into_iter().find(|(there, _)| *there) {
+            return Err(KitError::Foreign { line });
+        }
+        let mut content = Zeroizing::new(Vec::with_capacity(HEAD_BYTES + secret.len()));
+        content.push(CONTENT_POINTER);
+        content.extend_from_slice(&repository);
+        content.extend_from_slice(&number);
+        content.extend_from_slice(&secret);
+        if crate::kit::checksum_of(&content).to_bytes() != self.check.unwrap_or_default() {
+            return Err(KitError::TotalChecksum);
+        }
+        PointerKit::read(&content).map(Kit::Pointer)
+    }
+
     /// Puts the lines together and checks the whole.
     fn finish(self) -> Result<Kit, KitError> {
-        let mut secret = Zeroizing::new([0u8; SECRET_BYTES]);
-        for ((number, piece), words) in (1u8..).zip(secret.chunks_exact_mut(LINE_BYTES)).zip(&self.words) {
-            let words = words.as_ref().ok_or(KitError::Missing { line: KitLine::Words(number) })?;
-            piece.copy_from_slice(&words[..]);
+        if let Some(bytes) = self.cells {
+            self.check.ok_or(KitError::Missing { line: KitLine::Check })?;
+            return self.finish_pointer(usize::from(u16::from_be_bytes(bytes)));
         }
+        let mut secret = Zeroizing::new([0u8; SECRET_BYTES]);
+        secret.copy_from_slice(&self.secret(SECRET_BYTES)?);
         let check = KitChecksum::from_bytes(self.check.ok_or(KitError::Missing { line: KitLine::Check })?);
         let kit = if let Some([code]) = self.key {
             let foreign = [
@@ -262,6 +338,20 @@ fn number_line(typed: &[&str]) -> Result<[u8; 4], KitError> {
     let number: u32 = number.parse().map_err(|_| KitError::Field { line })?;
     verify(line, &number.to_be_bytes(), Some(check), 2)?;
     Ok(number.to_be_bytes())
+}
+
+/// The length of what the numbered lines carry, and the check word.
+fn length_line(typed: &[&str]) -> Result<[u8; 2], KitError> {
+    let line = KitLine::Cells;
+    let [length, check] = typed else {
+        return Err(KitError::Field { line });
+    };
+    let length: u16 = length.parse().map_err(|_| KitError::Field { line })?;
+    if usize::from(length) > PAYLOAD_BYTES_MAX {
+        return Err(KitError::Field { line });
+    }
+    verify(line, &length.to_be_bytes(), Some(check), 2)?;
+    Ok(length.to_be_bytes())
 }
 
 /// The kind of a key and the check word.

@@ -21,6 +21,7 @@ pub(crate) enum Label {
     Reach,
     Annotation,
     SessionJob,
+    Run,
     Retention,
     SnapshotKey,
     KeyCommitment,
@@ -31,7 +32,7 @@ pub(crate) enum Label {
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::ContentHash,
         Self::GearTable,
         Self::RowCut,
@@ -43,6 +44,7 @@ impl Label {
         Self::Reach,
         Self::Annotation,
         Self::SessionJob,
+        Self::Run,
         Self::Retention,
         Self::SnapshotKey,
         Self::KeyCommitment,
@@ -64,6 +66,7 @@ impl Label {
             Self::Reach => "lacre.v1 2026-11 reach",
             Self::Annotation => "lacre.v1 2026-11 label",
             Self::SessionJob => "lacre.v1 2026-11 session job",
+            Self::Run => "lacre.v1 2026-11 run",
             Self::Retention => "lacre.v1 2026-11 retention",
             Self::SnapshotKey => "lacre.v1 2026-11 snapshot key",
             Self::KeyCommitment => "lacre.v1 2026-11 key commitment",
@@ -94,6 +97,7 @@ pub(crate) mod magic {
     pub(crate) const REACH: &[u8; 4] = b"LRM1";
     pub(crate) const LABEL: &[u8; 4] = b"LSL1";
     pub(crate) const SESSION_JOB: &[u8; 4] = b"LSJ1";
+    pub(crate) const RUN: &[u8; 4] = b"LRN1";
     pub(crate) const RETENTION: &[u8; 4] = b"LRT1";
     pub(crate) const ROOT: &[u8; 3] = b"LR1";
     pub(crate) const BUNDLE: &[u8; 3] = b"LB1";

@@ -23,6 +23,7 @@ pub mod outer;
 pub mod passphrase;
 pub mod pgp;
 mod pgp_secret;
+pub mod pointer;
 pub mod pq;
 pub mod recipient;
 pub mod root;

@@ -4,7 +4,7 @@
 //! stored beside the ciphertext.
 
 use lacre_format::{
-    ids::{RepositoryId, Salt, SnapshotId},
+    ids::{RepositoryId, Salt, SnapshotId, Token},
     root::Secret32,
     segment::Salted,
 };
@@ -33,6 +33,8 @@ pub enum Structure {
     Label(SnapshotId),
     /// The job named in a session.
     SessionJob(SnapshotId),
+    /// What a run did.
+    Run(Token),
     /// The rules of retention in a policy.
     Retention,
 }
@@ -45,23 +47,26 @@ impl Structure {
             Self::Reach(_) => Label::Reach,
             Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
+            Self::Run(_) => Label::Run,
             Self::Retention => Label::Retention,
         }
     }
 
     fn aad(self, repository: RepositoryId) -> Vec<u8> {
-        let (magic, snapshot) = match self {
+        let of = |snapshot: SnapshotId| Some(*snapshot.as_bytes());
+        let (magic, id) = match self {
             Self::Footer => (magic::FOOTER, None),
             Self::Segment => (magic::SEGMENT, None),
-            Self::Reach(snapshot) => (magic::REACH, Some(snapshot)),
-            Self::Label(snapshot) => (magic::LABEL, Some(snapshot)),
-            Self::SessionJob(snapshot) => (magic::SESSION_JOB, Some(snapshot)),
+            Self::Reach(snapshot) => (magic::REACH, of(snapshot)),
+            Self::Label(snapshot) => (magic::LABEL, of(snapshot)),
+            Self::SessionJob(snapshot) => (magic::SESSION_JOB, of(snapshot)),
+            Self::Run(run) => (magic::RUN, Some(*run.as_bytes())),
             Self::Retention => (magic::RETENTION, None),
         };
         let mut aad = magic.to_vec();
         aad.extend_from_slice(repository.as_bytes());
-        if let Some(snapshot) = snapshot {
-            aad.extend_from_slice(snapshot.as_bytes());
+        if let Some(id) = id {
+            aad.extend_from_slice(&id);
         }
         aad
     }

@@ -52,6 +52,33 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| format!("'{text}' is too long"))
 }
 
+/// Parses a duration as [`parse_duration`] does, or `0s`.
+///
+/// # Errors
+/// A sentence saying what would be accepted.
+pub fn parse_patience(text: &str) -> Result<Duration, String> {
+    if text.trim().trim_end_matches(|unit: char| unit.is_ascii_alphabetic()) == "0" {
+        return Ok(Duration::ZERO);
+    }
+    parse_duration(text)
+}
+
+/// Parses a share such as `20%`; more than all is allowed, less than nothing is not.
+///
+/// # Errors
+/// A sentence saying what would be accepted.
+pub fn parse_percent(text: &str) -> Result<f64, String> {
+    let fail = || format!("'{text}' is not a share; write for example 20%");
+    let number: f64 = text.trim().strip_suffix('%').ok_or_else(fail)?.trim().parse().map_err(|_| fail())?;
+    if number.is_finite() && (0.0..=100_000.0).contains(&number) { Ok(number / 100.0) } else { Err(fail()) }
+}
+
+/// Shows a fraction as a share: `20%`, `12.5%`.
+pub fn percent(share: f64) -> String {
+    let tenths = (share * 1000.0).round() / 10.0;
+    format!("{tenths}%")
+}
+
 /// Shows a size in binary units with one decimal: `0 B`, `1.5 KiB`, `12.3 GiB`.
 pub fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()

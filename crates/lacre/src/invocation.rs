@@ -31,12 +31,14 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Reads the configuration file, without judging what it says.
+    /// Reads the configuration file, with the environment and what was typed over it, without judging what it says.
     ///
     /// # Errors
     /// [`Kind::Configuration`] when a file is there and cannot be read.
     pub fn config_file(&self) -> Result<ConfigFile, CliError> {
-        ConfigFile::load(self.global.config.as_deref())
+        let mut file = ConfigFile::load(self.global.config.as_deref())?;
+        config::layer::put_over(&mut file.document, &|name| std::env::var_os(name), &self.global.set);
+        Ok(file)
     }
 
     /// Reads and settles the configuration, and warns when its file is open to others.

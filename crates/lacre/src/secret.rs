@@ -47,6 +47,8 @@ pub enum SecretSource {
     File(PathBuf),
     /// The first line a command prints; no shell is involved.
     Command(Vec<String>),
+    /// The first line of a credential that systemd hands to the service.
+    Credential(String),
 }
 
 impl SecretSource {
@@ -56,6 +58,7 @@ impl SecretSource {
             SecretSource::Env(name) => format!("environment variable {name}"),
             SecretSource::File(path) => format!("file {}", path.display()),
             SecretSource::Command(argv) => format!("command {}", argv.first().map_or("(empty)", String::as_str)),
+            SecretSource::Credential(name) => format!("systemd credential {name}"),
         }
     }
 
@@ -68,6 +71,7 @@ impl SecretSource {
             SecretSource::Env(name) => from_env(name)?,
             SecretSource::File(path) => from_file(path)?,
             SecretSource::Command(argv) => from_command(argv)?,
+            SecretSource::Credential(name) => from_credential(name)?,
         };
         if secret.expose().is_empty() {
             return Err(CliError::new(Kind::Configuration, format!("the secret from {} is empty", self.describe())));
@@ -87,6 +91,19 @@ fn from_env(name: &str) -> Result<Secret, CliError> {
             Err(CliError::new(Kind::Configuration, format!("neither {name} nor {file_name} is set in the environment")))
         }
     }
+}
+
+/// systemd names the folder of a service's credentials in its environment.
+fn from_credential(name: &str) -> Result<Secret, CliError> {
+    let wrong = |what: String| CliError::new(Kind::Configuration, what);
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        return Err(wrong(format!("{name:?} is no name of a systemd credential")));
+    }
+    let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Err(wrong(format!("the systemd credential {name} is not there: CREDENTIALS_DIRECTORY is not set"))
+            .hint(format!("start lacre as a service with LoadCredential={name}:/path/of/the/secret")));
+    };
+    from_file(&Path::new(&folder).join(name))
 }
 
 fn from_file(path: &Path) -> Result<Secret, CliError> {

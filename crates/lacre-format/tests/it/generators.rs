@@ -17,6 +17,7 @@ use lacre_format::{
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
+    run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
@@ -261,14 +262,16 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let entry = (home(), public_key(), role, text(), option::of(chain_head()), option::of(revoked)).prop_map(
         |(home, key, role, label, revoked_at, revoked)| HomeEntry { home, key, role, label, revoked_at, revoked },
     );
-    let cell = (text(), text()).prop_map(|(name, host)| CellEntry { name, host });
+    let cell = (text(), text(), option::of(text())).prop_map(|(name, host, holder)| CellEntry { name, host, holder });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
     let adopted = (any::<u32>(), any::<u32>(), millis()).prop_map(|(policy, from, at)| Adopted { policy, from, at });
-    let counts = (any::<u32>(), option::of(token()), option::of(salted()), any::<Option<u32>>(), option::of(adopted));
+    let more = (option::of(millis()), any::<Option<u32>>(), option::of(adopted));
+    let counts = (any::<u32>(), option::of(token()), option::of(salted()), any::<Option<u32>>(), more);
     let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
-        let (seal_public, homes, cells, two, heads, (min_verified, claim, retention, rewrap_below, adopted)) = who;
+        let (seal_public, homes, cells, two, heads, (min_verified, claim, retention, rewrap_below, more)) = who;
+        let (sealed_at, approvals, adopted) = more;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -287,6 +290,8 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             rewrap_below,
             claim,
             adopted,
+            sealed_at,
+            approvals,
         }
     })
 }
@@ -314,6 +319,9 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         (plan(), counts).prop_map(|(plan, (snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written))| {
             Event::Prune(PruneRecord { plan, snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written })
         });
+    let run = (token(), millis(), millis(), any::<u8>(), salt(), bytes()).prop_map(
+        |(id, started, ended, exit, salt, details)| Event::Run(RunRecord { id, started, ended, exit, salt, details }),
+    );
     prop_oneof![
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
@@ -325,7 +333,33 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         probe,
         select(values::events()).prop_map(|(_, event)| event),
         prune,
+        run,
     ]
+}
+
+pub(crate) fn run_details() -> impl Strategy<Value = RunDetails> {
+    let times = (millis(), millis());
+    let job = (job(), option::of(snapshot()), any::<u8>(), times, any::<u64>(), any::<u32>(), any::<bool>()).prop_map(
+        |(job, snapshot, exit, (started, ended), stored, findings, held_back)| RunJob {
+            job,
+            snapshot,
+            exit,
+            started,
+            ended,
+            stored,
+            findings,
+            held_back,
+        },
+    );
+    (vec(job, 0..4), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>()).prop_map(
+        |(jobs, forgotten, copies, copies_failed, findings)| RunDetails {
+            jobs,
+            forgotten,
+            copies,
+            copies_failed,
+            findings,
+        },
+    )
 }
 
 pub(crate) fn log_entry() -> impl Strategy<Value = LogEntry> {

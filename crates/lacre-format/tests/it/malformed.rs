@@ -8,16 +8,18 @@ use lacre_format::{
     frame::{Codec, RAW_BYTES_MAX, decode_body, encode_body},
     header::{CHAIN_HEADS_MAX, Header, Label, SEGMENTS_MAX, SnapshotObject, TAGS_MAX},
     keyring::{BUNDLE_ENTRIES_MAX, Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WRAPS_MAX, WrapKind},
-    log::{AdoptRecord, EVENT_SNAPSHOTS_MAX, LogEntry, Named},
+    log::{AdoptRecord, EVENT_SNAPSHOTS_MAX, LogEntry, Named, PointerRecord},
     manifest::Manifest,
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
     pack::{FOOTER_BYTES_MAX, Footer, PACK_BYTES_MAX, SLOTS_MAX, Trailer},
     policy::{
-        CELLS_MAX, HOMES_MAX, HomeEntry, PINNED_OBJECTS_MAX, Policy, RECIPIENTS_MAX, RULES_MAX, Retention, Revocation,
+        CELLS_MAX, HOMES_MAX, HomeEntry, KitState, PINNED_OBJECTS_MAX, Policy, RECIPIENTS_MAX, RULES_MAX, Retention,
+        Revocation,
     },
     reach::Reach,
     root::Root,
+    run::{RUN_JOBS_MAX, RunDetails},
     segment::{SEGMENT_PACKS_MAX, Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
@@ -269,6 +271,8 @@ fn every_list_ends_at_its_bound() {
     let head = values::header().seen[0];
     bound(CHAIN_HEADS_MAX, |count| Header { seen: vec![head; count], ..values::header() });
     bound(SEGMENTS_MAX, |count| Header { segments: vec![values::header().root; count], ..values::header() });
+    let job = values::run_details().jobs[0].clone();
+    bound(RUN_JOBS_MAX, |count| RunDetails { jobs: vec![job.clone(); count], ..values::run_details() });
     bound(TAGS_MAX, |count| Label { tags: vec![String::new(); count], ..values::label() });
     bound(SEGMENT_PACKS_MAX, |count| Segment { packs: vec![values::segment().packs.swap_remove(0); count] });
     let policy = values::policy();
@@ -287,6 +291,12 @@ fn every_list_ends_at_its_bound() {
     let lost = vec![values::SNAPSHOT];
     bound(EVENT_SNAPSHOTS_MAX, |count| AdoptRecord { lost: lost.repeat(count), ..values::adoption() });
     bound(RECEIPT_ITEMS_MAX, |count| Physical { lines: vec![String::new(); count] });
+    bound(CELLS_MAX, |count| PointerRecord {
+        number: 1,
+        state: KitState::Issued,
+        words: [0; 4],
+        cells: vec![String::new(); count],
+    });
     bound(EVENT_SNAPSHOTS_MAX, |count| Named { snapshots: vec![values::SNAPSHOT; count], reason: String::new() });
 }
 
@@ -308,6 +318,7 @@ fn claims_end<T: for<'b> Decode<'b, ()>>() {
 fn claimed_counts_allocate_nothing() {
     claims_end::<Header>();
     claims_end::<Label>();
+    claims_end::<RunDetails>();
     claims_end::<Root>();
     claims_end::<KeyEntry>();
     claims_end::<KeyEnvelope>();

@@ -63,6 +63,7 @@ macro_rules! cbor_objects {
 cbor_objects!(
     headers: header,
     labels: label,
+    run_details: run_details,
     key_entries: key_entry,
     key_envelopes: key_envelope,
     bundles: bundle,

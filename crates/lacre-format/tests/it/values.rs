@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use lacre_format::{
     codec,
     erasure::{
-        Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot, ErasureKind,
-        IntentEnd, KitEvidence, Physical, Purpose, Receipt, Rotated,
+        Approval, Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot,
+        ErasureKind, IntentEnd, KitEvidence, Physical, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},
@@ -18,8 +18,8 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        AdoptRecord, CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RecipientRemoved,
-        RestoreRecord, Revoking, Rewrapped,
+        AdoptRecord, CheckRecord, Event, KitRecord, LogEntry, Named, PointerRecord, ProbeRecord, PruneRecord,
+        RecipientRemoved, RestoreRecord, Revoking, Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
@@ -31,6 +31,7 @@ use lacre_format::{
     },
     reach::Reach,
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
+    run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
@@ -236,7 +237,7 @@ pub(crate) fn policy() -> Policy {
             revoked_at: Some(ChainHead { home: HOME, seq: 9, digest: digest(0xda) }),
             revoked: None,
         }],
-        cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned() }],
+        cells: vec![CellEntry { name: "file:/srv/seal.cell".to_owned(), host: "vault1".to_owned(), holder: None }],
         holders: Holders::Two,
         heads: vec![ChainHead { home: HOME, seq: 9, digest: digest(0xda) }],
         min_verified: 1,
@@ -244,6 +245,8 @@ pub(crate) fn policy() -> Policy {
         rewrap_below: None,
         claim: Some(CLAIM),
         adopted: None,
+        sealed_at: None,
+        approvals: None,
     }
 }
 
@@ -254,6 +257,50 @@ pub(crate) fn policy_adopted() -> Policy {
 
 pub(crate) fn adoption() -> AdoptRecord {
     AdoptRecord { policy: 1002, lost: vec![OTHER_SNAPSHOT], brought: 3, vouched: false }
+}
+
+/// A policy with what came after the first ones: cells elsewhere, a time of its own for the seal, approvals of erasures.
+pub(crate) fn policy_with_cells() -> Policy {
+    let cell = |name: &str, holder: &str| CellEntry {
+        name: name.to_owned(),
+        host: "vault1".to_owned(),
+        holder: Some(holder.to_owned()),
+    };
+    Policy {
+        cells: vec![
+            cell("s3://astro-seal/seal?region=eu-west-1&credentials=seal", "bucket:0011223344556677"),
+            cell("exec:/usr/local/bin/seal-vault", "vault"),
+        ],
+        sealed_at: Some(TAKEN),
+        approvals: Some(1),
+        ..policy()
+    }
+}
+
+pub(crate) fn run_record() -> RunRecord {
+    RunRecord {
+        id: Token::new([0x67; 16]),
+        started: TAKEN,
+        ended: Millis(TAKEN.0 + 95_000),
+        exit: 14,
+        salt: SALT,
+        details: vec![0x1e; 24],
+    }
+}
+
+pub(crate) fn run_details() -> RunDetails {
+    let job = |name: &str, snapshot, exit| RunJob {
+        job: JobName::parse(name).unwrap(),
+        snapshot,
+        exit,
+        started: TAKEN,
+        ended: Millis(TAKEN.0 + 40_000),
+        stored: 1_234_567,
+        findings: 1,
+        held_back: snapshot.is_some(),
+    };
+    let jobs = vec![job("astro", Some(SNAPSHOT), 3), job("shop", None, 14)];
+    RunDetails { jobs, forgotten: 2, copies: 1, copies_failed: 1, findings: 3 }
 }
 
 /// A policy with a revoked home, rules of retention and a reader who was removed.
@@ -330,6 +377,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
         ("event-adopt", Event::Adopt(adoption())),
+        ("event-run", Event::Run(run_record())),
         ("event-revoking", Event::Revoking(Revoking { home: HOME })),
         (
             "event-recipient-removed",
@@ -393,6 +441,14 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         reason: "art17".to_owned(),
         request: Some(digest(0xdb)),
         not_before: Some(TAKEN),
+        approvals: None,
+    };
+    let guarded = EraseIntent { approvals: Some(1), ..intent.clone() };
+    let pointer = PointerRecord {
+        number: 2,
+        state: KitState::Issued,
+        words: [0xdc, 1, 2, 3],
+        cells: vec!["s3://astro-seal/seal?region=eu-west-1&credentials=seal".to_owned()],
     };
     let rotated = Rotated {
         claim: CLAIM,
@@ -414,6 +470,9 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-destroyed", Event::Destroyed(destroyed)),
         ("event-attestation", Event::Attestation(lost)),
         ("event-receipt", Event::Receipt(Box::new(receipt))),
+        ("event-erase-intent-guarded", Event::EraseIntent(guarded)),
+        ("event-pointer", Event::Pointer(pointer)),
+        ("event-approval", Event::Approval(Approval { id: ERASURE, intent: digest(0xdd) })),
         ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
 }
@@ -513,6 +572,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("signed-message", Signed::message(Kind::SessionEnd, REPOSITORY, HOME, &codec::to_cbor(&session_end())), ""),
         ("header", codec::to_cbor(&header()), "snapshot"),
         ("label", codec::to_cbor(&label()), "label"),
+        ("run-details", codec::to_cbor(&run_details()), "run_details"),
         ("snapshot-object", snapshot_object().encode(), "snapshot"),
         ("root", codec::to_cbor(&root()), "root"),
         ("key-entry", codec::to_cbor(&key_entry()), "key_entry"),
@@ -523,6 +583,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("policy", codec::to_cbor(&policy()), "policy"),
         ("policy-adopted", codec::to_cbor(&policy_adopted()), "policy"),
         ("receipt-copies", codec::to_cbor(&receipt_with_copies()), ""),
+        ("policy-cells", codec::to_cbor(&policy_with_cells()), "policy"),
         ("policy-revoked", codec::to_cbor(&policy_revoked()), "policy"),
         ("retention", codec::to_cbor(&retention()), "policy"),
         ("join-request", codec::to_cbor(&Join::Request(join_request())), "policy"),

@@ -22,6 +22,7 @@ use lacre_format::{
     policy::{Policy, Retention},
     reach::Reach,
     root::Root,
+    run::RunDetails,
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
@@ -108,6 +109,7 @@ fn vectors_of_byte_layouts_are_read_as_on_the_first_day() {
 fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Header>("", &read("header")).unwrap(), values::header());
     assert_eq!(from_cbor::<Label>("", &read("label")).unwrap(), values::label());
+    assert_eq!(from_cbor::<RunDetails>("", &read("run-details")).unwrap(), values::run_details());
     assert!(from_cbor::<Root>("", &read("root")).unwrap() == values::root());
     assert_eq!(from_cbor::<KeyEntry>("", &read("key-entry")).unwrap(), values::key_entry());
     assert_eq!(from_cbor::<KeyEnvelope>("", &read("key-envelope")).unwrap(), values::key_envelope());
@@ -116,6 +118,7 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Policy>("", &read("policy")).unwrap(), values::policy());
     assert_eq!(from_cbor::<Policy>("", &read("policy-adopted")).unwrap(), values::policy_adopted());
     assert_eq!(from_cbor::<Receipt>("", &read("receipt-copies")).unwrap(), values::receipt_with_copies());
+    assert_eq!(from_cbor::<Policy>("", &read("policy-cells")).unwrap(), values::policy_with_cells());
     assert_eq!(from_cbor::<Policy>("", &read("policy-revoked")).unwrap(), values::policy_revoked());
     assert_eq!(from_cbor::<Retention>("", &read("retention")).unwrap(), values::retention());
     assert_eq!(from_cbor::<Join>("", &read("join-request")).unwrap(), Join::Request(values::join_request()));

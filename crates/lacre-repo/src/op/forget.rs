@@ -186,6 +186,7 @@ impl Repository {
     pub fn unforget(&self, snapshot: SnapshotId) -> Result<(), Error> {
         self.refuse_erased(snapshot)?;
         self.record(&[snapshot], "undo", &Event::Unforget)?;
+        self.in_time(snapshot, "undone too late", &Event::Forget)?;
         self.spared(snapshot)
     }
 
@@ -196,9 +197,18 @@ impl Repository {
     pub fn hold(&self, snapshot: SnapshotId, reason: &str) -> Result<(), Error> {
         self.refuse_erased(snapshot)?;
         self.record(&[snapshot], reason, &Event::Hold)?;
-        // Only now, with the hold written, is it certain that no rotation left the entry behind and no collection took the frames.
-        self.refuse_erased(snapshot)?;
+        self.in_time(snapshot, "held too late", &Event::Release)?;
         self.spared(snapshot)
+    }
+
+    /// Only now, with the record written, is it certain whether a rotation left the entry behind. If it did, the record is taken back:
+    /// otherwise it would keep a snapshot among the living whose key is gone, and stop every later rotation.
+    fn in_time(&self, snapshot: SnapshotId, reason: &str, back: &dyn Fn(Named) -> Event) -> Result<(), Error> {
+        let Err(late) = self.refuse_erased(snapshot) else { return Ok(()) };
+        if matches!(late, Error::Erased { .. }) {
+            self.record(&[snapshot], reason, back)?;
+        }
+        Err(late)
     }
 
     /// Ends a hold.

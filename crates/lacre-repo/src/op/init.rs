@@ -2,7 +2,11 @@
 //!
 //! The manifest is written last: a run that dies before leaves no repository, and the next one starts over with other keys.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use lacre_format::{
     codec,
@@ -26,7 +30,7 @@ use lacre_seal::{
 use minicbor::bytes::ByteVec;
 
 use crate::{
-    cell::{Cell, CellPlace},
+    cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     files::{self, Replace},
     home::{Home, Signer, WriterKeys},
@@ -55,6 +59,27 @@ pub struct CreateOptions {
     pub host: String,
     /// Paths that are backed up: no cell may lie inside.
     pub sources: Vec<PathBuf>,
+}
+
+/// The way to cells, and what each depends on.
+pub struct CellSetup {
+    /// The way.
+    pub reach: Arc<dyn CellReach>,
+    /// What cells that are no files depend on: two with the same one count once.
+    pub holders: BTreeMap<CellPlace, String>,
+}
+
+impl Default for CellSetup {
+    fn default() -> Self {
+        Self { reach: Arc::new(FilesOnly), holders: BTreeMap::new() }
+    }
+}
+
+impl CellSetup {
+    /// What the policy says of a cell.
+    pub(crate) fn entry(&self, place: &CellPlace, host: &str) -> CellEntry {
+        CellEntry { name: place.to_string(), host: host.to_owned(), holder: self.holders.get(place).cloned() }
+    }
 }
 
 /// Whether a kit is printed.
@@ -100,6 +125,20 @@ impl Repository {
         options: CreateOptions,
         clock: SharedClock,
     ) -> Result<(Self, CreateReport), Error> {
+        Self::create_reaching(store, home, options, clock, &CellSetup::default())
+    }
+
+    /// Creates a repository in an empty store, with cells that need credentials or a command.
+    ///
+    /// # Errors
+    /// As [`Repository::create`]; [`Error::Cell`] for a cell that does not keep, return and forget.
+    pub fn create_reaching(
+        store: Store,
+        home: &Home,
+        options: CreateOptions,
+        clock: SharedClock,
+        setup: &CellSetup,
+    ) -> Result<(Self, CreateReport), Error> {
         let manifest_name = ObjectName::of(&Named::Manifest);
         match store.get(&manifest_name, lacre_format::manifest::MANIFEST_BYTES_MAX) {
             Ok(_) => return Err(Error::AlreadyThere { place: place(&store) }),
@@ -107,25 +146,33 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         let born = Born::new()?;
-        let repository = Self::with_manifest(store, home, clock, born.manifest)?;
+        let repository = Self::with_manifest(store, home, clock, born.manifest)?.with_cells(Arc::clone(&setup.reach));
         let places = if options.cells.is_empty() {
             vec![CellPlace::File(repository.home().default_cell())]
         } else {
             options.cells.clone()
         };
         repository.refuse_bad_cells(&places, &options.sources)?;
+        let mut cells = Vec::new();
+        for place in &places {
+            // What cannot keep a seal, or cannot forget one, is refused before anything is made.
+            let cell = Cell::create_over(place, &setup.reach)?;
+            cell.try_out(born.manifest.repository)?;
+            cells.push((cell, setup.entry(place, &options.host)));
+        }
         repository.home().keep_admin(&born.admin, &born.writer.structure)?;
         repository.home().keep_writer(&born.writer)?;
         let (recipients, identity_file, identity_sheet) = repository.recipients(options.recipients)?;
-        for cell in &places {
-            Cell::create(cell)?.add(born.manifest.repository, born.generation, &born.seed)?;
+        for (cell, _) in &cells {
+            cell.add(born.manifest.repository, born.generation, &born.seed)?;
         }
+        let entries: Vec<CellEntry> = cells.into_iter().map(|(_, entry)| entry).collect();
         let cells: Vec<String> = places.iter().map(ToString::to_string).collect();
         repository.put_bundle(&born)?;
         let alone = options.kit == KitChoice::None && places.len() == 1;
         let holders = if alone { Holders::Single } else { Holders::Two };
         let policy =
-            first_policy(&born, &options.host, recipients, &cells, holders, repository.clock().now().as_millisecond());
+            first_policy(&born, &options.host, recipients, entries, holders, repository.clock().now().as_millisecond());
         repository.put_policy(&born.admin, &policy)?;
         let kit = (options.kit == KitChoice::Print).then(|| {
             Kit::Seal(SealKit {
@@ -145,9 +192,9 @@ impl Repository {
     }
 
     /// Law L6: the seal is never inside the repository or any path that is backed up.
-    fn refuse_bad_cells(&self, places: &[CellPlace], sources: &[PathBuf]) -> Result<(), Error> {
+    pub(crate) fn refuse_bad_cells(&self, places: &[CellPlace], sources: &[PathBuf]) -> Result<(), Error> {
         for place in places {
-            let CellPlace::File(path) = place;
+            let CellPlace::File(path) = place else { continue };
             let mut forbidden: Vec<&Path> = sources.iter().map(PathBuf::as_path).collect();
             forbidden.extend(self.store().local_path());
             for directory in forbidden {
@@ -231,7 +278,7 @@ fn first_policy(
     born: &Born,
     host: &str,
     recipients: Vec<RecipientEntry>,
-    cells: &[String],
+    cells: Vec<CellEntry>,
     holders: Holders,
     at: i64,
 ) -> Policy {
@@ -252,7 +299,7 @@ fn first_policy(
         generation: born.generation,
         seal_public: born.seed.public().as_bytes().to_vec(),
         homes: vec![home(&born.admin, Role::Admin), home(&born.writer.signer, Role::Writer)],
-        cells: cells.iter().map(|name| CellEntry { name: name.clone(), host: host.to_owned() }).collect(),
+        cells,
         holders,
         heads: Vec::new(),
         min_verified: 3,
@@ -260,5 +307,7 @@ fn first_policy(
         rewrap_below: None,
         claim: None,
         adopted: None,
+        sealed_at: Some(Millis(at)),
+        approvals: None,
     }
 }

@@ -52,7 +52,7 @@ impl Repository {
         let mut unreadable = None;
         let named = view.policy.cells.iter().filter_map(|cell| CellPlace::parse(&cell.name).ok());
         for place in named.chain(keys.cells.iter().cloned()) {
-            let cell = match Cell::open(&place) {
+            let cell = match Cell::open_over(&place, self.reach_of_cells()) {
                 Ok(Some(cell)) => cell,
                 Ok(None) => continue,
                 Err(error) => {

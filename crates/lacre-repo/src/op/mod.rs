@@ -3,6 +3,7 @@
 pub mod adopt;
 mod audit;
 pub mod backup;
+pub mod cells;
 pub mod check;
 pub mod copy;
 pub mod erase;
@@ -19,8 +20,10 @@ pub mod read;
 pub mod readers;
 pub mod rebuild;
 pub mod rotate;
+pub mod run;
 pub mod seal;
 mod sessions;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod void;

@@ -12,7 +12,7 @@ use lacre_format::{
 use crate::{
     error::Error,
     home::Signer,
-    op::rotate::{Mandate, RotateOptions},
+    op::rotate::{Adoption, Mandate, published_by},
     repository::Repository,
     view::View,
 };
@@ -26,11 +26,11 @@ pub(crate) struct Turn {
 
 /// A policy that was published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Published {
+pub(crate) struct Published {
     /// Its number.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The hash in its name.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 impl Turn {
@@ -63,13 +63,13 @@ impl Repository {
         let mine = view.ledger.open_claims().find(|state| state.home == admin.home);
         let begun = mine.filter(|state| state.claim.purpose != Purpose::Policy);
         if let Some(state) = begun
-            && view.policy.claim != Some(state.claim.id)
+            && !published_by(&view, &state.claim)
         {
             let why = "a change of the seal that this host began is not finished; `lacre erase resume` goes on with it";
             return Err(Error::Overtaken { why: why.to_owned() });
         }
         let own = begun.is_none();
-        let mandate = self.claim(admin, &RotateOptions { purpose, ..RotateOptions::default() })?;
+        let mandate = self.claim(admin, purpose, Adoption::Never)?;
         Ok(Turn { mandate, own })
     }
 
@@ -90,6 +90,10 @@ impl Repository {
         policy.previous = Some(view.policy_digest);
         policy.signed_at = Millis(self.clock().now().as_millisecond());
         policy.heads.clone_from(&view.heads);
+        // Should this request land after the claim was given up, nobody follows it.
+        if turn.own {
+            policy.claim = Some(turn.mandate.id);
+        }
         change(&view, &mut policy)?;
         let digest = self.put_policy(admin, &policy)?;
         let tip = self.view()?;

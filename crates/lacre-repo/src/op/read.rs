@@ -90,6 +90,9 @@ impl Repository {
         if view.voided.contains(&snapshot) {
             return Err(Error::NoSnapshot { name: name() });
         }
+        if view.is_dead(snapshot) {
+            return Err(Error::Erased { snapshot });
+        }
         let seals = self.seals(view, keys)?;
         let key = self.snapshot_key(view, &seals, keys, &known.header)?;
         let root = self.root(known, &key)?;

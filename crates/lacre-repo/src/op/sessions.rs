@@ -40,6 +40,8 @@ pub(crate) struct Unfinished {
     /// When the store wrote its marker, by the store's clock.
     pub(crate) written: Timestamp,
     pub(crate) standing: Standing,
+    /// Whether its writer said that it gave up.
+    pub(crate) given_up: bool,
 }
 
 /// What lies below `session/`, names only.
@@ -114,7 +116,8 @@ impl Repository {
             } else {
                 Standing::Open
             };
-            let unfinished = Unfinished { home: session.home, base: session.base, written, standing };
+            let given_up = view.given_up.contains(&snapshot);
+            let unfinished = Unfinished { home: session.home, base: session.base, written, standing, given_up };
             sessions.unfinished.insert(snapshot, unfinished);
         }
         for snapshot in names.ended.iter().filter(|snapshot| !seen.contains(*snapshot)) {

@@ -48,6 +48,25 @@ impl Repository {
         Ok(if done { Voided::Final } else { Voided::Blocked })
     }
 
+    /// Gives up a session that a dead run of this home left open: nobody can acknowledge its snapshot from here on, not even a clone with the
+    /// same keys. `true` when its snapshot is there after all. Whoever may void finishes it; a writer's own key must not be able to.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub(crate) fn give_up_session(&self, signer: &Signer, snapshot: SnapshotId) -> Result<bool, Error> {
+        let name = ObjectName::of(&Named::VoidIntent(snapshot));
+        let at = Millis(self.clock().now().as_millisecond());
+        let void = Void { repository: self.id(), snapshot, at, stage: VoidStage::Intent };
+        let signed = signer.key.sign(Kind::Void, self.id(), signer.home, codec::to_cbor(&void));
+        // What lies there already says the same, or stops nobody: then this run's own end is missing and prune decides.
+        let _whatever_lies_there = self.store().put_new(&name, Bytes::from(signed.encode(Kind::Void)))?;
+        match self.store().get(&ObjectName::of(&Named::Snapshot(snapshot)), SNAPSHOT_BYTES_MAX) {
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Whether a void that everybody believes lies under the name now.
     fn put_void(
         &self,
@@ -69,6 +88,12 @@ impl Repository {
             (Err(error), _) | (Ok(_), Err(error)) => return Err(error.into()),
         };
         let Ok(signed) = Signed::decode(Kind::Void, &stored) else { return Ok(false) };
-        Ok(view.may_void(name, &signed, snapshot, stage).is_ok())
+        if view.may_void(name, &signed, snapshot, stage).is_ok() {
+            return Ok(true);
+        }
+        // Its own writer's intent does as well as ours: everybody has to look for the snapshot after it.
+        let by_writer = stage == VoidStage::Intent
+            && view.gives_up(self.store(), &*self.catalog()?, name, &signed, snapshot).unwrap_or(false);
+        Ok(by_writer)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use lacre_format::name::ObjectName;
 
-use super::{Operation, PutOutcome, StoreError, Verb, schedule::Schedule};
+use super::{Operation, PutOutcome, StoreError, Verb, schedule::Schedule, witness::Witness};
 
 /// What happens at a chosen call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,16 +113,26 @@ pub(super) struct Faults {
     faults: Vec<(Fault, AtomicU64)>,
     crashed: AtomicBool,
     schedule: Option<Arc<Schedule>>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Faults {
     pub(super) fn new(plan: FaultPlan) -> Self {
         let faults = plan.faults.into_iter().map(|fault| (fault, AtomicU64::new(0))).collect();
-        Self { faults, crashed: AtomicBool::new(false), schedule: None }
+        Self { faults, crashed: AtomicBool::new(false), schedule: None, witness: None }
     }
 
     pub(super) fn scheduled(schedule: Arc<Schedule>) -> Self {
         Self { schedule: Some(schedule), ..Self::new(FaultPlan::default()) }
+    }
+
+    /// The same, and a witness is told of every call.
+    pub(super) fn with_witness(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
+    }
+
+    pub(super) fn witness(&self) -> Option<Arc<dyn Witness>> {
+        self.witness.clone()
     }
 
     pub(super) fn put_new(
@@ -131,7 +141,7 @@ impl Faults {
         bytes: Bytes,
         put: impl FnOnce(Bytes) -> Result<PutOutcome, StoreError>,
     ) -> Result<PutOutcome, StoreError> {
-        match self.strike(Verb::PutNew, name.as_str())? {
+        match self.strike(Verb::PutNew, name.as_str(), Some(&bytes))? {
             Some(Effect::Tear { bytes: kept }) => {
                 let torn = bytes.slice(..kept.min(bytes.len()));
                 let outcome = put(torn)?;
@@ -148,7 +158,7 @@ impl Faults {
         name: &ObjectName,
         read: impl FnOnce() -> Result<Bytes, StoreError>,
     ) -> Result<Bytes, StoreError> {
-        match self.strike(verb, name.as_str())? {
+        match self.strike(verb, name.as_str(), None)? {
             Some(Effect::Tear { bytes: kept }) => read().map(|bytes| bytes.slice(..kept.min(bytes.len()))),
             Some(Effect::FlipBit { bit }) => read().map(|bytes| flip(&bytes, bit)),
             effect => self.around(effect, name.as_str(), read),
@@ -161,12 +171,15 @@ impl Faults {
         name: &str,
         run: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let effect = self.strike(verb, name)?;
+        let effect = self.strike(verb, name, None)?;
         self.around(effect, name, run)
     }
 
     /// The effect of this call, if any; an error once the "process" is dead.
-    fn strike(&self, verb: Verb, name: &str) -> Result<Option<Effect>, StoreError> {
+    fn strike(&self, verb: Verb, name: &str, put: Option<&Bytes>) -> Result<Option<Effect>, StoreError> {
+        if let Some(witness) = &self.witness {
+            witness.saw(verb, name, put);
+        }
         if let Some(schedule) = &self.schedule {
             schedule.pass(verb, name);
         }

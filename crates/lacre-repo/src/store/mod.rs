@@ -18,7 +18,9 @@ pub mod schedule;
 mod staging;
 #[cfg(test)]
 mod tests;
+pub mod witness;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::path::Path;
@@ -213,7 +215,14 @@ impl Store {
     /// The same objects seen through a fault plan, with counts of its own; for tests.
     #[must_use]
     pub fn with_faults(&self, plan: FaultPlan) -> Self {
-        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(Faults::new(plan))) }
+        self.through(Faults::new(plan))
+    }
+
+    /// The same objects through other faults; a witness goes on being told.
+    fn through(&self, faults: Faults) -> Self {
+        let witness = self.faults.as_ref().and_then(|known| known.witness());
+        let faults = if witness.is_some() { faults.with_witness(witness) } else { faults };
+        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(faults)) }
     }
 
     /// Stores a new object; when this returns `Created` the object survives a power cut.
@@ -297,6 +306,22 @@ impl Store {
         match &self.faults {
             None => list(),
             Some(faults) => faults.run(Verb::List, prefixes.first().copied().unwrap_or_default(), list),
+        }
+    }
+
+    /// The names below a prefix of which anything is kept: in a versioned bucket also those of which only hidden versions are left.
+    ///
+    /// # Errors
+    /// As [`Store::list`]; [`StoreError::Remote`] when the keys may not list versions.
+    pub fn names_kept(&self, prefix: &str) -> Result<BTreeSet<String>, StoreError> {
+        let Backend::Bucket(bucket) = &*self.backend else {
+            return Ok(self.list(prefix)?.objects.into_iter().map(|object| object.name).collect());
+        };
+        self.counter.begin(Verb::List);
+        let segments = checked_prefix(prefix)?;
+        match &self.faults {
+            None => bucket.names_kept(segments),
+            Some(faults) => faults.run(Verb::List, prefix, || bucket.names_kept(segments)),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Store, Verb, fault::FaultPlan, fault::Faults};
+use super::{Store, Verb, fault::Faults};
 
 /// A call that waits at the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,9 +32,7 @@ impl Store {
     /// The same objects seen by one process whose every call waits for its turn, with counts of its own; for tests.
     #[must_use]
     pub fn with_schedule(&self, schedule: Arc<Schedule>) -> Self {
-        let mut store = self.with_faults(FaultPlan::default());
-        store.faults = Some(Arc::new(Faults::scheduled(schedule)));
-        store
+        self.through(Faults::scheduled(schedule))
     }
 }
 

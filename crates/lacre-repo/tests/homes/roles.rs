@@ -67,8 +67,14 @@ fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
     };
     let destroyed =
         Destroyed { claim: CLAIM, cell: "file:/x".to_owned(), generation: GENERATION, evidence: String::new() };
-    let intent =
-        EraseIntent { id: CLAIM, snapshots: vec![snapshot], reason: String::new(), request: None, not_before: None };
+    let intent = EraseIntent {
+        id: CLAIM,
+        snapshots: vec![snapshot],
+        reason: String::new(),
+        request: None,
+        not_before: None,
+        approvals: None,
+    };
     let probe = ProbeRecord {
         conditional: 1,
         versioning: 1,

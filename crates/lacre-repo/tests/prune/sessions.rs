@@ -106,7 +106,7 @@ fn a_dead_session_is_voided_and_its_late_snapshot_never_counts() {
     let writer = bench.reopen();
     let session = open(&writer, &night(1, ROWS));
     let sid = session.snapshot();
-    bench.clock.advance_hours(100);
+    bench.clock.set_ahead_hours(100);
     bench.repository.forget_one(first.snapshot).unwrap();
     // Only after its time: a day later nobody may be declared dead by default.
     assert_eq!(prune(&bench.repository).state, PruneState::Nothing, "nothing but the session's own is garbage");

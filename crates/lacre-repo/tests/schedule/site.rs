@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use lacre_format::{
@@ -17,7 +18,10 @@ use lacre_repo::{
     op::{
         backup::{BackupOptions, Rows, SourceFacts, StreamSpec},
         check::{CheckOptions, ReadData},
+        init::{CreateOptions, KitChoice},
         keys::ReadKeys,
+        prune::{Economy, PruneOptions, PruneReport},
+        rotate::{RotateOptions, RotationReport},
         snapshots::SnapshotState,
     },
     store::{
@@ -49,23 +53,30 @@ pub(crate) fn job() -> JobName {
 /// What a repository and its hosts look like before anything happens: three nights, of which the first is forgotten.
 pub(crate) struct History {
     bench: Bench,
+    /// The seal as it is before anything happens: every copy of the history has the same cell, so it is put back for each.
+    cell: Vec<u8>,
     /// The nights by snapshot, the newest last.
     pub(crate) nights: Vec<SnapshotId>,
 }
 
 impl History {
     pub(crate) fn new() -> Self {
-        let bench = Bench::in_memory();
+        let options = CreateOptions { kit: KitChoice::None, ..Bench::options() };
+        let bench = Bench::with_options(tempfile::tempdir().unwrap(), Store::memory(), options);
+        // Whoever looks at the store's times finds that every session is old.
+        bench.clock.advance_hours(24 * 400);
         let made = |number| bench.backup("app", &[("t", Shape::Rows, &night(number))]).snapshot;
         let nights: Vec<SnapshotId> = (0..3).map(made).collect();
         bench.repository.forget_one(nights[0]).unwrap();
-        Self { bench, nights }
+        let cell = std::fs::read(bench.repository.home().default_cell()).unwrap();
+        Self { bench, cell, nights }
     }
 
     /// A copy of everything, with a host for the writer and one for the admin.
     pub(crate) fn site(&self) -> Site {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::memory();
+        std::fs::write(self.bench.repository.home().default_cell(), &self.cell).unwrap();
         for object in self.bench.store.list("").unwrap().objects {
             let (name, _) = ObjectName::parse(&object.name).unwrap();
             let bytes = self.bench.store.get(&name, OBJECT_BYTES_MAX).unwrap();
@@ -212,4 +223,25 @@ pub(crate) fn unless_overtaken<T>(outcome: Result<T, Error>, context: &str) -> O
             None
         }
     }
+}
+
+/// What a collection does about sessions that are open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// It waits for them.
+    Waits,
+    /// It voids them.
+    Voids,
+}
+
+/// A collection that repacks whatever it may.
+pub(crate) fn collect(repository: &Repository, patience: Patience) -> Result<PruneReport, Error> {
+    let void_after = if patience == Patience::Waits { Duration::MAX } else { Duration::ZERO };
+    let economy = Economy { gain_percent_min: 0.0, dead_percent_min: 0.1, repack_percent_max: 100.0 };
+    let options = PruneOptions { economy, void_after, skew_max: Duration::MAX, ..PruneOptions::default() };
+    repository.prune(&options, &Silent)
+}
+
+pub(crate) fn rotate(repository: &Repository) -> Result<RotationReport, Error> {
+    repository.rotate(&RotateOptions::default(), &ReadKeys::default())
 }

@@ -8,7 +8,10 @@ use crate::site::{History, Site, back_up, night, unless_overtaken};
 
 /// Suspends a backup before each of its requests in turn. `meanwhile` gives what must be kept; gives how often the backup was
 /// suspended and how often it was acknowledged.
-fn before_each_request(history: &History, meanwhile: &dyn Fn(&Site) -> BTreeMap<SnapshotId, Vec<u8>>) -> (u64, u64) {
+pub(crate) fn before_each_request(
+    history: &History,
+    meanwhile: &dyn Fn(&Site) -> BTreeMap<SnapshotId, Vec<u8>>,
+) -> (u64, u64) {
     let mut acknowledged = 0;
     for requests in 0.. {
         let site = history.site();

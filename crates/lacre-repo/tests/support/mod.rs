@@ -36,6 +36,17 @@ use tempfile::TempDir;
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
+    /// Sets it so many hours ahead of the clock of this machine, by which stores date what they are given.
+    #[allow(clippy::disallowed_methods, reason = "the stores of the tests tell the machine's time")]
+    pub(crate) fn set_ahead_hours(&self, hours: i64) {
+        self.0.store(Timestamp::now().as_millisecond() + hours * 3_600_000, Ordering::SeqCst);
+    }
+
+    /// A clock of its own that stands where this one stands.
+    pub(crate) fn again(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::SeqCst)))
+    }
+
     pub(crate) fn advance_hours(&self, hours: i64) {
         self.0.fetch_add(hours * 3_600_000, Ordering::SeqCst);
     }
@@ -71,11 +82,15 @@ impl Bench {
     }
 
     pub(crate) fn with_options(directory: TempDir, store: Store, options: CreateOptions) -> Self {
-        let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(start.as_millisecond())));
+        let clock = Self::clock();
         let home = Home::open(&directory.path().join("home")).unwrap();
         let (repository, report) = Repository::create(store.clone(), &home, options, clock.clone()).unwrap();
         Self { directory, clock, store, report, repository }
+    }
+
+    pub(crate) fn clock() -> Arc<TestClock> {
+        let start: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
+        Arc::new(TestClock(AtomicI64::new(start.as_millisecond())))
     }
 
     pub(crate) fn options() -> CreateOptions {
@@ -127,8 +142,7 @@ impl Bench {
     }
 
     pub(crate) fn check_all(&self) -> CheckReport {
-        let options = CheckOptions { level: None, read_data: ReadData::All, snapshot: None };
-        self.repository.check(&options, &self.keys(), &Silent).unwrap()
+        self.repository.check(&all(), &self.keys(), &Silent).unwrap()
     }
 
     /// Files of the repository below a folder, sorted.
@@ -142,6 +156,11 @@ impl Bench {
         let place = CellPlace::parse(&self.report.cells[0]).unwrap();
         Cell::open(&place).unwrap().unwrap()
     }
+}
+
+/// A check of everything.
+pub(crate) fn all() -> CheckOptions {
+    CheckOptions { level: None, read_data: ReadData::All, snapshot: None }
 }
 
 pub(crate) fn backup(

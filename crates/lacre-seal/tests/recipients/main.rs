@@ -10,6 +10,7 @@
 mod gpg;
 mod hostile;
 mod keys;
+mod pointers;
 mod sheets;
 mod tools;
 mod vectors;

@@ -1,10 +1,8 @@
-//! `init`, `seal`, `kit`: the seal and who holds it.
+//! `init`, `kit`: the first keys and the printed sheets.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use super::erase::EraseResumeArgs;
 
 /// Arguments of `lacre init`.
 #[derive(Clone, Debug, Args)]
@@ -18,7 +16,7 @@ pub struct InitArgs {
     /// Add a recipient that opens with a passphrase, asked for on the terminal or taken from LACRE_PASSPHRASE_FILE
     #[arg(long)]
     pub passphrase: bool,
-    /// Seal cell, for example file:/mnt/other-disk/seal; repeatable
+    /// Seal cell: file:/mnt/other-disk/seal, s3://bucket/prefix, b2://bucket/prefix or exec:/program; repeatable
     ///
     /// Never inside the repository or a path that is backed up. Default: a file in the home.
     #[arg(long = "seal-cell", value_name = "SPEC")]
@@ -29,36 +27,6 @@ pub struct InitArgs {
     /// Write the recovery kit to this new file (mode 0600) instead of the terminal, and the identity sheet to F-identity beside it
     #[arg(long, value_name = "F")]
     pub kit_file: Option<PathBuf>,
-}
-
-/// Arguments of `lacre seal`.
-#[derive(Clone, Debug, Args)]
-pub struct SealArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: SealAction,
-}
-
-/// What to do with the seal.
-#[derive(Clone, Debug, Subcommand)]
-pub enum SealAction {
-    /// List the holders: cells, their generations and the kits that were issued
-    ///
-    /// Example: lacre seal status --json
-    Status,
-    /// Open every cell and prove that it holds the current generation
-    ///
-    /// Exit 4 when a cell holds none or only a dead one, exit 3 when fewer than two holders are verified.
-    ///
-    /// Example: lacre seal verify
-    Verify,
-    /// Change the seal: forgotten snapshots die in every copy ever made, all others are carried over
-    ///
-    /// The old seal is destroyed only when two independent holders of the new one are verified; until then exit 5 and what to do. Run it
-    /// again to go on.
-    ///
-    /// Example: lacre seal rotate
-    Rotate(EraseResumeArgs),
 }
 
 /// Arguments of `lacre kit`.
@@ -75,7 +43,7 @@ pub enum KitAction {
     /// Print a new recovery kit for the current seal
     ///
     /// Prints a new recovery kit: the seal sheet, and the identity sheet where an age identity is at hand, with checksum words and QR
-    /// codes on a terminal.
+    /// codes on a terminal. A kit of the seal goes stale when the seal is changed; one with --pointer does not.
     ///
     /// Example: lacre kit issue --kit-file /media/usb/kit.txt
     Issue(KitIssueArgs),
@@ -90,6 +58,9 @@ pub enum KitAction {
 /// Arguments of `lacre kit issue`.
 #[derive(Clone, Debug, Args)]
 pub struct KitIssueArgs {
+    /// Print a pointer kit: the ways to the cells and the keys to reach them, instead of the seal; it does not go stale
+    #[arg(long)]
+    pub pointer: bool,
     /// Write the kit to this new file (mode 0600) instead of the terminal, and the identity sheet to F-identity beside it
     #[arg(long, value_name = "F")]
     pub kit_file: Option<PathBuf>,

@@ -44,3 +44,11 @@ pub struct BackupArgs {
     #[arg(last = true, value_name = "CMD", conflicts_with_all = ["jobs", "postgres", "stdin", "file"], requires = "command")]
     pub argv: Vec<OsString>,
 }
+
+impl BackupArgs {
+    /// Whether nothing says which jobs: then it is the whole night.
+    pub fn is_night(&self) -> bool {
+        let named = self.postgres.is_some() || self.command.is_some() || self.stdin.is_some() || self.file.is_some();
+        self.jobs.is_empty() && !named
+    }
+}

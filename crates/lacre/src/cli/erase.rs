@@ -45,6 +45,18 @@ pub enum EraseAction {
     ///
     /// Example: lacre erase cancel 5f2e9a
     Cancel(ErasureArgs),
+    /// Approve an erasure that another admin has signed
+    ///
+    /// Where `erase guard` asks for it, nothing is destroyed before so many other admins have approved the intent.
+    ///
+    /// Example: lacre erase approve 5f2e9a
+    Approve(ErasureArgs),
+    /// Show or set how many other admins have to approve every erasure
+    ///
+    /// An erasure that was signed while approvals were asked for keeps waiting for them.
+    ///
+    /// Example: lacre erase guard --approvals 1
+    Guard(EraseGuardArgs),
     /// List erasures, what each waits for and the command that settles it
     ///
     /// Example: lacre erase status
@@ -125,6 +137,14 @@ pub struct EraseResumeArgs {
     /// Seal kit, where no cell is at hand; repeatable
     #[arg(long, value_name = "FILE")]
     pub kit: Vec<PathBuf>,
+}
+
+/// Arguments of `lacre erase guard`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseGuardArgs {
+    /// Other admins who have to approve; 0 asks for none
+    #[arg(long, value_name = "N")]
+    pub approvals: Option<u32>,
 }
 
 /// An erasure by its id.

@@ -20,10 +20,13 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Find every mistake in lacre.toml, with line numbers and fixes
     ///
+    /// Then everything it names is tried: the store, its clock and room, databases with their client programs and rights, the mail
+    /// server, checks, chats and programs. Nothing is written but a line in the log of a healthchecks check; no mail is sent.
+    ///
     /// Exit 2 when a mistake would stop a command, exit 3 when there are only warnings.
     ///
     /// Example: lacre --config ./lacre.toml config check
-    Check,
+    Check(ConfigCheckArgs),
     /// Show the settled values and where each comes from; secrets and passwords are hidden
     ///
     /// Example: lacre config show --json
@@ -34,6 +37,14 @@ pub enum ConfigAction {
     ///
     /// Example: lacre config from-env .env > lacre.toml
     FromEnv(FromEnvArgs),
+}
+
+/// Arguments of `lacre config check`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ConfigCheckArgs {
+    /// Look at the file and at this host only; connect to nothing
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Arguments of `lacre config from-env`.

@@ -10,8 +10,10 @@ mod erase;
 mod host;
 mod inspect;
 mod key;
+mod operate;
 mod restore;
 mod retention;
+mod seal;
 pub mod value;
 
 use std::path::PathBuf;
@@ -20,14 +22,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::value::StoreUrl;
 pub use self::{
-    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs, SealAction, SealArgs},
+    admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
     copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs,
-        ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
+        EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
-    host::{CompletionsArgs, ConfigAction, ConfigArgs, DoctorArgs, FromEnvArgs, ManArgs},
+    host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
     },
@@ -35,8 +37,10 @@ pub use self::{
         AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
         RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
+    operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
+    seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},
 };
 use crate::term::{
     Form, Talk, Terminal,
@@ -81,6 +85,11 @@ pub struct GlobalArgs {
     /// Default: /var/lib/lacre for root, $XDG_STATE_HOME/lacre for others.
     #[arg(long, global = true, env = "LACRE_HOME", value_name = "DIR")]
     pub home: Option<PathBuf>,
+    /// Value of a key of lacre.toml for this command, for example retention.keep_daily=30; repeatable
+    ///
+    /// Outranks the environment and the file. Keys of tables that stand once; lists as in the file: notify.email.to=["ops@example.org"].
+    #[arg(long, global = true, value_name = "TABLE.KEY=VALUE", action = ArgAction::Append)]
+    pub set: Vec<String>,
     /// Identity file that opens snapshots (age or OpenPGP secret key); repeatable
     #[arg(long, global = true, env = "LACRE_IDENTITY", value_name = "FILE", action = ArgAction::Append)]
     pub identity: Vec<PathBuf>,
@@ -133,7 +142,9 @@ pub enum Command {
     Init(InitArgs),
     /// Take a snapshot of each job
     ///
-    /// Without arguments every `[[job]]` of lacre.toml is taken, one after the other.
+    /// Without arguments it is the whole night: every `[[job]]` of lacre.toml, one after the other, then
+    /// retention, garbage collection when it is due, copies, metrics, and whoever is to be told. Runs
+    /// never overlap: a second one waits as [run] says, then exit 11.
     ///
     /// A snapshot exists only if its source ended well: exit status 0, complete by its own format, not
     /// empty. Otherwise exit 14 and nothing is committed. A source that shrank to under half of the
@@ -231,6 +242,24 @@ pub enum Command {
     Kit(KitArgs),
     /// Show recipients, homes and roles
     Key(KeyListArgs),
+    /// Check age, count, size and trend of the backups, disk, seal, audits and erasures against thresholds
+    ///
+    /// Checks age, count, size and trend of the backups, the disk, seal and kit, audits, certificates, erasures against [status].
+    ///
+    /// Exit 3 when a check fails, 4 for damage. --strict also minds what should have been done and was not. One listing of the
+    /// store and nothing else is asked for.
+    ///
+    /// Example: lacre status --strict --notify
+    Status(StatusArgs),
+    /// Print systemd units or crontab lines for what [schedule] says
+    Schedule(ScheduleArgs),
+    /// Follow [schedule] until SIGTERM: for containers, where nobody else starts things
+    ///
+    /// Follows [schedule] until SIGTERM, in its time zone, each run delayed at random as `jitter` says, a run that was missed made up
+    /// for within `catch_up`. Commands run one at a time, each in a process of its own. /healthz and /metrics answer on the loopback.
+    ///
+    /// Example: lacre daemon --from-env
+    Daemon(DaemonArgs),
     /// Check, show or convert the configuration
     Config(ConfigArgs),
     /// Look for trouble on this host before it finds you

@@ -22,7 +22,7 @@ use crate::{
     invocation::Invocation,
     output::AdoptResult,
     term::prompt::{self, Agreement},
-    vault::{configured_repository, explain, open_store, parse_cells, read_sheets},
+    vault::{CellWay, configured_repository, explain, open_store, parse_cells, read_sheets},
 };
 
 /// Adopts the copy that `--repo` names: exit 3 when something is lost.
@@ -34,10 +34,13 @@ pub(super) fn run(invocation: &Invocation, args: &AdoptArgs) -> Result<Exit, Cli
     let place = invocation.repository(&settings)?;
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
     let store = open_store(&place, &settings)?;
-    let copy = Repository::open(store, &home, Arc::new(SystemClock)).map_err(|error| explain(error, None))?;
+    let cells = CellWay::new(&settings, &invocation.interrupt);
+    let copy = Repository::open(store, &home, Arc::new(SystemClock))
+        .map_err(|error| explain(error, None))?
+        .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>);
     let explained = |error| explain(error, Some(copy.home().directory()));
     refuse_while_it_answers(invocation, &settings, &place, &copy)?;
-    let keys = keys(&settings, args)?;
+    let keys = keys(&settings, &cells, args)?;
     let plan = copy.plan_adopt(&keys).map_err(explained)?;
     let mut found = plan.losses();
     found.extend(plan.findings.iter().cloned());
@@ -82,12 +85,14 @@ fn refuse_while_it_answers(
         .hint("to move on purpose: sync, take the old place away or name the new one in lacre.toml, then adopt"))
 }
 
-fn keys(settings: &Settings, args: &AdoptArgs) -> Result<ReadKeys, CliError> {
+fn keys(settings: &Settings, cells: &CellWay, args: &AdoptArgs) -> Result<ReadKeys, CliError> {
     let mut keys = ReadKeys { cells: parse_cells(&settings.seal_cells)?, ..ReadKeys::default() };
     for path in &args.kit {
         for sheet in read_sheets(path)? {
-            if let Kit::Seal(kit) = sheet {
-                keys.kits.push(kit);
+            match sheet {
+                Kit::Seal(kit) => keys.kits.push(kit),
+                Kit::Pointer(kit) => keys.cells.extend(cells.learn(kit)?),
+                Kit::Identity(_) => {}
             }
         }
     }

@@ -7,12 +7,13 @@ use std::{
 
 use owo_colors::OwoColorize as _;
 
+use super::config_reach as reach;
 use crate::{
-    cli::{ConfigAction, ConfigArgs, FromEnvArgs},
+    cli::{ConfigAction, ConfigArgs, ConfigCheckArgs, FromEnvArgs},
     config::{
         ConfigFile, check,
         document::{Problem, Weight},
-        from_env, settle,
+        from_env, layer, settle,
     },
     error::{CliError, Kind},
     exit::Exit,
@@ -30,19 +31,26 @@ const ENV_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// [`Kind::Configuration`] when a file cannot be read; mistakes in it are a result, not an error, of `config check`.
 pub(super) fn run(invocation: &Invocation, args: &ConfigArgs) -> Result<Exit, CliError> {
     match &args.action {
-        ConfigAction::Check => check_file(invocation),
+        ConfigAction::Check(args) => check_file(invocation, args),
         ConfigAction::Show => show(invocation),
         ConfigAction::FromEnv(args) => convert(invocation, args),
     }
 }
 
-fn check_file(invocation: &Invocation) -> Result<Exit, CliError> {
+fn check_file(invocation: &Invocation, args: &ConfigCheckArgs) -> Result<Exit, CliError> {
     let file = invocation.config_file()?;
     let mut problems = file.document.problems().to_vec();
     problems.extend(check::structure(&file.document));
     problems.extend(check::reach(&file.document));
     problems.sort_by_key(|problem| problem.place);
     problems.splice(0..0, file.file_problems.iter().cloned());
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    problems.extend(layer::strangers(names));
+    // A file with mistakes does not say what to connect to.
+    if !args.offline && problems.iter().all(|problem| problem.weight != Weight::Error) {
+        let settings = settle::settle(&file, &invocation.global, &invocation.origins);
+        problems.extend(reach::everything(invocation, &settings));
+    }
     let worst = problems.iter().map(|problem| problem.weight).max();
     let result = ConfigCheckResult {
         file: file.path.as_ref().map(|path| path.display().to_string()),

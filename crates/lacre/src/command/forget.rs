@@ -9,7 +9,7 @@ use lacre_repo::{op::forget::ForgetPlan, retention::Rules};
 use super::{findings, prune, streams};
 use crate::{
     cli::{ForgetArgs, value::SnapshotName},
-    config::Retention,
+    config::{Retention, Settings},
     error::{CliError, Kind},
     exit::Exit,
     human,
@@ -29,11 +29,7 @@ pub(super) fn run(invocation: &Invocation, args: &ForgetArgs) -> Result<Exit, Cl
         return undo(invocation, &vault, name);
     }
     let settings = &vault.settings;
-    let rules = |job: &JobName| {
-        let own = settings.jobs.iter().find(|known| known.name.as_str() == job.as_str());
-        let configured = own.and_then(|job| job.retention.as_ref()).unwrap_or(&settings.retention);
-        rules_of(&configured.overridden_by(&args.keep))
-    };
+    let rules = |job: &JobName| rules_of(&retention_of(settings, job).overridden_by(&args.keep));
     let job = args.job.as_ref().map(|job| JobName::parse(job.as_str())).transpose();
     let job = job.map_err(|error| CliError::new(Kind::Usage, "that is no job name").because(&error))?;
     let plan =
@@ -56,6 +52,16 @@ pub(super) fn run(invocation: &Invocation, args: &ForgetArgs) -> Result<Exit, Cl
         document.pruned.as_ref().map_or(Ok(()), |pruned| prune::write(pruned, out))
     })?;
     Ok(findings::exit(&plan.findings).max(prune_exit))
+}
+
+/// The keep rules of a job as the configuration has them.
+pub(super) fn configured(settings: &Settings, job: &JobName) -> Rules {
+    rules_of(retention_of(settings, job))
+}
+
+fn retention_of<'a>(settings: &'a Settings, job: &JobName) -> &'a Retention {
+    let own = settings.jobs.iter().find(|known| known.name.as_str() == job.as_str());
+    own.and_then(|job| job.retention.as_ref()).unwrap_or(&settings.retention)
 }
 
 fn rules_of(retention: &Retention) -> Rules {

@@ -9,9 +9,10 @@ use std::{
 
 use lacre_repo::{
     Repository, SystemClock,
+    cell::CellPlace,
     files::{self, Replace},
     home::Home,
-    op::init::{CreateOptions, CreateReport, KitChoice, NewRecipient},
+    op::init::{CellSetup, CreateOptions, CreateReport, KitChoice, NewRecipient},
     store::Store,
 };
 use lacre_seal::{
@@ -29,7 +30,7 @@ use crate::{
     invocation::Invocation,
     output::InitResult,
     term::{Form, qr},
-    vault::{create_store, explain, new_passphrase, parse_cells},
+    vault::{CellWay, create_store, explain, new_passphrase},
 };
 
 /// The largest file of recipients, bytes.
@@ -51,9 +52,12 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         refuse_existing(&identity_sheet_of(file))?;
     }
     let specs = if args.seal_cells.is_empty() { &settings.seal_cells } else { &args.seal_cells };
+    let way = CellWay::new(&settings, &invocation.interrupt);
+    let cells: Vec<CellPlace> = specs.iter().map(|spec| way.place(spec)).collect::<Result<_, _>>()?;
+    let setup = way.setup(&cells, &place)?;
     let options = CreateOptions {
         recipients: named_recipients(&args.recipients, &args.pgp, args.passphrase)?,
-        cells: parse_cells(specs)?,
+        cells,
         kit: if args.no_kit { KitChoice::None } else { KitChoice::Print },
         host: host_name(),
         sources: sources(&settings),
@@ -62,7 +66,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }
-    let (repository, report) = create(store, &settings, options)?;
+    let (repository, report) = create(store, &settings, options, &setup)?;
     let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
         write_kit(file, kit)?;
@@ -92,9 +96,15 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     Ok(Exit::Done)
 }
 
-fn create(store: Store, settings: &Settings, options: CreateOptions) -> Result<(Repository, CreateReport), CliError> {
+fn create(
+    store: Store,
+    settings: &Settings,
+    options: CreateOptions,
+    setup: &CellSetup,
+) -> Result<(Repository, CreateReport), CliError> {
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
-    Repository::create(store, &home, options, Arc::new(SystemClock)).map_err(|error| explain(error, None))
+    Repository::create_reaching(store, &home, options, Arc::new(SystemClock), setup)
+        .map_err(|error| explain(error, None))
 }
 
 /// What a bucket does against a stolen writer's keys, in one line, and whatever else is wrong with it. The repository stands: a
@@ -296,7 +306,7 @@ fn read(path: &Path, bytes_max: u64, what: &dyn Fn() -> String) -> Result<Vec<u8
 }
 
 /// The files that jobs of the configuration back up.
-fn sources(settings: &Settings) -> Vec<PathBuf> {
+pub(super) fn sources(settings: &Settings) -> Vec<PathBuf> {
     let file = |source: &JobSource| match source {
         JobSource::File(path) => Some(path.clone()),
         _ => None,

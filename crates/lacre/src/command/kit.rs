@@ -39,8 +39,16 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
             refuse_inside(file, folder)?;
         }
     }
-    let identity = identity_at_hand(&vault).map(|secret| Kit::Identity(IdentitySheet { secret }));
-    let kit = vault.repository.issue_kit(identity.as_ref()).map_err(|error| vault.explain(error))?;
+    let identity = if args.pointer {
+        None
+    } else {
+        identity_at_hand(&vault).map(|secret| Kit::Identity(IdentitySheet { secret }))
+    };
+    let kit = if args.pointer {
+        pointer(&vault)?
+    } else {
+        vault.repository.issue_kit(identity.as_ref()).map_err(|error| vault.explain(error))?
+    };
     let mut identity_sheet_file = None;
     if let Some(file) = args.kit_file.as_deref() {
         write_kit(file, &kit)?;
@@ -48,6 +56,7 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     }
     let (number, generation) = match &kit {
         Kit::Seal(kit) => (kit.number, kit.generation_number),
+        Kit::Pointer(kit) => (kit.number, current(&vault)?),
         Kit::Identity(_) => return Err(CliError::new(Kind::Bug, "a kit of the seal came as an identity")),
     };
     let kit_file = args.kit_file.as_ref().map(|path| path.display().to_string());
@@ -64,6 +73,7 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
                 writeln!(out)?;
                 write_sheet(sheet, qr, out)?;
             }
+            (None, None) if args.pointer => {}
             (None, None) => writeln!(out, "no identity sheet: no age identity is at hand (--identity FILE)")?,
         }
         writeln!(out, "then prove that it is readable: lacre kit ack {number}")?;
@@ -74,6 +84,24 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// A sheet with the way to every cell that a bare machine can reach.
+fn pointer(vault: &Vault) -> Result<Kit, CliError> {
+    let view = vault.repository.view().map_err(|error| vault.explain(error))?;
+    let mut cells = Vec::new();
+    for entry in &view.policy.cells {
+        cells.extend(vault.cells.pointer(&entry.name)?);
+    }
+    if cells.is_empty() {
+        return Err(CliError::new(Kind::Usage, "no cell of this repository can be reached from a bare machine")
+            .hint("lacre seal add-cell SPEC, with a bucket of its own or a command; or print a kit with the seal: lacre kit issue"));
+    }
+    vault.repository.issue_pointer(cells).map_err(|error| vault.explain(error))
+}
+
+fn current(vault: &Vault) -> Result<u32, CliError> {
+    Ok(vault.repository.view().map_err(|error| vault.explain(error))?.policy.generation.number)
 }
 
 fn acknowledge(invocation: &Invocation, args: &KitAckArgs) -> Result<Exit, CliError> {

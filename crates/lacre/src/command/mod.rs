@@ -3,10 +3,13 @@
 mod adopt;
 mod backup;
 mod cat;
+mod cells;
 mod check;
 mod completions;
 mod config;
+mod config_reach;
 mod copy;
+mod daemon;
 mod doctor;
 mod erase;
 mod findings;
@@ -16,12 +19,15 @@ mod init;
 mod key;
 mod kit;
 mod man;
+mod operate;
 mod prune;
 mod restore;
+mod schedule;
 mod seal;
 mod show;
 mod snapshots;
 mod stats;
+mod status;
 mod streams;
 
 use crate::{
@@ -63,6 +69,9 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
         Command::Seal(args) => seal::run(invocation, args),
         Command::Kit(args) => kit::run(invocation, args),
         Command::Key(args) => key::run(invocation, args),
+        Command::Status(args) => status::run(invocation, args),
+        Command::Daemon(args) => daemon::run(invocation, args),
+        Command::Schedule(args) => schedule::run(invocation, args),
         Command::Config(args) => config::run(invocation, args),
         Command::Doctor(args) => doctor::run(invocation, args),
         Command::Completions(args) => completions::run(invocation, args),

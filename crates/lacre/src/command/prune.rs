@@ -44,6 +44,9 @@ pub(super) fn run(invocation: &Invocation, args: &PruneArgs) -> Result<Exit, Cli
         write(&document, out)
     })?;
     let pending = document.state == "pending";
+    if !args.dry_run {
+        super::seal::rotate_if_due(invocation, &vault);
+    }
     Ok(if pending { Exit::Findings } else { findings::exit(&findings) })
 }
 

@@ -107,8 +107,10 @@ pub enum Value {
     Switch(bool),
     /// [`Form::Size`] and [`Form::Rate`].
     Bytes(u64),
-    /// [`Form::Duration`].
+    /// [`Form::Duration`] and [`Form::Patience`].
     Duration(std::time::Duration),
+    /// [`Form::Percent`], as a fraction.
+    Share(f64),
     /// [`Form::Span`].
     Span(jiff::Span),
     /// [`Form::JobName`].
@@ -130,6 +132,19 @@ pub struct Entry {
     pub place: Place,
     /// The value as it may be shown.
     pub shown: String,
+    /// What gave it.
+    pub layer: Layer,
+}
+
+/// What gave a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The file.
+    File,
+    /// An environment variable.
+    Env(String),
+    /// The flag `--set`.
+    Set,
 }
 
 /// One table that stands in the file.
@@ -194,6 +209,21 @@ impl Document {
         &self.sections
     }
 
+    /// Puts a value over what the file says; a table that is not in the file is as if it stood at its end.
+    pub fn put(&mut self, table: &'static Table, name: &'static str, entry: Entry) {
+        let place = entry.place;
+        let at = self.sections.iter().position(|section| section.table.name == table.name).unwrap_or_else(|| {
+            self.sections.push(Section { table, label: String::new(), place, entries: BTreeMap::new() });
+            self.sections.len() - 1
+        });
+        self.sections[at].entries.insert(name, entry);
+    }
+
+    /// Adds a problem that was found outside the file.
+    pub fn add_problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
     /// Returns the sections of one table.
     pub fn of(&self, name: &str) -> impl Iterator<Item = &Section> {
         self.sections.iter().filter(move |section| section.table.name == name)
@@ -249,7 +279,9 @@ impl Reader<'_> {
             if let Some(key) = table.keys.iter().find(|key| key.name == name) {
                 match read_value(key.form, value.get_ref()) {
                     Ok((value, shown)) => {
-                        self.document.sections[at].entries.insert(key.name, Entry { value, place, shown });
+                        self.document.sections[at]
+                            .entries
+                            .insert(key.name, Entry { value, place, shown, layer: Layer::File });
                     }
                     Err(why) => self.problem(Problem::error(
                         Some(place),
@@ -406,6 +438,8 @@ pub fn from_text(form: Form, text: &str) -> Result<Value, String> {
         Form::Size => Value::Bytes(human::parse_bytes(text)?),
         Form::Rate => Value::Bytes(human::parse_rate(text)?),
         Form::Duration => Value::Duration(human::parse_duration(text)?),
+        Form::Patience => Value::Duration(human::parse_patience(text)?),
+        Form::Percent => Value::Share(human::parse_percent(text)?),
         Form::Span => Value::Span(human::parse_span(text)?),
         Form::JobName => Value::JobName(text.parse()?),
         Form::Variable if !is_variable(text) => {
@@ -418,6 +452,26 @@ pub fn from_text(form: Form, text: &str) -> Result<Value, String> {
             return Err("it has the wrong form".to_owned());
         }
     })
+}
+
+/// Reads a value that stands outside the file (the environment, `--set`, a declared default): texts as they are, everything else as TOML.
+///
+/// # Errors
+/// Why it does not fit its form.
+pub fn from_layer(form: Form, text: &str) -> Result<(Value, String), String> {
+    let is_structured =
+        matches!(form, Form::Count | Form::Switch | Form::Texts | Form::Paths | Form::Argv | Form::Argvs);
+    if is_structured {
+        let parsed = DeValue::parse(text).map_err(|error| format!("{text:?} is not TOML: {}", error.message()))?;
+        return read_value(form, parsed.get_ref());
+    }
+    let value = from_text(form, text)?;
+    let shown = match &value {
+        Value::Url(url) => format!("{:?}", url.redacted()),
+        Value::Store(store) => format!("{:?}", store.to_string()),
+        _ => format!("{text:?}"),
+    };
+    Ok((value, shown))
 }
 
 fn is_variable(text: &str) -> bool {

@@ -1,17 +1,19 @@
 //! `config from-env`: the `.env` file of the scripts and the dump container that Lacre replaces, as a commented `lacre.toml`.
 //!
-//! In: the text of a `.env` file. Out: TOML text with a comment for everything that could not be said in it, and warnings. Passwords
-//! are never copied. It must not touch the environment of this process.
+//! In: the text of a `.env` file, or a container's environment. Out: TOML text with a comment for everything that could not be said in it, and warnings. Passwords
+//! are never copied. It must not touch the environment of this process itself.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::{cli::value::JobName, human};
+use jiff::tz::TimeZone;
+
+use crate::{cli::value::JobName, human, schedule::cron::Cron};
 
 /// The most lines that are read.
 const LINES_MAX: usize = 10_000;
 
 /// Every name that is understood, with what becomes of it; also the table in `docs/CONFIG.md`.
-pub const NAMES: [(&str, &str); 18] = [
+pub const NAMES: [(&str, &str); 22] = [
     ("BACKUP_DIR", "repository: the folder `lacre` in it"),
     ("BACKUP_RETENTION_DAYS", "retention.keep_within"),
     ("BACKUP_S3_BUCKET", "copy.url"),
@@ -25,8 +27,12 @@ pub const NAMES: [(&str, &str); 18] = [
     ("POSTGRES_PORT", "job.postgres"),
     ("POSTGRES_DB", "job.name and job.postgres; several names separated by commas become several jobs"),
     ("POSTGRES_USER", "job.postgres"),
-    ("POSTGRES_PASSWORD", "a line for ~/.pgpass, without the password"),
-    ("SCHEDULE", "a crontab line in a comment"),
+    ("POSTGRES_PASSWORD", "a line for ~/.pgpass, without the password; by `lacre daemon --from-env` job.password_env"),
+    ("POSTGRES_PASSWORD_FILE", "job.password_file; by `lacre daemon --from-env` job.password_env"),
+    ("SCHEDULE", "schedule.backup"),
+    ("TZ", "schedule.time_zone"),
+    ("BACKUP_ON_START", "daemon.backup_on_start"),
+    ("HEALTHCHECK_PORT", "daemon.listen, on the loopback"),
     ("BACKUP_KEEP_DAYS", "retention.keep_daily"),
     ("BACKUP_KEEP_WEEKS", "retention.keep_weekly"),
     ("BACKUP_KEEP_MONTHS", "retention.keep_monthly"),
@@ -43,9 +49,29 @@ pub struct Converted {
 
 /// Converts the text of a `.env` file.
 pub fn convert(text: &str) -> Converted {
-    let (values, mut warnings) = read(text);
-    let mut converter = Converter { values, toml: String::new(), warnings: Vec::new() };
+    let (values, warnings) = read(text);
+    converted(values, warnings, Origin::File)
+}
+
+/// Converts the environment of a container; passwords stay in its variables, whose names the configuration then has.
+pub fn of_environment(variables: impl Iterator<Item = (String, String)>) -> Converted {
+    let known = |(name, value): &(String, String)| NAMES.iter().any(|(known, _)| known == name) && !value.is_empty();
+    converted(variables.filter(known).collect(), Vec::new(), Origin::Environment)
+}
+
+/// Where the values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A file, read once.
+    File,
+    /// The environment, which stays.
+    Environment,
+}
+
+fn converted(values: BTreeMap<String, String>, mut warnings: Vec<String>, origin: Origin) -> Converted {
+    let mut converter = Converter { values, origin, toml: String::new(), warnings: Vec::new() };
     converter.head();
+    converter.schedule();
     converter.jobs();
     converter.retention();
     converter.status();
@@ -93,6 +119,7 @@ fn unquote(value: &str) -> String {
 
 struct Converter {
     values: BTreeMap<String, String>,
+    origin: Origin,
     toml: String,
     warnings: Vec<String>,
 }
@@ -122,12 +149,58 @@ impl Converter {
                 self.line("# A folder of its own beside the old dumps; create it once: lacre init");
                 self.line(&format!("repository = {}", toml_text(&folder)));
             }
+            None if self.origin == Origin::Environment => self.line("repository = \"/backups/lacre\""),
             None => self.line("# repository = \"/var/backups/lacre\""),
         }
-        if let Some(schedule) = self.value("SCHEDULE").map(one_line) {
+        self.line("");
+        self.line("# The night gives back what nothing needs any more, once a week.");
+        self.line("[run]");
+        self.line("prune_every = \"7d\"");
+    }
+
+    fn schedule(&mut self) {
+        let schedule = self.value("SCHEDULE").map(one_line);
+        let zone = self.value("TZ").map(str::to_owned).filter(|zone| TimeZone::get(zone).is_ok());
+        if schedule.is_some() || zone.is_some() {
             self.line("");
-            self.line("# The schedule is a line for cron:");
-            self.line(&format!("#   {} lacre backup", cron(&schedule)));
+            self.line(
+                "# Followed by `lacre daemon`; `lacre schedule cron` and `lacre schedule systemd` print it for others.",
+            );
+            self.line("[schedule]");
+        }
+        if let Some(zone) = zone {
+            self.line(&format!("time_zone = {}", toml_text(&zone)));
+        }
+        if let Some(schedule) = schedule {
+            match Cron::parse(cron(&schedule)) {
+                Ok(cron) => self.line(&format!("backup = {}", toml_text(cron.text()))),
+                Err(why) => {
+                    self.line("# backup = \"0 3 * * *\"");
+                    self.warnings.push(format!("SCHEDULE: {why}; schedule.backup was left out"));
+                }
+            }
+        }
+        self.daemon();
+    }
+
+    fn daemon(&mut self) {
+        let on_start = self
+            .value("BACKUP_ON_START")
+            .map(|value| ["true", "1", "yes"].contains(&value.to_ascii_lowercase().as_str()));
+        let port = self.value("HEALTHCHECK_PORT").map(str::to_owned);
+        if on_start.is_none() && port.is_none() {
+            return;
+        }
+        self.line("");
+        self.line("[daemon]");
+        if let Some(on_start) = on_start {
+            self.line(&format!("backup_on_start = {on_start}"));
+        }
+        if let Some(port) = port {
+            match port.parse::<u16>() {
+                Ok(port) if port > 0 => self.line(&format!("listen = \"127.0.0.1:{port}\"")),
+                _ => self.warnings.push(format!("HEALTHCHECK_PORT={port} is no port; daemon.listen was left out")),
+            }
         }
     }
 
@@ -144,8 +217,9 @@ impl Converter {
             self.line(&format!("name = {}", toml_text(JobName::from_database(database).as_str())));
             let url = format!("postgres://{authority}{}{port_part}/{}", percent(&host), percent(database));
             self.line(&format!("postgres = {}", toml_text(&url)));
+            self.password();
         }
-        if self.value("POSTGRES_PASSWORD").is_some() {
+        if self.origin == Origin::File && self.value("POSTGRES_PASSWORD").is_some() {
             let user = user.as_deref().map_or_else(|| "*".to_owned(), one_line);
             self.line("# The password belongs in ~/.pgpass (mode 0600), as one line:");
             self.line(&format!(
@@ -157,17 +231,33 @@ impl Converter {
         }
     }
 
-    fn retention(&mut self) {
-        let names = ["BACKUP_RETENTION_DAYS", "BACKUP_KEEP_DAYS", "BACKUP_KEEP_WEEKS", "BACKUP_KEEP_MONTHS"];
-        if names.iter().all(|name| self.value(name).is_none()) {
-            return;
+    /// Where the password is, never the password.
+    fn password(&mut self) {
+        let (value, file) = (self.value("POSTGRES_PASSWORD"), self.value("POSTGRES_PASSWORD_FILE"));
+        match (self.origin, value, file.map(str::to_owned)) {
+            (Origin::Environment, Some(_), _) | (Origin::Environment, None, Some(_)) => {
+                self.line("password_env = \"POSTGRES_PASSWORD\"");
+            }
+            (Origin::File, None, Some(file)) => self.line(&format!("password_file = {}", toml_text(&file))),
+            _ => {}
         }
+    }
+
+    /// What the old systems had between them: a number of days from the scripts, days, weeks and months from the container.
+    fn retention(&mut self) {
         self.line("");
         self.line("# Never runs after a failed backup, and never takes the last verified snapshots.");
         self.line("[retention]");
-        self.count("keep_daily", "BACKUP_KEEP_DAYS");
-        self.count("keep_weekly", "BACKUP_KEEP_WEEKS");
-        self.count("keep_monthly", "BACKUP_KEEP_MONTHS");
+        for (key, variable, usual) in [
+            ("keep_daily", "BACKUP_KEEP_DAYS", 30),
+            ("keep_weekly", "BACKUP_KEEP_WEEKS", 4),
+            ("keep_monthly", "BACKUP_KEEP_MONTHS", 6),
+        ] {
+            match self.value(variable) {
+                Some(_) => self.count(key, variable),
+                None => self.line(&format!("{key} = {usual}")),
+            }
+        }
         if let Some(days) = self.value("BACKUP_RETENTION_DAYS").map(str::to_owned) {
             match days.parse::<u32>() {
                 Ok(days) if days > 0 => self.line(&format!("keep_within = \"{days}d\"")),
@@ -238,15 +328,14 @@ impl Converter {
     }
 }
 
-/// The container's short names for schedules, as cron understands them everywhere.
-fn cron(schedule: &str) -> String {
+/// The container's short names for schedules: what is daily or rarer happens at three, when the clock is never changed.
+fn cron(schedule: &str) -> &str {
     match schedule {
-        "@yearly" | "@annually" => "0 3 1 1 *".to_owned(),
-        "@monthly" => "0 3 1 * *".to_owned(),
-        "@weekly" => "0 3 * * 0".to_owned(),
-        "@daily" | "@midnight" => "0 3 * * *".to_owned(),
-        "@hourly" => "0 * * * *".to_owned(),
-        other => other.to_owned(),
+        "@yearly" | "@annually" => "0 3 1 1 *",
+        "@monthly" => "0 3 1 * *",
+        "@weekly" => "0 3 * * 0",
+        "@daily" | "@midnight" => "0 3 * * *",
+        other => other,
     }
 }
 
@@ -273,7 +362,7 @@ fn percent(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::convert;
+    use super::{convert, of_environment};
     use crate::config::{check, document::Document};
 
     #[track_caller]
@@ -307,11 +396,44 @@ mod tests {
     }
 
     #[test]
+    fn a_containers_environment_keeps_its_secrets_where_they_are() {
+        let variables = [
+            ("POSTGRES_HOST", "db"),
+            ("POSTGRES_DB", "astro"),
+            ("POSTGRES_PASSWORD", "hunter2"),
+            ("SCHEDULE", "0 2 * * *"),
+            ("TZ", "America/Sao_Paulo"),
+            ("BACKUP_ON_START", "TRUE"),
+            ("HEALTHCHECK_PORT", "8080"),
+            ("PATH", "/bin"),
+            ("BACKUP_KEEP_DAYS", ""),
+        ];
+        let converted = of_environment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        assert_eq!(converted.warnings, Vec::<String>::new());
+        check_valid(&converted.toml);
+        for line in [
+            "repository = \"/backups/lacre\"",
+            "time_zone = \"America/Sao_Paulo\"",
+            "backup = \"0 2 * * *\"",
+            "backup_on_start = true",
+            "listen = \"127.0.0.1:8080\"",
+            "password_env = \"POSTGRES_PASSWORD\"",
+            "keep_daily = 30",
+        ] {
+            assert!(converted.toml.lines().any(|found| found == line), "{line}\n{}", converted.toml);
+        }
+        assert!(!converted.toml.contains("hunter2"));
+    }
+
+    #[test]
     fn unreadable_values_are_left_out_and_named() {
         let converted = convert(
             "BACKUP_RETENTION_DAYS=thirty\nMIN_BACKUP_COUNT=-1\nMAX_BACKUP_AGE_HOURS=\nnonsense\nMIN_BACKUP_SIZE=big\n",
         );
         assert_eq!(converted.warnings.len(), 4, "{:?}", converted.warnings);
+        let converted = convert("SCHEDULE=@every 7m\nHEALTHCHECK_PORT=x\n");
+        assert_eq!(converted.warnings.len(), 2, "{:?}", converted.warnings);
+        check_valid(&converted.toml);
         assert_eq!(Document::parse(&converted.toml).problems(), []);
     }
 

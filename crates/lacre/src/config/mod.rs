@@ -6,6 +6,8 @@
 pub mod check;
 pub mod document;
 pub mod from_env;
+pub mod layer;
+pub mod operate;
 pub mod reference;
 pub mod schema;
 pub mod settle;

@@ -2,6 +2,8 @@
 //!
 //! In: nothing. Out: tables that the reader, `config show`, `config check` and `docs/CONFIG.md` all use. It must not know values.
 
+pub mod operate;
+
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -23,6 +25,10 @@ pub enum Form {
     Rate,
     /// A duration such as `26h` or `8d`.
     Duration,
+    /// A duration that may be `0s`.
+    Patience,
+    /// A share such as `20%`.
+    Percent,
     /// A calendar span such as `8d` or `3mo`.
     Span,
     /// A job name.
@@ -52,6 +58,8 @@ impl Form {
             Form::Size => "size, for example \"64MiB\"",
             Form::Rate => "rate, for example \"50MiB/s\"",
             Form::Duration => "duration, for example \"26h\" or \"8d\"",
+            Form::Patience => "duration, for example \"10m\", or \"0s\"",
+            Form::Percent => "share, for example \"20%\"",
             Form::Span => "time span, for example \"48h\", \"8d\" or \"3mo\"",
             Form::JobName => "name of 1 to 64 characters a-z 0-9 . _ -",
             Form::Variable => "name of an environment variable",
@@ -179,6 +187,12 @@ const CREDENTIAL: Table = Table {
             "Variable that holds the secret access key (or, with _FILE appended, names its file).",
         ),
         key("secret_access_key_file", Form::Path, "File whose first line is the secret access key."),
+        key("access_key_id_credential", Form::Text, "Name of the systemd credential that holds the access key id."),
+        key(
+            "secret_access_key_credential",
+            Form::Text,
+            "Name of the systemd credential that holds the secret access key.",
+        ),
         key(
             "command",
             Form::Argv,
@@ -201,6 +215,14 @@ const JOB: Table = Table {
         key("file", Form::Path, "Regular file to back up."),
         key("stdin", Form::Switch, "Back up standard input; recorded as unverified."),
         key("jobs", Form::Count, "Connections that read the database.").default("1"),
+        key(
+            "password_env",
+            Form::Variable,
+            "Variable that holds the database's password (or, with _FILE appended, names its file).",
+        ),
+        key("password_file", Form::Path, "File whose first line is that password."),
+        key("password_command", Form::Argv, "Program that prints that password."),
+        key("password_credential", Form::Text, "Name of the systemd credential that holds that password."),
         key("tags", Form::Texts, "Labels kept with each snapshot."),
     ],
     example: "name = \"astro\"\npostgres = \"postgres://backup@db/astro\"",
@@ -220,11 +242,24 @@ const SEAL: Table = Table {
     shape: Shape::Single,
     effect: Effect::Acts,
     help: "Who holds the seal. Only on an admin's machine, never on a host that only makes backups.",
-    keys: &[key(
-        "cells",
-        Form::Texts,
-        "Seal cells, for example file:/mnt/other-disk/seal. Never inside the repository or a backed-up path.",
-    )],
+    keys: &[
+        key(
+            "cells",
+            Form::Texts,
+            "Seal cells: file:/mnt/other-disk/seal, s3://bucket/prefix, b2://bucket/prefix or exec:/program. Never inside the repository or a backed-up path.",
+        ),
+        key(
+            "credentials",
+            Form::Text,
+            "Name of the [credential.NAME] table for cells in buckets that name none with ?credentials=NAME. Never the repository's own.",
+        ),
+        key(
+            "rotate_every",
+            Form::Duration,
+            "How often `repo prune` and `seal rotate --if-due` change the seal without being asked, where two independent remote cells make that possible. Unset: never.",
+        ),
+        key("patience", Form::Duration, "How long the command of an exec: cell may take.").default("1m"),
+    ],
     example: "cells = [\"file:/var/lib/lacre-seal/seal\"]",
 };
 
@@ -235,21 +270,6 @@ const RETENTION_TABLE: Table = Table {
     help: "Which snapshots `forget` keeps, per job. A snapshot stays when any rule wants it.",
     keys: RETENTION,
     example: "keep_daily = 30\nkeep_weekly = 4\nkeep_monthly = 6\nmin_verified = 3",
-};
-
-const STATUS: Table = Table {
-    name: "status",
-    shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Thresholds for monitoring.",
-    keys: &[
-        key("max_age", Form::Duration, "Oldest the newest snapshot of a job may be.").default("26h"),
-        key("min_count", Form::Count, "Fewest snapshots a job may have.").default("7"),
-        key("min_size", Form::Size, "Smallest the newest snapshot may be.").default("100KiB"),
-        key("min_free", Form::Size, "Least free space on the disk of a local repository.").default("5GiB"),
-        key("max_drill_age", Form::Duration, "Oldest the last passed drill may be.").default("8d"),
-    ],
-    example: "max_age = \"26h\"\nmin_count = 7",
 };
 
 const DRILL: Table = Table {
@@ -277,56 +297,19 @@ const COPY: Table = Table {
     example: "name = \"offsite\"\nurl = \"b2://astro-offsite/lacre?region=us-west-004\"\ncredentials = \"offsite\"",
 };
 
-const HEALTHCHECKS: Table = Table {
-    name: "notify.healthchecks",
-    shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Pings at start, success and failure of each run, with a run id.",
-    keys: &[
-        key("url", Form::Url, "Ping URL of the check."),
-        key("fail_url", Form::Url, "Ping URL for failures. Default: the url with /fail appended."),
-        key("send_logs", Form::Switch, "Send the end of the log as the body, which may name tables and hosts.")
-            .default("false"),
-    ],
-    example: "url = \"https://hc-ping.com/uuid\"",
-};
-
-const EMAIL: Table = Table {
-    name: "notify.email",
-    shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Mail on the first failure, on recovery and on staleness.",
-    keys: &[
-        key("smtp", Form::Url, "Mail server: smtps://user@host or smtp://user@host (STARTTLS)."),
-        key("from", Form::Text, "Sender's address. Default: the user of the smtp URL."),
-        key("to", Form::Texts, "Receivers' addresses."),
-        key(
-            "password_env",
-            Form::Variable,
-            "Variable that holds the password (or, with _FILE appended, names its file).",
-        ),
-        key("password_file", Form::Path, "File whose first line is the password."),
-    ],
-    example: "smtp = \"smtps://user@host\"\nto = [\"ops@example.org\"]",
-};
-
-const METRICS: Table = Table {
-    name: "metrics",
-    shape: Shape::Single,
-    effect: Effect::ReadOnly,
-    help: "Where metrics are written for node_exporter.",
-    keys: &[key("textfile", Form::Path, "File that is replaced as a whole after each run.")],
-    example: "textfile = \"/var/lib/node_exporter/lacre.prom\"",
-};
-
 const HOOKS: Table = Table {
     name: "hooks",
     shape: Shape::Single,
     effect: Effect::Acts,
-    help: "Programs run around a restore into a database. No shell, no text is put into their arguments.",
+    help: "Programs run around a restore into a database and when an erasure is signed. No shell, no text is put into their arguments.",
     keys: &[
         key("before_restore", Form::Argvs, "Run before the restore; one that fails stops it."),
         key("after_restore", Form::Argvs, "Always run after the restore, also when it failed."),
+        key(
+            "on_erase_intent",
+            Form::Argvs,
+            "Run whenever an erasure was signed, with repository, erasure and counts as JSON on standard input.",
+        ),
     ],
     example: "before_restore = [[\"docker\", \"compose\", \"stop\", \"api\"]]\nafter_restore = [[\"docker\", \"compose\", \"start\", \"api\"]]",
 };
@@ -358,19 +341,25 @@ const OBJECT_LOCK: Table = Table {
 };
 
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 15] = [
+pub const TABLES: [Table; 21] = [
     ROOT,
     CREDENTIAL,
     JOB,
     JOB_RETENTION,
     SEAL,
     RETENTION_TABLE,
-    STATUS,
+    operate::RUN,
+    operate::STATUS,
     DRILL,
     COPY,
-    HEALTHCHECKS,
-    EMAIL,
-    METRICS,
+    operate::HEALTHCHECKS,
+    operate::EMAIL,
+    operate::WEBHOOK,
+    operate::NOTIFY_COMMAND,
+    operate::LOG,
+    operate::METRICS,
+    operate::SCHEDULE,
+    operate::DAEMON,
     HOOKS,
     LIMITS,
     OBJECT_LOCK,
@@ -417,7 +406,7 @@ mod tests {
             let document = Document::parse(&format!("{header}\n{}", table.example));
             assert!(document.problems().is_empty(), "{}: {:?}", table.name, document.problems());
             for (key, default) in table.keys.iter().filter_map(|key| Some((key, key.default?))) {
-                let value = if default.parse::<u64>().is_ok() || default == "false" {
+                let value = if default.parse::<u64>().is_ok() || ["false", "true"].contains(&default) {
                     default.to_owned()
                 } else {
                     format!("\"{default}\"")

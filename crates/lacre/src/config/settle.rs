@@ -2,14 +2,21 @@
 //!
 //! In: a valid document, the global flags and where they came from. Out: [`Settings`]. It cannot fail: mistakes were found before.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgMatches, parser::ValueSource};
 use lacre_repo::store::{Lock, LockMode, PlainHttp};
 
 use super::{
     ConfigFile,
-    document::{Document, Place, Section, Value},
+    document::{Document, Layer, Place, Section, Value},
+    operate::{self, Operate},
     schema,
 };
 use crate::{
@@ -27,7 +34,7 @@ pub enum Origin {
     /// A flag of the command line.
     Flag(&'static str),
     /// An environment variable.
-    Env(&'static str),
+    Env(String),
     /// The file.
     File(PathBuf, Place),
     /// The built-in default.
@@ -57,7 +64,7 @@ impl Origins {
     /// Looks up whether each global flag was typed or came from the environment.
     pub fn of(matches: &ArgMatches) -> Origins {
         let origin = |id: &str, flag: &'static str, variable: &'static str| match matches.value_source(id) {
-            Some(ValueSource::EnvVariable) => Some(Origin::Env(variable)),
+            Some(ValueSource::EnvVariable) => Some(Origin::Env(variable.to_owned())),
             Some(ValueSource::CommandLine) => Some(Origin::Flag(flag)),
             _ => None,
         };
@@ -88,12 +95,20 @@ pub struct Settings {
     pub copies: Vec<CopySettings>,
     /// Seal cells.
     pub seal_cells: Vec<String>,
+    /// The credentials of seal cells in buckets that name none, by name.
+    pub seal_credentials: Option<String>,
+    /// How often the seal is changed without a person.
+    pub rotate_every: Option<Duration>,
+    /// How long the command of a cell may take.
+    pub cell_patience: Duration,
     /// The keep rules for jobs without their own.
     pub retention: Retention,
     /// Programs around a restore.
     pub hooks: Hooks,
     /// Bounds on what a run takes from machine and network.
     pub limits: Limits,
+    /// What runs by itself.
+    pub operate: Operate,
     /// For how long new objects of a bucket are locked.
     pub object_lock: Option<Lock>,
     /// Where requests to a store may go unencrypted.
@@ -147,6 +162,8 @@ pub struct Job {
     pub jobs: u32,
     /// Labels kept with each snapshot.
     pub tags: Vec<String>,
+    /// Where the password of its database comes from, if not from where libpq looks.
+    pub password: Option<SecretSource>,
     /// Its own keep rules, if it has some.
     pub retention: Option<Retention>,
 }
@@ -184,6 +201,9 @@ pub struct Retention {
     /// Never forget the last N verified ones.
     pub min_verified: u32,
 }
+
+/// The default of `patience` of `[seal]`.
+const CELL_PATIENCE_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The default of `min_verified`.
 pub const MIN_VERIFIED_DEFAULT: u32 = 3;
@@ -234,6 +254,8 @@ pub struct Hooks {
     pub before_restore: Vec<Vec<String>>,
     /// After, always.
     pub after_restore: Vec<Vec<String>>,
+    /// When an erasure was signed.
+    pub on_erase_intent: Vec<Vec<String>>,
 }
 
 /// Bounds on what a run takes from machine and network.
@@ -248,7 +270,7 @@ pub struct Limits {
 }
 
 /// Puts the layers over each other. The document must be valid.
-pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
+pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Settings {
     let document = &file.document;
     let root = document.of("").next();
     let jobs = document.of("job").filter_map(|section| job(section, document)).collect();
@@ -269,11 +291,16 @@ pub(super) fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) 
         jobs,
         copies: document.of("copy").filter_map(copy).collect(),
         seal_cells: get(document.of("seal").next(), "cells", as_texts).unwrap_or_default(),
+        seal_credentials: get(document.of("seal").next(), "credentials", as_text),
+        rotate_every: get(document.of("seal").next(), "rotate_every", as_duration),
+        cell_patience: get(document.of("seal").next(), "patience", as_duration).unwrap_or(CELL_PATIENCE_DEFAULT),
         retention: document.of("retention").next().map(retention).unwrap_or_default(),
         hooks: Hooks {
             before_restore: get(hooks, "before_restore", as_argvs).unwrap_or_default(),
             after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
+            on_erase_intent: get(hooks, "on_erase_intent", as_argvs).unwrap_or_default(),
         },
+        operate: operate::settle(document),
         limits: limits(document.of("limits").next()),
         object_lock: object_lock(document.of("object_lock").next()),
         plain_http: if global.allow_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
@@ -314,6 +341,7 @@ fn job(section: &Section, document: &Document) -> Option<Job> {
         source,
         jobs: get(section_ref, "jobs", as_count).unwrap_or(1),
         tags: get(section_ref, "tags", as_texts).unwrap_or_default(),
+        password: operate::secret(section, "password"),
         retention: document.of("job.retention").find(|rules| rules.label == section.label).map(retention),
     })
 }
@@ -342,20 +370,15 @@ fn retention(section: &Section) -> Retention {
 }
 
 fn credential(section: &Section) -> Option<Credential> {
-    let section = Some(section);
-    let source = |variable, file| {
-        let from_env = get(section, variable, as_text).map(SecretSource::Env);
-        from_env.or_else(|| get(section, file, as_path).map(SecretSource::File))
-    };
-    if let Some(argv) = get(section, "command", as_texts) {
+    if let Some(argv) = get(Some(section), "command", as_argv) {
         return Some(Credential::Command(argv));
     }
-    if let Some(profile) = get(section, "profile", as_text) {
+    if let Some(profile) = get(Some(section), "profile", as_text) {
         return Some(Credential::Profile(profile));
     }
     Some(Credential::Pair {
-        access_key_id: source("access_key_id_env", "access_key_id_file")?,
-        secret_access_key: source("secret_access_key_env", "secret_access_key_file")?,
+        access_key_id: operate::secret(section, "access_key_id")?,
+        secret_access_key: operate::secret(section, "secret_access_key")?,
     })
 }
 
@@ -385,7 +408,7 @@ fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(Stri
                 let from_file = || {
                     section
                         .and_then(|section| section.entries.get(key.name))
-                        .map(|entry| (entry.shown.clone(), Origin::File(path.clone(), entry.place)))
+                        .map(|entry| (entry.shown.clone(), origin_of(&entry.layer, &path, entry.place)))
                 };
                 let default = || match key.name {
                     "home" => Some((format!("{:?}", default_home().display().to_string()), Origin::Default)),
@@ -401,13 +424,21 @@ fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(Stri
     shown
 }
 
-fn get<T>(section: Option<&Section>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+fn origin_of(layer: &Layer, path: &Path, place: Place) -> Origin {
+    match layer {
+        Layer::File => Origin::File(path.to_owned(), place),
+        Layer::Env(name) => Origin::Env(name.clone()),
+        Layer::Set => Origin::Flag("set"),
+    }
+}
+
+pub(super) fn get<T>(section: Option<&Section>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
     section?.entries.get(name).and_then(|entry| read(&entry.value))
 }
 
 macro_rules! reader {
     ($name:ident, $variant:ident, $type:ty) => {
-        fn $name(value: &Value) -> Option<$type> {
+        pub(super) fn $name(value: &Value) -> Option<$type> {
             if let Value::$variant(inner) = value { Some(inner.clone()) } else { None }
         }
     };
@@ -419,6 +450,8 @@ reader!(as_store, Store, StoreUrl);
 reader!(as_path, Path, PathBuf);
 reader!(as_paths, Paths, Vec<PathBuf>);
 reader!(as_texts, Texts, Vec<String>);
+reader!(as_argv, Texts, Vec<String>);
+reader!(as_share, Share, f64);
 reader!(as_argvs, Argvs, Vec<Vec<String>>);
 reader!(as_count, Count, u32);
 reader!(as_bytes, Bytes, u64);
@@ -483,7 +516,7 @@ mod tests {
         assert_eq!(origin(&settings, "retention.min_verified"), ("3".into(), "default".into()));
         let (without_file, _) = settled("", "lacre snapshots --repo /flag");
         assert_eq!(origin(&without_file, "repository"), ("\"/flag\"".into(), "flag --repo".into()));
-        assert_eq!(Origin::Env("LACRE_REPO").to_string(), "environment LACRE_REPO");
+        assert_eq!(Origin::Env("LACRE_REPO".to_owned()).to_string(), "environment LACRE_REPO");
     }
 
     #[test]

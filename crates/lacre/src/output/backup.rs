@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BackupStream, Document, Field, FindingEntry, JobFailure, copies::CopySyncEntry};
+use super::{BackupStream, Document, Field, FindingEntry, JobFailure, RunEntry, copies::CopySyncEntry};
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -37,6 +37,8 @@ pub struct BackupResult {
     pub copies: Vec<CopySyncEntry>,
     /// Findings: severity, what, object, advice.
     pub findings: Vec<FindingEntry>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupResult {
@@ -55,6 +57,7 @@ impl Document for BackupResult {
         field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
         field("copies", "Copies that were brought up to date afterwards, as `copy sync` says them."),
         field("findings", "Findings: severity, what, object, advice."),
+        field("run", "The run of a night with one job, with the fields of several jobs' run; else null."),
     ];
 }
 
@@ -67,6 +70,8 @@ pub struct BackupsResult {
     pub failures: Vec<JobFailure>,
     /// Copies that were brought up to date after the last job.
     pub copies: Vec<CopySyncEntry>,
+    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
+    pub run: Option<RunEntry>,
 }
 
 impl Document for BackupsResult {
@@ -75,5 +80,6 @@ impl Document for BackupsResult {
         field("backups", "One document of `backup` per snapshot, without `schema`."),
         field("failures", "Jobs that failed: job, kind, message, hint, exit."),
         field("copies", "Copies that were brought up to date after the last job, as `copy sync` says them."),
+        field("run", "The run of a night: run, duration_ms, forgotten, held_back, notifications, findings; else null."),
     ];
 }

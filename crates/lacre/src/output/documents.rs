@@ -10,14 +10,16 @@ use super::{
     copies::{AdoptResult, CopyListResult, CopySyncResult, CopyVerifyResult},
     entries::{
         CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, JobStats, KeptEntry,
-        RestoredTable, SealHolder, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+        RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     keys::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
     },
+    operate::{DaemonResult, ScheduleResult, StatusResult},
     prune::PruneResult,
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 const fn field(name: &'static str, help: &'static str) -> Field {
@@ -337,61 +339,6 @@ impl Document for HoldResult {
         &[field("snapshot", "Id of the snapshot, hexadecimal."), field("held", "Whether a legal hold is on it now.")];
 }
 
-/// The holders of the seal.
-#[derive(Clone, Debug, Serialize)]
-pub struct SealStatusResult {
-    /// Current seal generation.
-    pub generation: u32,
-    /// Holders: kind (cell, kit), name, generation, verified, what.
-    pub holders: Vec<SealHolder>,
-    /// Holders that are proved to hold the current generation.
-    pub holders_verified: u32,
-    /// Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.
-    pub identity_sheets: Vec<SealHolder>,
-    /// Whether enough holders are verified.
-    pub ok: bool,
-}
-
-impl Document for SealStatusResult {
-    const COMMAND: &'static str = "seal status, seal verify";
-    const FIELDS: &'static [Field] = &[
-        field("generation", "Current seal generation."),
-        field("holders", "Holders: kind (cell, kit), name, generation, verified, what."),
-        field("holders_verified", "Holders that are proved to hold the current generation."),
-        field(
-            "identity_sheets",
-            "Printed identity sheets, as holders: they hold no seal, and verified says that one was typed back.",
-        ),
-        field("ok", "Whether enough holders are verified."),
-    ];
-}
-
-/// A printed kit.
-#[derive(Clone, Debug, Serialize)]
-pub struct KitResult {
-    /// Number of the kit.
-    pub kit: u32,
-    /// Seal generation on it.
-    pub generation: u32,
-    /// issued, verified or destroyed.
-    pub state: String,
-    /// File it was written to, or null.
-    pub kit_file: Option<String>,
-    /// File with the identity sheet that goes with it, or null.
-    pub identity_sheet_file: Option<String>,
-}
-
-impl Document for KitResult {
-    const COMMAND: &'static str = "kit issue, kit ack";
-    const FIELDS: &'static [Field] = &[
-        field("kit", "Number of the kit."),
-        field("generation", "Seal generation on it."),
-        field("state", "issued, verified or destroyed."),
-        field("kit_file", "File it was written to, or null."),
-        field("identity_sheet_file", "File with the identity sheet that goes with it, or null."),
-    ];
-}
-
 /// The mistakes in the configuration.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigCheckResult {
@@ -503,6 +450,8 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ProveResult>(),
         entry::<ReceiptResult>(),
         entry::<KitResult>(),
+        entry::<CellChangeResult>(),
+        entry::<GuardResult>(),
         entry::<KeyListResult>(),
         entry::<KeyRequestResult>(),
         entry::<EnrolResult>(),
@@ -514,6 +463,9 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ConfigCheckResult>(),
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),
+        entry::<StatusResult>(),
+        entry::<ScheduleResult>(),
+        entry::<DaemonResult>(),
         entry::<DoctorResult>(),
         entry::<ManResult>(),
     ]

@@ -101,7 +101,7 @@ pub struct ErasuresResult {
 }
 
 impl Document for ErasuresResult {
-    const COMMAND: &'static str = "erase status, erase resume, erase cancel, erase attest";
+    const COMMAND: &'static str = "erase status, erase resume, erase cancel, erase approve, erase attest";
     const FIELDS: &'static [Field] =
         &[field("erasures", "Erasures, oldest first: erasure, time, snapshots, state, pending, declared, receipt.")];
 }
@@ -117,10 +117,12 @@ pub struct RotateResult {
     pub carried: u32,
     /// Snapshots left behind, hexadecimal.
     pub dropped: Vec<String>,
-    /// closed or pending.
+    /// closed, pending, not_due, or by_hand where it is due and cannot happen without a person.
     pub state: String,
     /// What it waits for.
     pub pending: Vec<PendingEntry>,
+    /// When the next change is due by `rotate_every`, RFC 3339, UTC, or null.
+    pub due: Option<String>,
 }
 
 impl Document for RotateResult {
@@ -130,8 +132,9 @@ impl Document for RotateResult {
         field("to", "Seal generation now."),
         field("carried", "Key entries carried over."),
         field("dropped", "Snapshots left behind, hexadecimal."),
-        field("state", "closed or pending."),
+        field("state", "closed, pending, not_due, or by_hand where it is due and cannot happen without a person."),
         field("pending", "What it waits for: item, what, command."),
+        field("due", "When the next change is due by rotate_every, RFC 3339, UTC, or null."),
     ];
 }
 

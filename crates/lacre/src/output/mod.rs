@@ -9,7 +9,9 @@ mod documents;
 mod entries;
 mod erasure;
 mod keys;
+mod operate;
 mod prune;
+mod seal;
 
 use serde::Serialize;
 
@@ -20,8 +22,8 @@ pub use self::{
     },
     documents::{
         CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult, HoldResult,
-        InitResult, KitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
-        SealStatusResult, ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult, ShowResult,
+        SnapshotsResult, StatsResult, UndoResult,
     },
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
@@ -36,7 +38,12 @@ pub use self::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
     },
+    operate::{
+        DaemonResult, HeldBackEntry, NotificationEntry, RunEntry, ScheduleFile, ScheduleResult, StatusCheck,
+        StatusResult,
+    },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
 /// The version of every JSON document; fields may be added without changing it.

@@ -46,6 +46,7 @@ fn backup_has_the_fields_of_the_contract_and_no_digest() {
         peak_memory_bytes: 1,
         copies: Vec::new(),
         findings: vec![finding()],
+        run: None,
     };
     let contract = [
         "snapshot",
@@ -60,6 +61,7 @@ fn backup_has_the_fields_of_the_contract_and_no_digest() {
         "source_ms",
         "peak_memory_bytes",
         "findings",
+        "run",
     ];
     let value = check(&document, &contract);
     assert_eq!(keys(&value["streams"][0]), ["name", "kind", "rows", "bytes"]);

@@ -1,6 +1,6 @@
 //! The way to a bucket: a URL, the environment and `[credential.NAME]` become the options of a store.
 //!
-//! In: `s3://bucket/prefix?region=R&endpoint=URL` or `b2://...`, settings, environment variables. Out: an opened store. It must not
+//! In: `s3://bucket/prefix?region=R&endpoint=URL` or `b2://...`, of a seal cell with `credentials=NAME`, settings, environment variables. Out: an opened store. It must not
 //! know requests.
 
 use std::{
@@ -26,6 +26,8 @@ const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 /// What a URL of a bucket says.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
+    /// Of a seal cell: the name of its keys.
+    credentials: Option<String>,
     kind: BucketKind,
     bucket: String,
     prefix: String,
@@ -45,21 +47,84 @@ enum BucketKind {
 /// [`Kind::Usage`] for a URL that leads nowhere; [`Kind::Configuration`] when keys are missing.
 pub(super) fn open(url: &SafeUrl, credentials: Option<&str>, settings: &Settings) -> Result<Store, CliError> {
     let place = Place::parse(url)?;
-    let region = region(&place)?;
+    if place.credentials.is_some() {
+        return Err(CliError::new(Kind::Usage, "credentials=NAME in a URL is for seal cells alone")
+            .hint("write credentials = \"NAME\" beside the repository or the copy in lacre.toml"));
+    }
     let keys = keys(place.kind, credentials, settings)?;
+    let mut options = options(&place, keys, settings)?;
+    options.lock = settings.object_lock;
+    options.place = url.redacted();
+    Store::open_bucket(&options).map_err(|error| explain(error.into(), None))
+}
+
+/// Opens the bucket of a seal cell; what is in it is never locked.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_cell(url: &SafeUrl, keys: Credentials, settings: &Settings) -> Result<Store, CliError> {
+    let place = Place::parse(url)?;
+    let mut options = options(&place, keys, settings)?;
+    options.place = url.redacted();
+    Store::open_bucket(&options).map_err(|error| explain(error.into(), None))
+}
+
+/// The keys of a seal cell: those it names, or `[seal] credentials`, or those of the environment.
+pub(super) fn cell_keys(url: &SafeUrl, settings: &Settings) -> Result<Credentials, CliError> {
+    let place = Place::parse(url)?;
+    let name = place.credentials.as_deref().or(settings.seal_credentials.as_deref());
+    keys(place.kind, name, settings)
+}
+
+/// The keys of the repository's own store.
+pub(super) fn keys_of_store(url: &SafeUrl, settings: &Settings) -> Result<Credentials, CliError> {
+    keys(Place::parse(url)?.kind, settings.credentials.as_deref(), settings)
+}
+
+/// A cell's URL with everything that another machine needs.
+pub(super) fn whole_cell(url: &SafeUrl, settings: &Settings) -> Result<String, CliError> {
+    let place = Place::parse(url)?;
+    let region = region(&place)?;
+    let (scheme, asked) = match place.kind {
+        BucketKind::S3 => ("s3", endpoint(&place, &region)),
+        BucketKind::B2 => ("b2", place.endpoint.clone()),
+    };
+    let prefix = if place.prefix.is_empty() { String::new() } else { format!("/{}", place.prefix) };
+    let mut whole = format!("{scheme}://{}{prefix}?region={region}", place.bucket);
+    if let Some(endpoint) = asked {
+        whole.push_str(&format!("&endpoint={endpoint}"));
+    }
+    if let Some(name) = place.credentials.as_ref().or(settings.seal_credentials.as_ref()) {
+        whole.push_str(&format!("&credentials={name}"));
+    }
+    Ok(whole)
+}
+
+/// Who keeps a bucket: its endpoint, or AWS.
+pub(super) fn provider(url: &SafeUrl) -> Result<String, CliError> {
+    let place = Place::parse(url)?;
+    let region = region(&place)?;
+    Ok(endpoint(&place, &region).unwrap_or_else(|| "aws".to_owned()))
+}
+
+/// Whether two URLs name one bucket.
+pub(super) fn is_same(one: &SafeUrl, other: &SafeUrl) -> Result<bool, CliError> {
+    Ok(provider(one)? == provider(other)? && Place::parse(one)?.bucket == Place::parse(other)?.bucket)
+}
+
+fn options(place: &Place, keys: Credentials, settings: &Settings) -> Result<BucketOptions, CliError> {
+    let region = region(place)?;
     let mut options = BucketOptions::new(&place.bucket, &place.prefix, &region, keys);
-    options.endpoint = endpoint(&place, &region);
+    options.endpoint = endpoint(place, &region);
     options.plain_http = settings.plain_http;
     options.upload_bytes_per_second = settings.limits.upload;
     options.read_bytes_per_second = settings.limits.read;
     options.authorities = authorities()?;
-    options.lock = settings.object_lock;
     if let Some(patience) = settings.limits.patience {
         options.timeouts.patience = patience;
         options.timeouts.first_patience = options.timeouts.first_patience.min(patience);
     }
-    options.place = url.redacted();
-    Store::open_bucket(&options).map_err(|error| explain(error.into(), None))
+    Ok(options)
 }
 
 fn region(place: &Place) -> Result<String, CliError> {
@@ -188,12 +253,13 @@ impl Place {
         if bucket.contains('@') {
             return Err(wrong("keys do not belong into the URL: every user of the machine can read it".to_owned()));
         }
-        let (mut region, mut endpoint) = (None, None);
+        let (mut region, mut endpoint, mut credentials) = (None, None, None);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let place = match name {
                 "region" => &mut region,
                 "endpoint" => &mut endpoint,
+                "credentials" => &mut credentials,
                 _ => return Err(wrong(format!("{name:?} is no part of a bucket's URL"))),
             };
             if value.is_empty() || place.replace(unescaped(value)).is_some() {
@@ -202,7 +268,7 @@ impl Place {
         }
         let endpoint = endpoint.map(|host: String| if host.contains("://") { host } else { format!("https://{host}") });
         let prefix = prefix.trim_matches('/').to_owned();
-        Ok(Place { kind, bucket: bucket.to_owned(), prefix, region, endpoint })
+        Ok(Place { credentials, kind, bucket: bucket.to_owned(), prefix, region, endpoint })
     }
 }
 
@@ -230,8 +296,16 @@ mod tests {
         );
         assert_eq!(
             parse("b2://b").unwrap(),
-            Place { kind: BucketKind::B2, bucket: "b".into(), prefix: String::new(), region: None, endpoint: None }
+            Place {
+                credentials: None,
+                kind: BucketKind::B2,
+                bucket: "b".into(),
+                prefix: String::new(),
+                region: None,
+                endpoint: None
+            }
         );
+        assert_eq!(parse("s3://b?credentials=seal").unwrap().credentials.as_deref(), Some("seal"));
         for (text, reason) in [
             ("s3://key:secret@b/p", "do not belong"),
             ("s3://b/p?regoin=x", "regoin"),

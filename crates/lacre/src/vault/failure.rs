@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use lacre_format::FormatError;
-use lacre_repo::{Error, Kind as VaultKind, store::StoreError};
+use lacre_repo::{Error, Kind as VaultKind, cell::CellError, store::StoreError};
 
 use crate::{
     driver::postgres::{
@@ -90,6 +90,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
             ),
             "or use the printed recovery kit: --kit FILE (--kit - reads it from standard input)".to_owned(),
         ],
+        Error::Cell { source, .. } => cell_hints(source),
         Error::NoIdentity { .. } => one(format!(
             "give the recipient's private key with --identity FILE; `lacre init` made one at {} if no recipient was named",
             file("identity.txt")
@@ -132,6 +133,21 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+fn cell_hints(source: &CellError) -> Vec<String> {
+    let way = match source {
+        CellError::Untrue(_) => {
+            let forgets = "use a place that can forget: a bucket without default retention and keys that may delete versions, or a command that destroys every version";
+            return vec![forgets.to_owned()];
+        }
+        CellError::Store(StoreError::Remote { cause, .. }) => cause.advice(),
+        CellError::NoWay(_) => {
+            "the keys of a cell belong into [credential.NAME] of lacre.toml, on an admin's machine only".to_owned()
+        }
+        _ => "run the command by hand with the verb `list`, and see docs/CELLS.md".to_owned(),
+    };
+    vec![way, "or use a printed recovery kit: --kit FILE; or replace the cell: lacre seal move-cell".to_owned()]
 }
 
 /// The first characters of an id, as people type them.

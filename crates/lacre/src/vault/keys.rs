@@ -50,6 +50,7 @@ pub(super) fn gather(
             match sheet {
                 Kit::Seal(kit) => keys.kits.push(kit),
                 Kit::Identity(sheet) => keys.identities.push(sheet.secret.identity()),
+                Kit::Pointer(kit) => keys.cells.extend(vault.cells.learn(kit)?),
             }
         }
     }

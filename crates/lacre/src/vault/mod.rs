@@ -4,6 +4,7 @@
 //! codes of the command line. It must not know what a command does with them.
 
 mod bucket;
+mod cells;
 mod copies;
 mod failure;
 mod folder;
@@ -24,6 +25,7 @@ use lacre_repo::{
 };
 
 pub use self::{
+    cells::CellWay,
     copies::{Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder},
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
@@ -44,6 +46,8 @@ pub struct Vault {
     pub settings: Settings,
     /// Where the store lies, for messages.
     pub place: StoreUrl,
+    /// The way to seal cells that are not files of this host.
+    pub cells: Arc<CellWay>,
 }
 
 impl Vault {
@@ -53,20 +57,30 @@ impl Vault {
     /// # Errors
     /// [`crate::error::Kind::NotFound`] when there is none; otherwise what the store or the home say.
     pub fn open(invocation: &Invocation) -> Result<Vault, CliError> {
-        let settings = invocation.settings()?;
+        Vault::with(invocation, invocation.settings()?)
+    }
+
+    /// As [`Vault::open`], with settings that are at hand.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn with(invocation: &Invocation, settings: Settings) -> Result<Vault, CliError> {
         let place = invocation.repository(&settings)?;
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
+        let cells = CellWay::new(&settings, &invocation.interrupt);
         let clock = Arc::new(SystemClock);
         let opened = match copy_at(&place, &settings) {
             Some(copy) => Repository::open_copy(store, &home, clock, copy.name.as_str()),
             None => Repository::open(store, &home, clock),
         };
-        let repository = opened.map_err(|error| explain(error, None))?;
+        let repository = opened
+            .map_err(|error| explain(error, None))?
+            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>);
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
-        Ok(Vault { repository, settings, place })
+        Ok(Vault { repository, settings, place, cells })
     }
 
     /// Turns an error of the vault into one for people, naming the files of this host it is about.

@@ -253,6 +253,11 @@ impl Backup<'_> {
         for _ in 0..ANCHOR_ATTEMPTS_MAX {
             let anchor = self.put_key_entry(key)?;
             let tip = self.repository.view()?;
+            // What a claim has published that another may take over counts for nobody before that is decided.
+            if tip.policy.claim.is_some_and(|claim| tip.ledger.is_in_doubt(claim)) {
+                let why = "another admin is deciding whether the newest policy counts".to_owned();
+                return Err(Error::Overtaken { why });
+            }
             let same = tip.policy.number == anchor.policy && tip.policy_digest == self.view.policy_digest;
             self.view = tip;
             self.refuse_revoked()?;
@@ -385,11 +390,13 @@ impl Backup<'_> {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
         };
-        if let Err(error) = self.repository.home().destroy_indexes(&self.job, Some(self.snapshot)) {
-            note(error.to_string());
-        }
-        let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed);
-        if let Err(error) = ended.and_then(|()| self.repository.home().forget_session(&self.job, self.snapshot)) {
+        // The end says that the old index is gone: erasures count on it, so it is not written before.
+        let home = self.repository.home();
+        let ended = home
+            .destroy_indexes(&self.job, Some(self.snapshot))
+            .and_then(|()| put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed))
+            .and_then(|()| home.forget_session(&self.job, self.snapshot));
+        if let Err(error) = ended {
             note(error.to_string());
         }
         tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");

@@ -28,7 +28,7 @@ use lacre_format::{
     reach::{REACH_BYTES_MAX, Reach},
     root::Shape,
     segment::Salted,
-    session::{Outcome, Session, SessionEnd},
+    session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
 };
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
 
@@ -167,7 +167,6 @@ impl Repository {
         refuse_without_role(&view, keys.signer.home)?;
         let mut findings = view.findings.clone();
         findings.extend(self.refresh_from(&view, &listing)?);
-        findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
         let (base, own_label) = match own {
@@ -176,6 +175,8 @@ impl Repository {
         };
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
         let (index, index_key) = self.new_index(job, snapshot, base_id)?;
+        // Only now: a session's end says that the indexes before it are destroyed.
+        findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let pipeline = Pipeline::start(Setup {
             repository: self.id(),
             structure: self.structure()?,
@@ -255,15 +256,13 @@ impl Repository {
         }
     }
 
-    /// Ends what earlier runs of this job on this host left open; the job's lock says that they are dead.
+    /// Gives up what earlier runs of this job on this host left open. The job's lock says that they are dead here; a clone of this host has
+    /// the same keys and may be alive, so a session without a snapshot is not ended but voided, in two steps: this home says so, and
+    /// whoever may void does it, at once if that is this host.
     fn end_dead_sessions(&self, keys: &WriterKeys, job: &JobName, view: &View, dead: &[SnapshotId]) -> Vec<Finding> {
         let mut findings = Vec::new();
         for snapshot in dead {
-            let there = view.snapshots.contains_key(snapshot);
-            let outcome = if there { Outcome::Committed } else { Outcome::Abandoned };
-            let ended =
-                put_end(self, keys, *snapshot, outcome).and_then(|()| self.home().forget_session(job, *snapshot));
-            if let Err(error) = ended {
+            if let Err(error) = self.end_dead_session(keys, job, view, *snapshot) {
                 let advice = "it stays open until the next run, and garbage collection waits for it";
                 findings.push(Finding::new(
                     Severity::Warning,
@@ -274,6 +273,36 @@ impl Repository {
             }
         }
         findings
+    }
+
+    fn end_dead_session(
+        &self,
+        keys: &WriterKeys,
+        job: &JobName,
+        view: &View,
+        snapshot: SnapshotId,
+    ) -> Result<(), Error> {
+        if view.snapshots.contains_key(&snapshot) {
+            put_end(self, keys, snapshot, Outcome::Committed)?;
+        } else if self.session_is_there(snapshot)? {
+            if self.give_up_session(&keys.signer, snapshot)? {
+                // It is there after all, and nobody acknowledged it: the next look at the store decides.
+                return Ok(());
+            }
+            if let Ok(admin) = self.home().admin_key() {
+                self.void_session(view, &admin, snapshot)?;
+            }
+        }
+        self.home().forget_session(job, snapshot)
+    }
+
+    /// A run that died before its flag was stored left nothing to give up.
+    fn session_is_there(&self, snapshot: SnapshotId) -> Result<bool, Error> {
+        match self.store().get(&ObjectName::of(&Named::Session(snapshot)), SESSION_BYTES_MAX) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
@@ -419,8 +448,13 @@ fn put_session(
     let signed = keys.signer.key.sign(Kind::Session, repository.id(), keys.signer.home, codec::to_cbor(&session));
     let object = signed.encode(Kind::Session);
     let digest = Digest::new(*blake3::hash(&object).as_bytes());
-    repository.put(&ObjectName::of(&Named::Session(snapshot)), object)?;
-    Ok(digest)
+    match repository.put(&ObjectName::of(&Named::Session(snapshot)), object) {
+        // It was stored and is gone: this process slept so long that its session was voided and collected.
+        Err(Error::Store(error)) if error.is_not_found() => {
+            Err(Error::Overtaken { why: "the session was voided before it had begun".to_owned() })
+        }
+        stored => stored.map(|()| digest),
+    }
 }
 
 impl Backup<'_> {

@@ -204,6 +204,7 @@ fn length(listing: &Listing, name: &str) -> Option<u64> {
 impl Repository {
     /// Looks at the repository: its snapshots first, then everything.
     pub(super) fn copy_source(&self) -> Result<Source, Error> {
+        let pin = self.home().pin()?;
         let mut settled = BTreeSet::new();
         for object in self.store().list("snap")?.objects {
             if let Some((_, Named::Snapshot(snapshot))) = ObjectName::parse(&object.name) {
@@ -211,7 +212,7 @@ impl Repository {
             }
         }
         let listing = self.store().list("")?;
-        let view = self.view_of(&listing)?;
+        let view = self.view_of(&listing, pin)?;
         let mut generations: BTreeSet<GenerationId> = [view.policy.generation].into();
         generations.extend(view.ledger.open_claims().map(|open| open.claim.from));
         Ok(Source { view, listing, settled, generations })

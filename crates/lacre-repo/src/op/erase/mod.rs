@@ -28,8 +28,10 @@ pub use self::{
 };
 use crate::{
     error::Error,
+    ledger::Intent,
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -69,6 +71,22 @@ pub struct EraseReason {
     pub request: Option<Digest>,
     /// Nothing is destroyed before this time.
     pub not_before: Option<Millis>,
+}
+
+/// Sessions without an end and without an acknowledged snapshot.
+#[derive(Default)]
+pub(crate) struct UnfinishedSessions {
+    pub(crate) open: Vec<Session>,
+    pub(crate) voided: Vec<Session>,
+}
+
+impl View {
+    /// How many approvals an erasure still lacks: as many as the policy asks for, now or when the intent was signed.
+    #[must_use]
+    pub fn missing_approvals(&self, intent: &Intent) -> u32 {
+        let needed = self.policy.approvals.max(intent.record.approvals).unwrap_or_default();
+        needed.saturating_sub(self.ledger.approved(intent))
+    }
 }
 
 impl Repository {
@@ -145,6 +163,7 @@ impl Repository {
             reason: reason.code.clone(),
             request: reason.request,
             not_before: reason.not_before,
+            approvals: self.view()?.policy.approvals,
         };
         self.append(&admin, &Event::EraseIntent(record.clone()))?;
         Ok(record.id)
@@ -176,20 +195,25 @@ impl Repository {
 
     /// Believed sessions that have neither ended, nor committed, nor been voided.
     pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
+        Ok(self.unfinished_sessions(view, &self.store().list("session")?)?.open)
+    }
+
+    /// Believed sessions that neither ended nor committed, the open ones and those that were voided, from a listing made just now of at
+    /// least `session`.
+    pub(crate) fn unfinished_sessions(&self, view: &View, listing: &Listing) -> Result<UnfinishedSessions, Error> {
         let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
         let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
-        for object in self.store().list("session")?.objects {
+        for object in listing.below("session") {
             match ObjectName::parse(&object.name) {
                 Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, name)),
                 Some((_, Named::SessionEnd(snapshot))) => drop(ended.insert(snapshot)),
                 _ => {}
             }
         }
-        let mut sessions = Vec::new();
+        let mut sessions = UnfinishedSessions::default();
         for (snapshot, name) in opened {
-            let over =
-                ended.contains(&snapshot) || view.voided.contains(&snapshot) || view.snapshots.contains_key(&snapshot);
-            if over {
+            let voided = view.voided.contains(&snapshot);
+            if ended.contains(&snapshot) || (view.snapshots.contains_key(&snapshot) && !voided) {
                 continue;
             }
             let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
@@ -202,8 +226,9 @@ impl Repository {
                 .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
             let session =
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
+            let list = if voided { &mut sessions.voided } else { &mut sessions.open };
             let counts = |session: &Session| !view.home(session.home).is_none_or(HomeEntry::is_revoked);
-            sessions.extend(session.filter(|session| session.snapshot == snapshot && counts(session)));
+            list.extend(session.filter(|session| session.snapshot == snapshot && counts(session)));
         }
         Ok(sessions)
     }

@@ -4,22 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     codec,
-    erasure::{Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Physical, Receipt, Rotated},
+    erasure::{Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Physical, Receipt, Rotated},
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
     log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
     name::{Named, ObjectName},
     object::Kind,
-    policy::KitState,
+    policy::{KitState, Role},
+    session::{Outcome, Session},
     signed::Signed,
 };
 
 use crate::{
-    cell::{Cell, CellPlace},
     error::Error,
     ledger::Intent,
     op::{copy::CopyPlace, erase::Account, rotate::Pending, snapshots::SnapshotRow},
     repository::Repository,
+    store::Listing,
     view::View,
 };
 
@@ -73,21 +74,29 @@ impl Repository {
     /// Errors of the store or of a cell's file.
     pub fn erasures(&self) -> Result<Vec<ErasureStatus>, Error> {
         let view = self.view()?;
-        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent)).collect()
+        view.ledger.intents.iter().map(|intent| self.erasure(&view, intent, None)).collect()
     }
 
-    fn erasure(&self, view: &View, intent: &Intent) -> Result<ErasureStatus, Error> {
+    /// One erasure; `listing` saves asking the store for sessions again.
+    pub(crate) fn erasure(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+    ) -> Result<ErasureStatus, Error> {
         let mut declared = Vec::new();
         let mut pending = Vec::new();
         let state = if intent.cancelled {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
-            pending = self.unsettled(view, intent, rotated)?;
-            pending.retain(|item| match view.ledger.attested.get(&item.item) {
-                None => true,
-                Some((_, state)) => {
-                    declared.push(Attestation { item: item.item.clone(), state: *state });
-                    false
+            pending = self.unsettled(view, intent, rotated, listing)?;
+            pending.retain(|item| {
+                match view.ledger.attested.get(&item.item).filter(|_| still_vouched(view, &item.item)) {
+                    None => true,
+                    Some((_, state)) => {
+                        declared.push(Attestation { item: item.item.clone(), state: *state });
+                        false
+                    }
                 }
             });
             if pending.is_empty() { ErasureState::Complete } else { ErasureState::Interim }
@@ -105,7 +114,26 @@ impl Repository {
         })
     }
 
+    /// Snapshots of erasures that are not complete, or of which that cannot be told on this host.
+    pub(crate) fn unsettled_erasures(&self, view: &View) -> BTreeSet<SnapshotId> {
+        let there =
+            |intent: &&Intent| intent.record.snapshots.iter().any(|snapshot| view.snapshots.contains_key(snapshot));
+        let open = |intent: &&Intent| {
+            self.erasure(view, intent, None).map_or(true, |status| status.state != ErasureState::Complete)
+        };
+        let intents = view.ledger.standing_intents().filter(there).filter(open);
+        intents.flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
+    }
+
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+        let missing = view.missing_approvals(intent);
+        if missing > 0 {
+            return Pending {
+                item: "approval".to_owned(),
+                what: format!("{missing} other admin(s) have to approve it"),
+                command: format!("on another admin's machine: lacre erase approve {}", intent.record.id.short()),
+            };
+        }
         let now = self.clock().now().as_millisecond();
         let what = match intent.record.not_before {
             Some(before) if before.0 > now => "its cool-down has not ended".to_owned(),
@@ -116,9 +144,16 @@ impl Repository {
     }
 
     /// Rule 10, line by line.
-    fn unsettled(&self, view: &View, intent: &Intent, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
+    fn unsettled(
+        &self,
+        view: &View,
+        intent: &Intent,
+        rotated: &Rotated,
+        listing: Option<&Listing>,
+    ) -> Result<Vec<Pending>, Error> {
         let mut pending = self.unsettled_seal(view, rotated)?;
         pending.extend(self.unsettled_wraps(view));
+        self.unsettled_entries(view, intent, &mut pending)?;
         for snapshot in &intent.record.snapshots {
             if view.ledger.restoring.contains_key(snapshot) {
                 pending.push(Pending {
@@ -128,18 +163,17 @@ impl Repository {
                 });
             }
         }
-        self.unsettled_writers(view, intent, &mut pending)?;
+        self.unsettled_writers(view, intent, listing, &mut pending)?;
         Ok(pending)
     }
 
     /// What the old seal still waits for, whatever it was changed for: its claim, its cells, its kits.
     pub(crate) fn unsettled_seal(&self, view: &View, rotated: &Rotated) -> Result<Vec<Pending>, Error> {
         let mut pending = Vec::new();
-        if view
-            .ledger
-            .open_claims()
-            .any(|state| state.claim.id == rotated.claim || state.claim.adopts == Some(rotated.claim))
-        {
+        let works_on = |state: &crate::ledger::ClaimState| {
+            state.claim.id == rotated.claim || view.ledger.in_front_of(&state.claim).contains(&rotated.claim)
+        };
+        if view.ledger.open_claims().any(works_on) {
             let what = format!("generation {} is not destroyed yet", rotated.from);
             pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
         }
@@ -156,36 +190,57 @@ impl Repository {
         Ok(pending)
     }
 
+    /// What was anchored too late lies under the new generation, and dies only in another rotation.
+    fn unsettled_entries(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+        let named = self.named_in(view, view.policy.generation)?;
+        for snapshot in intent.record.snapshots.iter().filter(|snapshot| named.contains(snapshot)) {
+            if view.held.contains_key(snapshot) {
+                continue;
+            }
+            pending.push(Pending {
+                item: format!("entry:{snapshot}"),
+                what: format!("a key entry of snapshot {} lies under the new seal", snapshot.short()),
+                command: "lacre seal rotate".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     fn unsettled_cells(&self, view: &View, rotated: &Rotated, pending: &mut Vec<Pending>) -> Result<(), Error> {
         for entry in &view.policy.cells {
             let command = format!("on {}: lacre erase resume", entry.host);
             let item = format!("cell:{}", entry.name);
-            match Cell::open(&CellPlace::parse(&entry.name)?)? {
-                Some(cell) => {
-                    let strays: BTreeSet<String> = cell
-                        .generations(self.id())?
-                        .iter()
-                        .filter(|slot| slot.generation != view.policy.generation)
-                        .map(|slot| slot.generation.to_string())
-                        .collect();
+            let contents = match self.cell(&entry.name) {
+                Ok(Some(cell)) => cell.contents(self.id()).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let gone = view
+                .ledger
+                .destroyed
+                .iter()
+                .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
+            match contents {
+                Ok(Some(contents)) => {
+                    let strays = contents.held.iter().filter(|held| **held != view.policy.generation);
+                    let strays: Vec<String> = strays.map(ToString::to_string).collect();
                     if !strays.is_empty() {
-                        let strays: Vec<String> = strays.into_iter().collect();
                         let what = format!("the cell still holds generation {}", strays.join(", "));
+                        // Seen, so nobody can vouch that it is not so.
+                        let item = format!("stray:{}", entry.name);
                         pending.push(Pending { item, what, command });
                     }
                 }
-                None => {
-                    let gone = view
-                        .ledger
-                        .destroyed
-                        .iter()
-                        .any(|(_, destroyed)| destroyed.cell == entry.name && destroyed.generation == rotated.from);
-                    if !gone {
-                        let what =
-                            format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
-                        pending.push(Pending { item, what, command });
-                    }
+                Ok(None) | Err(Error::Cell { .. }) if gone => {}
+                Ok(None) => {
+                    let what = format!("the cell on {} was not seen without generation {}", entry.host, rotated.from);
+                    pending.push(Pending { item, what, command });
                 }
+                Err(error @ Error::Cell { .. }) => {
+                    let what = format!("generation {} was not seen to be gone: {error}", rotated.from);
+                    pending.push(Pending { item, what, command });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -193,7 +248,13 @@ impl Repository {
 
     /// A writer of a touched job is pending until it commits a snapshot that opened after the intent: only then has its index, which
     /// can confirm guesses about the erased data, been destroyed.
-    fn unsettled_writers(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
+    fn unsettled_writers(
+        &self,
+        view: &View,
+        intent: &Intent,
+        listing: Option<&Listing>,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), Error> {
         let rows = self.rows(view);
         let named: BTreeSet<SnapshotId> = intent.record.snapshots.iter().copied().collect();
         let jobs: BTreeSet<JobName> =
@@ -203,7 +264,12 @@ impl Repository {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
             let header = &row.known.header;
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
-            *settled.entry((header.home, job)).or_default() |= after && !view.voided.contains(&row.snapshot);
+            let settled = settled.entry((header.home, job)).or_default();
+            // The old index dies between the snapshot and the session's end: only the end proves that it is gone.
+            *settled = *settled
+                || (after
+                    && !view.voided.contains(&row.snapshot)
+                    && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed));
         }
         for ((home, job), _) in settled.into_iter().filter(|(_, settled)| !settled) {
             let entry = view.home(home);
@@ -219,15 +285,30 @@ impl Repository {
                 command: format!("on {host}: lacre backup {job}"),
             });
         }
-        for session in self.open_sessions(view)? {
-            if session.opened < intent.at && self.session_job(&session).is_none_or(|job| jobs.contains(&job)) {
-                let id = session.snapshot;
-                pending.push(Pending {
-                    item: format!("session:{id}"),
-                    what: format!("a backup that began before the erasure is still open ({})", id.short()),
-                    command: "wait for it, or void it: lacre repo prune".to_owned(),
-                });
-            }
+        let of_jobs = |session: &Session| self.session_job(session).is_none_or(|job| jobs.contains(&job));
+        let began_before = |session: &&Session| session.opened < intent.at && of_jobs(session);
+        let unfinished = match listing {
+            Some(listing) => self.unfinished_sessions(view, listing)?,
+            None => self.unfinished_sessions(view, &self.store().list("session")?)?,
+        };
+        for session in unfinished.open.iter().filter(began_before) {
+            let id = session.snapshot;
+            pending.push(Pending {
+                item: format!("session:{id}"),
+                what: format!("a backup that began before the erasure is still open ({})", id.short()),
+                command: "wait for it, or void it: lacre repo prune".to_owned(),
+            });
+        }
+        for session in unfinished.voided.iter().filter(began_before) {
+            let id = session.snapshot;
+            pending.push(Pending {
+                item: format!("session:{id}"),
+                what: format!(
+                    "a backup that began before the erasure was voided ({}); its process may only sleep",
+                    id.short()
+                ),
+                command: format!("make sure that it is dead, then: lacre erase attest session:{id} destroyed"),
+            });
         }
         Ok(())
     }
@@ -255,7 +336,7 @@ impl Repository {
         let view = self.view()?;
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
         let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
-        let status = self.erasure(&view, intent)?;
+        let status = self.erasure(&view, intent, None)?;
         let Some(rotated) = rotation_of(&view, intent).filter(|_| !intent.cancelled) else {
             let why = "nothing is erased yet: the seal has not been changed since; `lacre erase resume`".to_owned();
             return Err(Error::Refused { why });
@@ -298,7 +379,7 @@ impl Repository {
                 })
                 .collect(),
             pending: status.pending.iter().map(|item| format!("{}: {}", item.item, item.what)).collect(),
-            declared: status.declared.clone(),
+            declared: status.declared.iter().cloned().chain(removed_cells(view, rotated)).collect(),
             bytes_dead: account.bytes_dead,
             bytes_shared: account.bytes_shared,
             reason: intent.record.reason.clone(),
@@ -337,6 +418,26 @@ impl Repository {
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
         let intent = intent.ok_or_else(|| Error::Usage { why: format!("no erasure has the id {erasure}") })?;
         self.account(&view, &intent.record.snapshots.iter().copied().collect())
+    }
+
+    /// Approves an erasure that another admin has signed.
+    ///
+    /// # Errors
+    /// [`Error::KeyMissing`] without an admin key; [`Error::Refused`] for one's own erasure; [`Error::Usage`] for an unknown one.
+    pub fn approve_erase(&self, erasure: Token) -> Result<(), Error> {
+        let admin = self.home().admin_key()?;
+        let view = self.view()?;
+        if view.home(admin.home).is_none_or(|home| home.role != Role::Admin || home.is_revoked()) {
+            return Err(Error::Refused { why: "this host's key is no admin's of this repository".to_owned() });
+        }
+        let Some(intent) = view.ledger.standing_intents().find(|intent| intent.record.id == erasure) else {
+            return Err(Error::Usage { why: format!("no erasure {erasure} is under way") });
+        };
+        if intent.place.home == admin.home {
+            let why = "an erasure is approved by another admin than the one who signed it".to_owned();
+            return Err(Error::Refused { why });
+        }
+        self.append(&admin, &Event::Approval(Approval { id: erasure, intent: intent.place.digest }))
     }
 
     /// Records what a person vouches for.
@@ -392,6 +493,31 @@ pub fn verify_receipt(
     let digest = Digest::new(*blake3::hash(object).as_bytes());
     let place = ChainHead { home: entry.home, seq: entry.seq, digest };
     Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
+}
+
+/// Cells that an admin took out of the policy without seeing them empty: what they held is only declared to be gone.
+fn removed_cells(view: &View, rotated: &Rotated) -> Vec<Attestation> {
+    let of_policy = |name: &str| view.policy.cells.iter().any(|cell| cell.name == name);
+    let seen_empty = |name: &str| {
+        let after =
+            |(_, gone): &&(Millis, Destroyed)| gone.cell == name && gone.generation.number >= rotated.from.number;
+        view.ledger.destroyed.iter().any(|record| after(&record))
+    };
+    let cells =
+        view.ledger.attested.iter().filter_map(|(item, (_, state))| Some((item.strip_prefix("cell:")?, *state)));
+    cells
+        .filter(|(name, _)| !of_policy(name) && !seen_empty(name))
+        .map(|(name, state)| Attestation { item: format!("cell:{name}"), state })
+        .collect()
+}
+
+/// A writer that was declared gone and has opened a run since is not gone: what was vouched for is not so.
+fn still_vouched(view: &View, item: &str) -> bool {
+    let Some(home) = item.strip_prefix("writer:") else { return true };
+    let Some(vouched) = view.ledger.attested_at.get(item) else { return true };
+    let saw_it = |head: &ChainHead| head.home == vouched.home && head.seq >= vouched.seq;
+    let mut headers = view.snapshots.values().map(|known| &known.header);
+    !headers.any(|header| header.home.to_string() == home && header.opened.iter().any(saw_it))
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

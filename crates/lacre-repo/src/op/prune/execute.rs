@@ -150,7 +150,8 @@ impl Repository {
         match session.standing {
             Standing::Abandoned => true,
             Standing::Lost => run.options.losses == Losses::Accept,
-            Standing::Open => !age.is_negative() && age.unsigned_abs() >= run.options.void_after,
+            // Its own home gave it up: that home's other process, if a clone has its keys, cannot acknowledge it any more.
+            Standing::Open => session.given_up || (!age.is_negative() && age.unsigned_abs() >= run.options.void_after),
         }
     }
 
@@ -161,7 +162,7 @@ impl Repository {
         let open_bases: BTreeSet<SnapshotId> = survey.sessions.open().filter_map(|(_, open)| open.base).collect();
         let named = plan.snapshots.iter().map(|gone| gone.snapshot);
         let mut snapshots: Vec<SnapshotId> =
-            named.filter(|snapshot| survey.view.is_live(*snapshot) || open_bases.contains(snapshot)).collect();
+            named.filter(|snapshot| survey.view.is_needed(*snapshot) || open_bases.contains(snapshot)).collect();
         // A session that was thought to have ended without a snapshot, and has one.
         snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_live(**snapshot)));
         snapshots.sort_unstable();

@@ -472,7 +472,8 @@ pub(crate) fn design(survey: &Survey, economy: &Economy) -> PrunePlan {
         .collect();
     stays.sort_unstable_by(|one, other| other.cmp(one));
     let abandoned = survey.sessions.with(Standing::Abandoned).chain(survey.sessions.with(Standing::Lost));
-    let mut sessions: BTreeSet<SnapshotId> = abandoned.collect();
+    let given_up = survey.sessions.open().filter(|(_, session)| session.given_up).map(|(snapshot, _)| snapshot);
+    let mut sessions: BTreeSet<SnapshotId> = abandoned.chain(given_up).collect();
     sessions.extend(&survey.sessions.over);
     let snapshots = survey.reclaimable();
     let mut segments = merge::plan(survey, &goes).obsolete;

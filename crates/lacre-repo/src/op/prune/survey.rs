@@ -88,6 +88,8 @@ pub(crate) struct Survey {
     pub(crate) holds: BTreeMap<PackName, BTreeSet<PackId>>,
     /// Segments that are listed, with the packs they name.
     pub(crate) segments: BTreeMap<Digest, Vec<PackName>>,
+    /// Snapshots of erasures that are not complete. Their frames go; they themselves say which jobs' writers are waited for.
+    pub(crate) unsettled: BTreeSet<SnapshotId>,
     /// Birth names that more than one pack claims as its own.
     pub(crate) contested: BTreeSet<PackId>,
     pub(crate) findings: Vec<Finding>,
@@ -107,12 +109,12 @@ impl Survey {
         (dead, wholly.map(|pack| pack.bytes).sum())
     }
 
-    /// Forgotten and void snapshots whose frames no session may still want.
+    /// Forgotten, void and erased snapshots whose frames no session may still want, and whose labels no erasure does.
     pub(crate) fn reclaimable(&self) -> Vec<Reclaimed> {
         let bases: BTreeSet<SnapshotId> = self.sessions.open().filter_map(|(_, session)| session.base).collect();
         let goes = |known: &&Known| {
             let snapshot = known.header.snapshot;
-            !self.view.is_live(snapshot) && !bases.contains(&snapshot)
+            !self.view.is_needed(snapshot) && !bases.contains(&snapshot) && !self.unsettled.contains(&snapshot)
         };
         let reclaimed = |known: &Known| Reclaimed {
             snapshot: known.header.snapshot,
@@ -162,6 +164,7 @@ impl Repository {
         findings.extend(sessions.findings.iter().cloned());
         self.nothing_lost(&view, &sessions, losses)?;
         let (marks, keepers) = self.mark(&view, &sessions)?;
+        let unsettled = self.unsettled_erasures(&view);
         let present = packs_listed(&listing.objects);
         let oldest = sessions.open().map(|(_, session)| session.written).min();
         let young: BTreeSet<PackName> = match oldest {
@@ -182,6 +185,7 @@ impl Repository {
             keepers,
             holds: BTreeMap::new(),
             segments: self.segments_listed()?,
+            unsettled,
             contested: BTreeSet::new(),
             findings,
         };
@@ -231,7 +235,7 @@ impl Repository {
     /// The union of what is needed.
     pub(crate) fn mark(&self, view: &View, sessions: &Sessions) -> Result<(Reach, BTreeMap<PackId, Keepers>), Error> {
         let mut needed: BTreeMap<SnapshotId, Keeper> = BTreeMap::new();
-        for snapshot in view.snapshots.keys().filter(|snapshot| view.is_live(**snapshot)) {
+        for snapshot in view.snapshots.keys().filter(|snapshot| view.is_needed(**snapshot)) {
             let held = view.held.contains_key(snapshot);
             let keeper = if held { Keeper::Held(*snapshot) } else { Keeper::Snapshot(*snapshot) };
             needed.insert(*snapshot, keeper);

@@ -16,7 +16,9 @@ use lacre_seal::{bundle, outer::SealSeed};
 
 use crate::{
     error::Error,
+    home::Signer,
     monitor::{Finding, Severity},
+    op::void::Voided,
     repository::Repository,
     view::View,
 };
@@ -178,6 +180,8 @@ impl Repository {
                 known.header.key_entry == digest(bytes)
                     || (admitted(&snapshot) && known.header.key_commitment == entry.key_commitment)
             }
+            // Its frames are gone, and a signed record says so: it is dropped below.
+            None if view.plans.reclaimed.contains_key(&snapshot) => true,
             // A run that had not committed when its key was revoked never will.
             None => {
                 let may_commit = view.home(signed.home).is_some_and(|home| !home.is_revoked());
@@ -201,16 +205,25 @@ impl Repository {
         Ok(session.filter(|session| session.snapshot == snapshot).map(|session| session.home))
     }
 
-    /// Snapshots that signed records drop: forgotten, to be erased and due, void; and sessions that ended without a snapshot.
+    /// Snapshots that signed records drop: forgotten, to be erased and due, void, reclaimed; and sessions that ended without a snapshot.
     /// A hold outranks all of them.
-    pub(super) fn drops(&self, view: &View, carried: &Carried) -> Result<BTreeSet<SnapshotId>, Error> {
+    ///
+    /// An end is the word of a home, and a clone of that home may have given it while the session's own process was still at work: so
+    /// such a session is voided first, in two steps.
+    pub(super) fn drops(&self, admin: &Signer, view: &View, carried: &Carried) -> Result<BTreeSet<SnapshotId>, Error> {
         let now = self.clock().now().as_millisecond();
-        let due = |intent: &&crate::ledger::Intent| intent.record.not_before.is_none_or(|before| before.0 <= now);
+        let due = |intent: &&crate::ledger::Intent| {
+            let cooled = intent.record.not_before.is_none_or(|before| before.0 <= now);
+            cooled && view.missing_approvals(intent) == 0
+        };
         let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
         drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
         drops.extend(&view.voided);
+        drops.extend(view.plans.reclaimed.keys());
         for (snapshot, _) in carried.iter().filter(|(snapshot, _)| !view.snapshots.contains_key(snapshot)) {
-            if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned) {
+            if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned)
+                && self.void_session(view, admin, snapshot)? == Voided::Final
+            {
                 drops.insert(snapshot);
             }
         }
@@ -218,7 +231,8 @@ impl Repository {
         Ok(drops)
     }
 
-    pub(super) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
+    /// What a session's own writer says of its end; nothing while it has not ended.
+    pub(crate) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
         let name = ObjectName::of(&Named::SessionEnd(snapshot));
         let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
             Ok(bytes) => bytes,

@@ -4,19 +4,13 @@ use std::collections::BTreeSet;
 
 use lacre_format::{
     erasure::{ClaimOutcome, Destroyed, Rotated},
-    ids::GenerationId,
-    log::Event,
-    policy::{Holders, KitState},
+    ids::{GenerationId, Millis},
+    log::{Event, KitRecord},
+    policy::{CellEntry, Holders, KitState},
 };
 
 use super::{Mandate, Pending, RotateOptions, RotationState};
-use crate::{
-    cell::{Cell, CellPlace},
-    error::Error,
-    home::Signer,
-    repository::Repository,
-    view::View,
-};
+use crate::{cell::Cell, error::Error, home::Signer, repository::Repository, view::View};
 
 impl Repository {
     pub(super) fn destroy_old(
@@ -38,22 +32,20 @@ impl Repository {
             let bytes = self.store().get(&name, lacre_format::keyring::BUNDLE_BYTES_MAX)?;
             self.home().keep_keyring(rotated.to, "bundle", &bytes)?;
         }
+        self.keep_late(&view, rotated.to)?;
         let mut pending = Vec::new();
         for entry in &view.policy.cells {
-            match Cell::open(&CellPlace::parse(&entry.name)?)? {
-                Some(cell) => self.forget_old(admin, mandate, rotated, &entry.name, &cell)?,
-                None if already_gone(&view, &entry.name, rotated.from) => {}
-                None => pending.push(Pending {
-                    item: format!("cell:{}", entry.name),
-                    what: format!(
-                        "the cell {} (made on {}) may still hold generation {}",
-                        entry.name, entry.host, rotated.from
-                    ),
-                    command: format!(
-                        "on {}: lacre erase resume; or, if it is gone: lacre erase attest cell:{} destroyed",
-                        entry.host, entry.name
-                    ),
-                }),
+            match self.cell(&entry.name) {
+                Ok(Some(cell)) => match self.forget_old(admin, mandate, rotated, &entry.name, &cell) {
+                    Ok(()) => {}
+                    // One that does not answer, or still has what it was told to destroy, does not keep the others from forgetting.
+                    Err(error @ Error::Cell { .. }) => pending.push(unsettled(entry, rotated, &error.to_string())),
+                    Err(error) => return Err(error),
+                },
+                Ok(None) if already_gone(&view, &entry.name, rotated.from) => {}
+                Ok(None) => pending.push(unsettled(entry, rotated, "it is not on this host")),
+                Err(error @ Error::Cell { .. }) => pending.push(unsettled(entry, rotated, &error.to_string())),
+                Err(error) => return Err(error),
             }
         }
         if !pending.is_empty() {
@@ -76,7 +68,7 @@ impl Repository {
         name: &str,
         cell: &Cell,
     ) -> Result<(), Error> {
-        let held: BTreeSet<GenerationId> = cell.generations(self.id())?.iter().map(|slot| slot.generation).collect();
+        let held: BTreeSet<GenerationId> = cell.contents(self.id())?.held;
         for generation in held.into_iter().filter(|generation| *generation != rotated.to) {
             let view = self.still_mine(mandate)?;
             if view.policy.generation != rotated.to {
@@ -96,38 +88,53 @@ impl Repository {
         let seals = self.seals(view, &crate::op::keys::ReadKeys::default())?;
         let Some(seed) = seals.seed(rotated.to) else { return Ok(()) };
         for entry in &view.policy.cells {
-            let Some(cell) = Cell::open(&CellPlace::parse(&entry.name)?)? else { continue };
-            if !cell.generations(self.id())?.iter().any(|slot| slot.generation == rotated.to) {
-                cell.add(self.id(), rotated.to, seed)?;
+            let put = || match self.cell(&entry.name)? {
+                Some(cell) if !cell.contents(self.id())?.has(rotated.to) => cell.add(self.id(), rotated.to, seed),
+                _ => Ok(()),
+            };
+            match put() {
+                // A cell that does not answer is no holder, and what it may still hold is pending below.
+                Err(Error::Cell { .. }) => {}
+                done => done?,
             }
         }
         Ok(())
     }
 
-    /// Rule 9: two cells on different hosts, or a cell and a kit whose checksum a person typed back; one cell where the policy
+    /// Rule 9: two cells with different holders, or a cell and a kit whose checksum a person typed back; one cell where the policy
     /// declares a single holder.
     fn missing_holder(&self, view: &View, to: GenerationId) -> Result<Option<Pending>, Error> {
-        let mut hosts: BTreeSet<&str> = BTreeSet::new();
-        for entry in &view.policy.cells {
-            let Some(cell) = Cell::open(&CellPlace::parse(&entry.name)?)? else { continue };
-            if cell.generations(self.id())?.iter().any(|slot| slot.generation == to) {
-                hosts.insert(entry.host.as_str());
-            }
-        }
-        let kits =
-            view.kits.values().filter(|(_, kit)| kit.generation == to && kit.state == KitState::Acknowledged).count();
-        let enough = match view.policy.holders {
-            Holders::Single => !hosts.is_empty(),
-            Holders::Two => hosts.len() >= 2 || (!hosts.is_empty() && kits > 0),
-        };
-        Ok((!enough).then(|| Pending {
+        let tally = self.holders_of(view, to, None)?;
+        Ok((!tally.is_enough(view.policy.holders)).then(|| Pending {
             item: "holders".to_owned(),
             what: format!(
                 "{} of the 2 independent holders of the new seal {to} are verified; the old one is destroyed only then",
-                hosts.len() + kits
+                tally.cells.len() + tally.kits
             ),
-            command: "lacre kit issue, print it, lacre kit ack NUMBER, then lacre erase resume".to_owned(),
+            command:
+                "lacre kit issue, print it, lacre kit ack NUMBER, then lacre erase resume; or: lacre seal add-cell SPEC"
+                    .to_owned(),
         }))
+    }
+
+    /// Who holds a generation now, as far as this host can prove it, without one cell if it is about to go.
+    pub(crate) fn holders_of(&self, view: &View, to: GenerationId, without: Option<&str>) -> Result<Tally, Error> {
+        let mut cells = BTreeSet::new();
+        for entry in view.policy.cells.iter().filter(|entry| Some(entry.name.as_str()) != without) {
+            let contents = match self.cell(&entry.name) {
+                Ok(Some(cell)) => cell.contents(self.id()),
+                Ok(None) => continue,
+                Err(error) => Err(error),
+            };
+            match contents {
+                Ok(contents) if contents.has(to) => drop(cells.insert(entry.holder().to_owned())),
+                Ok(_) | Err(Error::Cell { .. } | Error::File(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let is_typed = |kit: &KitRecord| kit.generation == to && kit.state == KitState::Acknowledged;
+        let kits = view.kits.values().filter(|(_, kit)| is_typed(kit)).count();
+        Ok(Tally { cells, kits })
     }
 
     /// Every committed, undropped snapshot has an entry in the new generation, or nothing is destroyed.
@@ -136,10 +143,39 @@ impl Repository {
         let new = seals.seed(rotated.to).ok_or(Error::NoSeal { generation: rotated.to })?;
         // Opened, not only listed: an object somebody else put under a right name saves nothing.
         let kept = self.gather(view, new, rotated.to)?;
+        // What fell due since the new generation was published dies in the next rotation, like every other.
+        let now = Millis(self.clock().now().as_millisecond());
         let lost = view.snapshots.keys().find(|snapshot| {
-            view.is_live(**snapshot) && !kept.has(**snapshot) && !options.accept_loss.contains(snapshot)
+            view.outlives_rotation(**snapshot, now) && !kept.has(**snapshot) && !options.accept_loss.contains(snapshot)
         });
         lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
+    }
+}
+
+/// The independent holders of a generation.
+pub(crate) struct Tally {
+    /// What the verified cells depend on: a host, an account at a provider.
+    pub(crate) cells: BTreeSet<String>,
+    /// Kits whose checksum a person typed back.
+    pub(crate) kits: usize,
+}
+
+impl Tally {
+    /// Whether the loss of one of them leaves another.
+    pub(crate) fn is_enough(&self, promised: Holders) -> bool {
+        match promised {
+            Holders::Single => !self.cells.is_empty(),
+            Holders::Two => self.cells.len() >= 2 || (!self.cells.is_empty() && self.kits > 0),
+        }
+    }
+}
+
+fn unsettled(entry: &CellEntry, rotated: &Rotated, why: &str) -> Pending {
+    let CellEntry { name, host, .. } = entry;
+    Pending {
+        item: format!("cell:{name}"),
+        what: format!("the cell {name} (made on {host}) may still hold generation {}: {why}", rotated.from),
+        command: format!("on {host}: lacre erase resume; or, if it is gone: lacre erase attest cell:{name} destroyed"),
     }
 }
 

@@ -101,6 +101,9 @@ pub struct RotationReport {
     pub findings: Vec<Finding>,
 }
 
+/// How often a claim is tried anew: once for what a dead run of this host left, once for what another's did.
+const CLAIM_ATTEMPTS_MAX: u32 = 3;
+
 /// The claim a run works under, and those it took over.
 pub(crate) struct Mandate {
     pub(crate) id: Token,
@@ -109,10 +112,22 @@ pub(crate) struct Mandate {
 }
 
 impl Mandate {
-    /// Whether a policy was published by this claim or one it took over.
-    fn published(&self, view: &View) -> bool {
-        view.policy.claim.is_some_and(|claim| claim == self.id || self.adopted.contains(&claim))
+    /// Whether a new generation was published by this claim or one it took over.
+    pub(crate) fn published(&self, view: &View) -> bool {
+        let by = view.policy.claim.is_some_and(|claim| claim == self.id || self.adopted.contains(&claim));
+        by && view.policy.generation != self.from
     }
+}
+
+/// The newest open claim of this home.
+fn own(view: &View, admin: &Signer) -> Option<Claim> {
+    let mine = view.ledger.open_claims().filter(|state| state.home == admin.home);
+    mine.last().map(|state| state.claim.clone())
+}
+
+pub(crate) fn published_by(view: &View, claim: &Claim) -> bool {
+    let adopted = view.ledger.in_front_of(claim);
+    Mandate { id: claim.id, from: claim.from, adopted }.published(view)
 }
 
 impl Repository {
@@ -124,9 +139,10 @@ impl Repository {
     /// [`Error::EntryMissing`] when a survivor has no key entry.
     pub fn rotate(&self, options: &RotateOptions, keys: &ReadKeys) -> Result<RotationReport, Error> {
         let admin = self.home().admin_key()?;
-        let mandate = self.claim(&admin, options)?;
+        let mandate = self.claim(&admin, options.purpose, options.adoption)?;
         let (rotated, mut findings) = self.publish(&admin, &mandate, options, keys)?;
-        for finding in self.carry_late(&admin, &mandate, &rotated, keys)? {
+        let (rotated, late) = self.carry_late(&admin, &mandate, &rotated, keys)?;
+        for finding in late {
             if !findings.contains(&finding) {
                 findings.push(finding);
             }
@@ -158,56 +174,80 @@ impl Repository {
     pub fn withdraw_claim(&self) -> Result<bool, Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
-        let Some(mine) = view.ledger.open_claims().find(|state| state.home == admin.home) else { return Ok(false) };
-        let id = mine.claim.id;
-        if view.policy.claim == Some(id) {
+        let Some(mine) = own(&view, &admin) else { return Ok(false) };
+        // In two steps like every taking over: a request of a run that died may still be on its way.
+        let claim =
+            if published_by(&view, &mine) { mine } else { self.new_claim(&admin, &view, mine.purpose, Some(&mine))? };
+        let view = self.settle_claims(&admin, &claim)?;
+        if published_by(&view, &claim) {
             let why = "its generation is published already; `lacre erase resume` finishes it".to_owned();
             return Err(Error::Refused { why });
         }
         self.discard_candidates(&view)?;
-        self.end_claim(&admin, id, ClaimOutcome::Withdrawn)?;
+        self.end_claim(&admin, claim.id, ClaimOutcome::Withdrawn)?;
         Ok(true)
     }
 
-    /// Rule 6: the claim is written first, then everybody's claims are read; another open one ends this attempt.
-    pub(crate) fn claim(&self, admin: &Signer, options: &RotateOptions) -> Result<Mandate, Error> {
-        let view = self.view()?;
-        let mine = view.ledger.open_claims().find(|state| state.home == admin.home).map(|state| state.claim.clone());
-        let others: Vec<Claim> = view
-            .ledger
-            .open_claims()
-            .filter(|state| state.home != admin.home)
-            .map(|state| state.claim.clone())
-            .collect();
-        let claim = match (mine, others.first(), options.adoption) {
-            (Some(mine), _, _) => mine,
-            (None, Some(_), Adoption::Never) => return Err(taken(&view, admin)),
-            (None, other, _) => {
-                let adopts = other.map(|claim| claim.id);
-                let from = other.map_or(view.policy.generation, |claim| claim.from);
-                let claim = Claim { id: entropy::token()?, from, purpose: options.purpose, adopts };
-                self.append(admin, &Event::Claim(claim.clone()))?;
-                claim
+    /// Rule 6: the claim is written first, then everybody's claims are read; another open one ends this attempt. A claim of this host under
+    /// which nothing was published is not used again: what its dead run still had on its way must count for nobody.
+    pub(crate) fn claim(&self, admin: &Signer, purpose: Purpose, adoption: Adoption) -> Result<Mandate, Error> {
+        for _ in 0..CLAIM_ATTEMPTS_MAX {
+            let view = self.view()?;
+            let other = view.ledger.open_claims().find(|state| state.home != admin.home);
+            let claim = match (own(&view, admin), other, adoption) {
+                (Some(mine), _, _) if published_by(&view, &mine) => mine,
+                (Some(mine), _, _) => self.new_claim(admin, &view, purpose, Some(&mine))?,
+                (None, Some(_), Adoption::Never) => return Err(taken(&view, admin)),
+                (None, other, _) => self.new_claim(admin, &view, purpose, other.map(|state| &state.claim))?,
+            };
+            let view = self.settle_claims(admin, &claim)?;
+            let adopted = view.ledger.in_front_of(&claim);
+            let mandate = Mandate { id: claim.id, from: claim.from, adopted };
+            let rival = view.ledger.open_claims().any(|state| state.home != admin.home);
+            if !rival {
+                return Ok(mandate);
             }
-        };
-        let view = self.view()?;
-        let adopted: Vec<Token> = claim.adopts.into_iter().collect();
-        let rival =
-            view.ledger.open_claims().any(|state| state.home != admin.home && !adopted.contains(&state.claim.id));
-        if rival {
             // A published generation is not withdrawn: it is finished, or adopted.
-            if view.policy.claim != Some(claim.id) {
-                self.end_claim(admin, claim.id, ClaimOutcome::Withdrawn)?;
+            if mandate.published(&view) {
+                return Err(taken(&view, admin));
             }
-            return Err(taken(&view, admin));
-        }
-        for dead in &adopted {
-            let open = view.ledger.open_claims().any(|state| state.claim.id == *dead);
-            if open && view.policy.claim != Some(*dead) {
-                self.end_claim(admin, *dead, ClaimOutcome::Voided)?;
+            self.end_claim(admin, claim.id, ClaimOutcome::Withdrawn)?;
+            if adoption == Adoption::Never || claim.adopts.is_none() {
+                return Err(taken(&view, admin));
             }
         }
-        Ok(Mandate { id: claim.id, from: claim.from, adopted })
+        Err(taken(&self.view()?, admin))
+    }
+
+    /// Writes a claim. One that takes another's place puts that one in doubt from here on, before anybody looks what it published.
+    fn new_claim(
+        &self,
+        admin: &Signer,
+        view: &View,
+        purpose: Purpose,
+        instead_of: Option<&Claim>,
+    ) -> Result<Claim, Error> {
+        let from = instead_of.map_or(view.policy.generation, |claim| claim.from);
+        let claim = Claim { id: entropy::token()?, from, purpose, adopts: instead_of.map(|claim| claim.id) };
+        self.append(admin, &Event::Claim(claim.clone()))?;
+        Ok(claim)
+    }
+
+    /// The second step of taking over: with the flag written, what was published decides. It counts and is carried on with, or it is void
+    /// and is passed over by every reader, even if it appears later.
+    fn settle_claims(&self, admin: &Signer, claim: &Claim) -> Result<View, Error> {
+        let view = self.view()?;
+        let doubted = view.ledger.in_front_of(claim);
+        let is_open = |id: &Token| view.ledger.open_claims().any(|state| state.claim.id == *id);
+        let open: Vec<Token> = doubted.into_iter().filter(is_open).collect();
+        if open.is_empty() {
+            return Ok(view);
+        }
+        for id in open {
+            let counts = view.policy.claim == Some(id);
+            self.end_claim(admin, id, if counts { ClaimOutcome::Adopted } else { ClaimOutcome::Voided })?;
+        }
+        self.view()
     }
 
     pub(crate) fn end_claim(&self, admin: &Signer, id: Token, outcome: ClaimOutcome) -> Result<(), Error> {

@@ -6,17 +6,19 @@ use lacre_format::{
     codec,
     erasure::Rotated,
     ids::{Digest, GenerationId, Millis, SnapshotId},
-    keyring::{Bundle, BundleList, KeyEnvelope, encode_bundle_object},
+    keyring::{Bundle, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, encode_bundle_object},
     log::Event,
     name::{Named, ObjectName},
     object::Kind,
+    policy::Role,
+    signed::Signed,
 };
 use lacre_seal::{bundle, entropy, outer::SealSeed};
 use minicbor::bytes::ByteVec;
 
 use super::{Mandate, Rewrap, RotateOptions, carry::Carried};
 use crate::{
-    cell::{Cell, CellPlace},
+    cell::Cell,
     error::Error,
     home::Signer,
     monitor::Finding,
@@ -43,8 +45,8 @@ impl Repository {
         let seals = self.seals(&view, keys)?;
         let old = seals.seed(from).ok_or(Error::NoSeal { generation: from })?;
         let mut carried = self.gather(&view, old, from)?;
-        let dropped = carried.drop_all(&self.drops(&view, &carried)?);
-        refuse_loss(&view, &carried, options)?;
+        let dropped = carried.drop_all(&self.drops(admin, &view, &carried)?);
+        refuse_loss(&view, &carried, options, Millis(self.clock().now().as_millisecond()))?;
         let rewrap = self.rewrap_carried(admin, &view, &mut carried, keys)?;
         let seed = SealSeed::generate().map_err(|error| Error::Bug { why: format!("no random bytes: {error}") })?;
         let to = bundle::generation_id(from.number.saturating_add(1), &seed);
@@ -63,6 +65,7 @@ impl Repository {
         policy.seal_public = seed.public().as_bytes().to_vec();
         policy.heads.clone_from(&view.heads);
         policy.claim = Some(mandate.id);
+        policy.sealed_at = Some(policy.signed_at);
         self.put_policy(admin, &policy)?;
         let rotated = Rotated {
             claim: mandate.id,
@@ -101,7 +104,7 @@ impl Repository {
     }
 
     /// Snapshots with an entry in a generation, as names and signed lists say.
-    pub(super) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
+    pub(crate) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
         let mut named: BTreeSet<SnapshotId> =
             self.bundle_list(view, generation)?.into_iter().map(|(snapshot, _)| snapshot).collect();
         for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
@@ -155,13 +158,13 @@ impl Repository {
         mandate: &Mandate,
         rotated: &Rotated,
         keys: &ReadKeys,
-    ) -> Result<Vec<Finding>, Error> {
+    ) -> Result<(Rotated, Vec<Finding>), Error> {
         let view = self.still_mine(mandate)?;
         let seals = self.seals(&view, keys)?;
         // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
-        let Some(old) = seals.seed(rotated.from) else { return Ok(Vec::new()) };
+        let Some(old) = seals.seed(rotated.from) else { return Ok((rotated.clone(), Vec::new())) };
         let mut late = self.gather(&view, old, rotated.from)?;
-        let drops = self.drops(&view, &late)?;
+        let drops = self.drops(admin, &view, &late)?;
         late.drop_all(&drops);
         let rewrap = self.rewrap_carried(admin, &view, &mut late, keys)?;
         let known = self.named_in(&view, rotated.to)?;
@@ -176,7 +179,15 @@ impl Repository {
         if !left.is_empty() {
             self.record_rewrap(admin, &view, rotated.to, &Rewrap { wrapped: Vec::new(), left })?;
         }
-        Ok(late.findings)
+        // A hold or an undone forget that came in between saved what the record of this rotation says it left behind: it says so again.
+        let is_saved =
+            |snapshot: &SnapshotId| !drops.contains(snapshot) && (known.contains(snapshot) || late.has(*snapshot));
+        let mut corrected = rotated.clone();
+        corrected.dropped.retain(|snapshot| !is_saved(snapshot));
+        if corrected != *rotated {
+            self.append(admin, &Event::Rotated(corrected.clone()))?;
+        }
+        Ok((corrected, late.findings))
     }
 
     pub(crate) fn put_late(
@@ -203,10 +214,10 @@ impl Repository {
     /// Removes candidates of attempts that died before they published: no policy names them, nothing is sealed to them alone.
     pub(super) fn discard_candidates(&self, view: &View) -> Result<(), Error> {
         for entry in &view.policy.cells {
-            let Some(cell) = Cell::open(&CellPlace::parse(&entry.name)?)? else { continue };
-            for stray in cell.generations(self.id())? {
-                if stray.generation.number > view.policy.generation.number {
-                    cell.destroy(self.id(), stray.generation)?;
+            let Some(cell) = self.cell(&entry.name)? else { continue };
+            for stray in cell.contents(self.id())?.held {
+                if stray.number > view.policy.generation.number {
+                    cell.destroy(self.id(), stray)?;
                 }
             }
         }
@@ -214,16 +225,32 @@ impl Repository {
     }
 
     pub(super) fn reach_cell(&self, name: &str) -> Result<Cell, Error> {
-        Cell::open(&CellPlace::parse(name)?)?.ok_or_else(|| Error::Refused {
+        self.cell(name)?.ok_or_else(|| Error::Refused {
             why: format!("the seal cell {name} cannot be reached from this host: run this where it is, so that it learns the new seal"),
         })
+    }
+
+    /// Rule 8: what was carried late lies in this home too, as the bundle does: losing the store's object must not lose the key.
+    pub(super) fn keep_late(&self, view: &View, generation: GenerationId) -> Result<(), Error> {
+        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
+            let Some((name, Named::KeyEntry(_, snapshot, token))) = ObjectName::parse(&object.name) else { continue };
+            let bytes = self.store().get(&name, KEY_ENTRY_BYTES_MAX)?;
+            let Ok(signed) = Signed::decode(Kind::KeyEnvelope, &bytes) else { continue };
+            let by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
+            let digest = Digest::new(*blake3::hash(&bytes).as_bytes());
+            let what = format!("{snapshot}-{token}");
+            if by_admin && !self.home().has_keyring(generation, &what, digest) {
+                self.home().keep_keyring(generation, &what, &bytes)?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// Rule 9 begins here: a survivor without an entry would be lost for ever.
-fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions) -> Result<(), Error> {
+fn refuse_loss(view: &View, carried: &Carried, options: &RotateOptions, now: Millis) -> Result<(), Error> {
     let lost = view.snapshots.keys().find(|snapshot| {
-        view.is_live(**snapshot) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
+        view.outlives_rotation(**snapshot, now) && !carried.has(**snapshot) && !options.accept_loss.contains(snapshot)
     });
     lost.map_or(Ok(()), |snapshot| Err(Error::EntryMissing { snapshot: *snapshot }))
 }

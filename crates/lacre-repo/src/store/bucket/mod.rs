@@ -15,6 +15,7 @@ mod wire;
 mod xml;
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -118,6 +119,11 @@ impl BucketStore {
         let inner = Arc::clone(&self.inner);
         let wanted: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         wait("", async move { inner.list_many(wanted).await })?
+    }
+
+    pub(super) fn names_kept(&self, prefix: &str) -> Result<BTreeSet<String>, StoreError> {
+        let (inner, below) = (Arc::clone(&self.inner), prefix.to_owned());
+        wait(prefix, async move { inner.names_kept(&below).await })?
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> Result<Deletion, StoreError> {

@@ -44,6 +44,18 @@ impl Credentials {
         self
     }
 
+    /// The access key id, which is no secret.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// Gives id, secret and session token away, for a sheet that carries them.
+    #[must_use]
+    pub fn into_parts(self) -> (Zeroizing<String>, Zeroizing<String>, Option<Zeroizing<String>>) {
+        (self.access_key_id, self.secret_access_key, self.session_token)
+    }
+
     fn is_usable(&self) -> bool {
         let plain = |text: &str| {
             !text.is_empty() && text.len() <= SECRET_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())

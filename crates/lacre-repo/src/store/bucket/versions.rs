@@ -3,6 +3,8 @@
 //! In: object names. Out: what became of them. In a versioned bucket a plain DELETE only hides an object behind a marker, so versions
 //! are listed and deleted by their ids, markers too. It must not know why something is deleted.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lacre_format::name::ObjectName;
@@ -14,7 +16,7 @@ use super::{
     wire::{Answer, Request, here},
     xml,
 };
-use crate::store::{Cause, Deletion, LockMode, StoreError, Versioning, bucket::PAGE_BYTES_MAX};
+use crate::store::{Cause, Deletion, LIST_ENTRIES_MAX, LockMode, StoreError, Versioning, bucket::PAGE_BYTES_MAX};
 
 /// Most versions of one name that are deleted in one call; more come with the next.
 const VERSIONS_MAX: usize = 10_000;
@@ -136,21 +138,7 @@ impl Inner {
         let mut versions = Vec::new();
         let mut marker = None::<(String, String)>;
         loop {
-            let mut query =
-                vec![("versions", String::new()), ("encoding-type", "url".to_owned()), ("prefix", key.clone())];
-            if let Some((key, version)) = marker.take() {
-                query.push(("key-marker", key));
-                if !version.is_empty() {
-                    query.push(("version-id-marker", version));
-                }
-            }
-            let request = Request { query, ..read_request(Method::GET, "", PAGE_BYTES_MAX) };
-            let reply = self.ask(name, &request).await?;
-            let is_no_listing = || no_store(name, "no listing of versions came back");
-            if reply.answer.status != 200 {
-                return Err(remote(name, Cause::Rejected, format!("HTTP {}", reply.answer.status)));
-            }
-            let page = xml::page(&reply.answer.body, "ListVersionsResult").map_err(|_| is_no_listing())?;
+            let page = self.version_page(name, &key, marker.take()).await?;
             let beyond = page.entries.iter().any(|entry| entry.key > key);
             let here = page.entries.into_iter().filter(|entry| entry.key == key);
             versions.extend(here.map(|entry| Version { id: entry.version, is_marker: entry.is_marker }));
@@ -158,6 +146,51 @@ impl Inner {
             if marker.is_none() || beyond || versions.len() >= VERSIONS_MAX {
                 return Ok(versions);
             }
+        }
+    }
+
+    async fn version_page(
+        &self,
+        name: &str,
+        prefix: &str,
+        from: Option<(String, String)>,
+    ) -> Result<xml::Page, StoreError> {
+        let mut query =
+            vec![("versions", String::new()), ("encoding-type", "url".to_owned()), ("prefix", prefix.to_owned())];
+        if let Some((key, version)) = from {
+            query.push(("key-marker", key));
+            if !version.is_empty() {
+                query.push(("version-id-marker", version));
+            }
+        }
+        let request = Request { query, ..read_request(Method::GET, "", PAGE_BYTES_MAX) };
+        let reply = self.ask(name, &request).await?;
+        if reply.answer.status != 200 {
+            return Err(remote(name, Cause::Rejected, format!("HTTP {}", reply.answer.status)));
+        }
+        xml::page(&reply.answer.body, "ListVersionsResult")
+            .map_err(|_| no_store(name, "no listing of versions came back"))
+    }
+
+    /// The names below a prefix of which a version is kept, visible or hidden; a marker alone keeps nothing.
+    pub(super) async fn names_kept(&self, below: &str) -> Result<BTreeSet<String>, StoreError> {
+        if self.versioning(below).await? == Versioning::Off {
+            return Ok(self.list(below).await?.objects.into_iter().map(|object| object.name).collect());
+        }
+        let prefix = format!("{}/", self.full(below));
+        let strip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        let (mut names, mut marker, mut seen) = (BTreeSet::new(), None::<(String, String)>, BTreeSet::new());
+        loop {
+            let page = self.version_page(below, &prefix, marker.take()).await?;
+            for entry in page.entries.iter().filter(|entry| !entry.is_marker) {
+                let name = entry.key.get(strip..).filter(|_| entry.key.starts_with(&prefix));
+                names.insert(name.ok_or_else(|| no_store(below, "versions of other names than asked for"))?.to_owned());
+            }
+            let Some(next) = page.next else { return Ok(names) };
+            if names.len() > LIST_ENTRIES_MAX || !seen.insert(next.clone()) {
+                return Err(no_store(below, "a listing of versions that never ends"));
+            }
+            marker = Some(next);
         }
     }
 

@@ -4,9 +4,14 @@
 //! does not stop the others; a signal does.
 
 mod intake;
+mod nightly;
 mod postgres;
+mod tell;
 
-pub(super) use self::postgres::environment;
+pub(super) use self::{
+    postgres::{environment, environment_with},
+    tell::{erasures as tell_erasures, host},
+};
 
 use std::{
     ffi::OsString,
@@ -31,6 +36,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::{BackupResult, BackupsResult, CopySyncEntry, JobFailure},
+    secret::SecretSource,
     vault::{Vault, Watching, short, watching},
 };
 
@@ -39,6 +45,8 @@ struct Task {
     name: JobName,
     source: Source,
     tags: Vec<String>,
+    /// Where the password of its database comes from, if not from where libpq looks.
+    password: Option<SecretSource>,
 }
 
 /// What a job reads.
@@ -54,6 +62,9 @@ enum Source {
 /// # Errors
 /// With a single job what it failed of; with several only what keeps all of them from starting.
 pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, CliError> {
+    if args.is_night() {
+        return nightly::run(invocation, args);
+    }
     let vault = Vault::open(invocation)?;
     let tasks = tasks(&vault.settings, args)?;
     if let [task] = tasks.as_slice() {
@@ -68,7 +79,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
 }
 
 fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[Task]) -> Result<Exit, CliError> {
-    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), copies: Vec::new() };
+    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), copies: Vec::new(), run: None };
     let mut found = Vec::new();
     let mut worst = None;
     for task in tasks {
@@ -80,7 +91,7 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
             Err(error) => {
                 let exit = error.kind().exit();
                 worst = worst.max(Some(exit));
-                all.failures.push(failure(&task.name, &error));
+                all.failures.push(failure(task.name.as_str(), &error));
                 if error.kind() == Kind::Interrupted {
                     break;
                 }
@@ -91,15 +102,7 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
     let (copies, own) = if interrupted { Default::default() } else { bring_copies(invocation, vault, args) };
     all.copies = copies;
     invocation.print(&all, |out| {
-        for (document, found) in all.backups.iter().zip(&found) {
-            write_backup(document, found, out)?;
-        }
-        for failure in &all.failures {
-            writeln!(out, "job {} FAILED (exit {}): {}", failure.job, failure.exit, failure.message)?;
-            if let Some(hint) = &failure.hint {
-                writeln!(out, "  hint: {hint}")?;
-            }
-        }
+        write_several(&all, &found, out)?;
         findings::write(&own, out)
     })?;
     found.push(own);
@@ -111,9 +114,22 @@ fn bring_copies(invocation: &Invocation, vault: &Vault, args: &BackupArgs) -> (V
     if args.no_copies { (Vec::new(), Vec::new()) } else { copy::after_backup(invocation, vault) }
 }
 
-fn failure(job: &JobName, error: &CliError) -> JobFailure {
+fn write_several(all: &BackupsResult, found: &[Vec<Finding>], out: &mut dyn Write) -> io::Result<()> {
+    for (document, found) in all.backups.iter().zip(found) {
+        write_backup(document, found, out)?;
+    }
+    for failure in &all.failures {
+        writeln!(out, "job {} FAILED (exit {}): {}", failure.job, failure.exit, failure.message)?;
+        if let Some(hint) = &failure.hint {
+            writeln!(out, "  hint: {hint}")?;
+        }
+    }
+    Ok(())
+}
+
+fn failure(job: &str, error: &CliError) -> JobFailure {
     JobFailure {
-        job: job.to_string(),
+        job: job.to_owned(),
         kind: error.kind().name().to_owned(),
         message: error.message(),
         hint: (!error.hints().is_empty()).then(|| error.hints().join("\n")),
@@ -123,7 +139,7 @@ fn failure(job: &JobName, error: &CliError) -> JobFailure {
 
 /// The jobs that flags name, or those of the configuration.
 fn tasks(settings: &Settings, args: &BackupArgs) -> Result<Vec<Task>, CliError> {
-    let task = |name: JobName, source: Source| Ok(vec![Task { name, source, tags: args.tags.clone() }]);
+    let task = |name: JobName, source: Source| Ok(vec![Task { name, source, tags: args.tags.clone(), password: None }]);
     if let Some(url) = &args.postgres {
         let name = match args.jobs.as_slice() {
             [] => postgres::job_name(url.expose())?,
@@ -169,6 +185,7 @@ fn tasks(settings: &Settings, args: &BackupArgs) -> Result<Vec<Task>, CliError> 
                 JobSource::Stdin => Source::Stdin,
             },
             tags: job.tags.iter().chain(&args.tags).cloned().collect(),
+            password: job.password.clone(),
         })
         .collect())
 }
@@ -200,7 +217,7 @@ fn take(
     let session = Session { invocation, vault, watching: watching.clone(), allow_empty: args.allow_empty };
     let begun = vault.repository.begin_backup(&job, options, Arc::new(watching));
     let taken = begun.map_err(|error| vault.explain(error)).and_then(|backup| match &task.source {
-        Source::Postgres(url) => postgres::take(&session, backup, url),
+        Source::Postgres(url) => postgres::take(&session, backup, url, task.password.as_ref()),
         Source::Command(argv) => intake::command(&session, backup, argv.clone()),
         Source::File(path) => intake::file(&session, backup, path.clone()),
         Source::Stdin => intake::stdin(&session, backup),
@@ -244,6 +261,7 @@ fn document(name: &JobName, report: &BackupReport) -> BackupResult {
         peak_memory_bytes: peak_memory_bytes(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
         copies: Vec::new(),
         findings: findings::entries(&report.findings),
+        run: None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         vault::VaultSink,
     },
     error::CliError,
+    secret::SecretSource,
     vault::{Role, explain_driver},
 };
 
@@ -36,11 +37,33 @@ pub(crate) fn environment() -> Environment {
     Environment::new(std::env::vars_os().filter_map(text))
 }
 
+/// The same, with the password that the configuration names: libpq's own way is a variable, which stays in this process.
+///
+/// # Errors
+/// Those of the place the password comes from.
+pub(crate) fn environment_with(password: Option<&SecretSource>) -> Result<Environment, CliError> {
+    let Some(password) = password else { return Ok(environment()) };
+    let password = password.fetch()?;
+    let known = environment();
+    let others = known.iter().filter(|(name, _)| *name != "PGPASSWORD");
+    let others: Vec<(String, String)> = others.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Ok(Environment::new(others.into_iter().chain([("PGPASSWORD".to_owned(), password.expose().to_owned())])))
+}
+
 /// Dumps the database into the open session.
-pub(super) fn take(session: &Session<'_>, mut backup: Backup<'_>, url: &str) -> Result<BackupReport, CliError> {
+pub(super) fn take(
+    session: &Session<'_>,
+    mut backup: Backup<'_>,
+    url: &str,
+    password: Option<&SecretSource>,
+) -> Result<BackupReport, CliError> {
     let started = Instant::now();
     let watch: Arc<dyn Watch> = Arc::new(session.watching.clone());
-    let dumped = Target::resolve(url, &environment())
+    let environment = match environment_with(password) {
+        Ok(environment) => environment,
+        Err(error) => return Err(abandon(session, backup, error, Blame::Source)),
+    };
+    let dumped = Target::resolve(url, &environment)
         .and_then(|target| Source::open(&target))
         .and_then(|source| source.dump(&DumpOptions::default(), &mut VaultSink::new(&mut backup), &watch));
     let report = match dumped {

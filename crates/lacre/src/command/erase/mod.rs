@@ -1,5 +1,6 @@
 //! `lacre erase` and `lacre seal rotate`: plan, confirmation, intent, change of the seal, receipt.
 
+mod hook;
 mod receipt;
 mod show;
 
@@ -18,11 +19,14 @@ use lacre_seal::{entropy, kit::Kit};
 
 pub(super) use self::{receipt::run as receipt, receipt::write as write_receipt_file, show::pending};
 use crate::{
-    cli::{DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseOptions, EraseProveArgs, EraseResumeArgs},
+    cli::{
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
+        EraseResumeArgs,
+    },
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
-    output::{ErasuresResult, ProveResult, RotateResult},
+    output::{ErasuresResult, GuardResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
     vault::{Making, Vault, read_sheets},
 };
@@ -59,6 +63,12 @@ pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, Cli
             vault.repository.cancel_erase(status.erasure).map_err(|error| vault.explain(error))?;
             show_all(invocation, &vault, Some(status.erasure), &[])
         }
+        EraseAction::Approve(args) => {
+            let status = find(&vault, &args.erasure)?;
+            vault.repository.approve_erase(status.erasure).map_err(|error| vault.explain(error))?;
+            show_all(invocation, &vault, Some(status.erasure), &[])
+        }
+        EraseAction::Guard(args) => guard(invocation, &vault, args),
         EraseAction::Status(args) => {
             let only = args.erasure.as_ref().map(|id| find(&vault, id)).transpose()?;
             show_all(invocation, &vault, only.map(|status| status.erasure), &[])
@@ -87,13 +97,21 @@ fn erase(
     let not_before = options.not_before.map(|at| Millis(at.as_millisecond()));
     let reason = EraseReason { code: options.reason.clone(), request, not_before };
     let erasure = vault.repository.intend_erase(&plan, &reason).map_err(|error| vault.explain(error))?;
+    super::operate::tell_erasures(invocation, vault);
     document.erasure = Some(erasure.to_string());
     document.request_salt = salt;
-    let waits = options.not_before.is_some_and(|at| at > Timestamp::now());
+    let counts = hook::Counts {
+        snapshots: plan.snapshots.len(),
+        bytes_dead: plan.account.bytes_dead,
+        bytes_shared: plan.account.bytes_shared,
+    };
+    hook::run(invocation, vault, erasure, &counts);
+    let unapproved = find(vault, &erasure.to_string())?.pending.iter().any(|item| item.item == "approval");
+    let waits = unapproved || options.not_before.is_some_and(|at| at > Timestamp::now());
     if !waits {
         let rotate =
             RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
-        let keys = kits(&options.kit)?;
+        let keys = kits(vault, &options.kit)?;
         let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
         })?;
@@ -136,12 +154,14 @@ fn request_hash(options: &EraseOptions) -> Result<(Option<Digest>, Option<String
 }
 
 /// The seals that were typed in: changing the seal needs no identity.
-fn kits(sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
+fn kits(vault: &Vault, sheets: &[std::path::PathBuf]) -> Result<ReadKeys, CliError> {
     let mut keys = ReadKeys::default();
     for path in sheets {
         for sheet in read_sheets(path)? {
-            if let Kit::Seal(kit) = sheet {
-                keys.kits.push(kit);
+            match sheet {
+                Kit::Seal(kit) => keys.kits.push(kit),
+                Kit::Pointer(kit) => keys.cells.extend(vault.cells.learn(kit)?),
+                Kit::Identity(_) => {}
             }
         }
     }
@@ -157,7 +177,7 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
     // What is still wrapped to somebody who was removed is wrapped again on the way, where an identity opens it.
     let keys = match view.policy.rewrap_below {
         Some(_) => vault.read_keys(invocation, &args.kit)?,
-        None => kits(&args.kit)?,
+        None => kits(vault, &args.kit)?,
     };
     let options = options(invocation, vault, args, Purpose::Rotate)?;
     let report = vault.repository.rotate(&options, &keys).map_err(|error| vault.explain(error))?;
@@ -167,6 +187,7 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
         RotationState::Pending(pending) => pending.iter().map(show::pending).collect(),
     };
     let document = RotateResult {
+        due: None,
         from: report.from.number,
         to: report.to.number,
         carried: report.carried,
@@ -176,6 +197,36 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
     };
     invocation.print(&document, |out| show::write_rotated(&document, out))?;
     Ok(if document.pending.is_empty() { Exit::Done } else { Exit::ErasurePending })
+}
+
+/// Rotates the seal as part of other work: what is to be done about it is talk.
+///
+/// # Errors
+/// Those of the vault.
+pub(super) fn rotate_quietly(invocation: &Invocation, vault: &Vault) -> Result<(), CliError> {
+    let options = RotateOptions { copies: copies(invocation, vault)?, ..RotateOptions::default() };
+    let report = vault.repository.rotate(&options, &ReadKeys::default()).map_err(|error| vault.explain(error))?;
+    super::findings::warn(invocation, &report.findings);
+    invocation.terminal.say(&format!("the seal was due and is changed: generation {}", report.to.number));
+    if let RotationState::Pending(pending) = &report.state {
+        for item in pending {
+            invocation.terminal.warn(&format!("{}; {}", item.what, item.command));
+        }
+    }
+    Ok(())
+}
+
+fn guard(invocation: &Invocation, vault: &Vault, args: &EraseGuardArgs) -> Result<Exit, CliError> {
+    if let Some(approvals) = args.approvals {
+        vault.repository.require_approvals(approvals).map_err(|error| vault.explain(error))?;
+    }
+    let policy = vault.repository.view().map_err(|error| vault.explain(error))?.policy;
+    let document = GuardResult { approvals: policy.approvals.unwrap_or_default() };
+    invocation.print(&document, |out| match document.approvals {
+        0 => writeln!(out, "an erasure needs no other admin's approval"),
+        count => writeln!(out, "an erasure needs the approval of {count} other admin(s)"),
+    })?;
+    Ok(Exit::Done)
 }
 
 /// The copies that get a new seal's list, bundle and policy first; one that cannot be opened is said, and keeps no seal from changing.
@@ -208,10 +259,15 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let due = vault.repository.erasures().map_err(|error| vault.explain(error))?;
     let open = view.ledger.open_claims().next().is_some();
-    if open || due.iter().any(|status| status.state == ErasureState::Pending) {
+    let must_rotate = |status: &ErasureStatus| {
+        let late = status.pending.iter().any(|item| item.item.starts_with("entry:"));
+        let waits_for_admins = status.pending.iter().any(|item| item.item == "approval");
+        late || (status.state == ErasureState::Pending && !waits_for_admins)
+    };
+    if open || due.iter().any(must_rotate) {
         let report = vault
             .repository
-            .rotate(&options(invocation, vault, args, Purpose::Erase)?, &kits(&args.kit)?)
+            .rotate(&options(invocation, vault, args, Purpose::Erase)?, &kits(vault, &args.kit)?)
             .map_err(|error| vault.explain(error))?;
         super::findings::warn(invocation, &report.findings);
         if let RotationState::Pending(pending) = &report.state {

@@ -63,7 +63,7 @@ pub(super) fn enrol(invocation: &Invocation, args: &EnrolWriterArgs) -> Result<E
     );
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &question)?;
     let url = args.url.clone().unwrap_or_else(|| vault.place.to_string());
-    url.parse::<StoreUrl>().map_err(|error| CliError::new(Kind::Usage, "the URL is no store").because(&error))?;
+    store_of(&url)?;
     let enrolled =
         vault.repository.enrol(&text, role, args.label.as_deref(), &url).map_err(|error| vault.explain(error))?;
     let document = EnrolResult {
@@ -99,11 +99,7 @@ pub(super) fn join(invocation: &Invocation, args: &KeyJoinArgs) -> Result<Exit, 
     invocation.terminal.say(&format!("the admin's machine must have shown these words: {}", token.fingerprint));
     let place = match &settings.repository {
         Some(place) => place.clone(),
-        None => token
-            .grant
-            .url
-            .parse::<StoreUrl>()
-            .map_err(|error| CliError::new(Kind::Usage, "the token's URL is no store").because(&error))?,
+        None => store_of(&token.grant.url)?,
     };
     let store = open_store(&place, &settings)?;
     let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
@@ -152,4 +148,8 @@ pub(super) fn revoke(invocation: &Invocation, args: &RevokeWriterArgs) -> Result
         writeln!(out, "its store credentials still work: revoke them at the provider")
     })?;
     Ok(Exit::Done)
+}
+
+fn store_of(url: &str) -> Result<StoreUrl, CliError> {
+    url.parse().map_err(|why: String| CliError::new(Kind::Usage, format!("{url:?} is no store: {why}")))
 }

@@ -18,6 +18,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{
     cli::RestoreArgs,
+    command::restore::last_look::{Record, still_there},
     driver::postgres::{
         restore::archive::{self, Written},
         vault::VaultSource,
@@ -51,14 +52,10 @@ pub(super) fn run(
     args: &RestoreArgs,
 ) -> Result<Exit, CliError> {
     let job = Job { invocation, vault, snapshot };
-    let written = if let Some(path) = &args.to_file {
-        job.to_file(path)?
-    } else if let Some(command) = &args.to_command {
-        job.to_command(command)?
-    } else {
-        let mut out = invocation.terminal.raw_stdout()?;
-        job.write(&mut out)?
-    };
+    let record = Record::begin(invocation, vault, snapshot.id());
+    let written = job.anywhere(args);
+    record.end();
+    let written = written?;
     let blake3 = blake3::Hash::from_bytes(written.blake3).to_hex().to_string();
     let document = RestoreToBytesResult { bytes: written.bytes, blake3 };
     let said = format!("{} written and verified, BLAKE3 {}", human::bytes(document.bytes), document.blake3);
@@ -77,6 +74,28 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    fn anywhere(&self, args: &RestoreArgs) -> Result<Written, CliError> {
+        if let Some(path) = &args.to_file {
+            self.to_file(path)
+        } else if let Some(command) = &args.to_command {
+            self.to_command(command)
+        } else {
+            let mut out = self.invocation.terminal.raw_stdout()?;
+            let written = self.write(&mut out)?;
+            // The bytes are out; whoever reads them learns from the exit code that they must not be used.
+            self.look()?;
+            Ok(written)
+        }
+    }
+
+    /// The last look before what was read becomes visible.
+    fn look(&self) -> Result<(), CliError> {
+        still_there(self.vault, self.snapshot).map_err(|why| {
+            let what = format!("snapshot {} is not restored: {why}", self.snapshot.id());
+            CliError::new(Kind::Refused, what).hint("lacre snapshots shows which snapshots there are")
+        })
+    }
+
     /// Writes all bytes and compares them with what was recorded.
     fn write(&self, out: &mut dyn Write) -> Result<Written, CliError> {
         let (line, watching) = watching(self.invocation);
@@ -115,6 +134,7 @@ impl Job<'_> {
         out.flush().map_err(|error| fail(&error))?;
         drop(out);
         part.file.sync_all().map_err(|error| fail(&error))?;
+        self.look()?;
         part.publish(path)?;
         files::sync_directory(folder)
             .map_err(|error| CliError::new(Kind::Io, format!("cannot sync {}", folder.display())).because(&error))?;
@@ -139,7 +159,11 @@ impl Job<'_> {
             .map_err(|error| fail(&error))?;
         let stdin = child.stdin.take().expect("stdin was asked to be piped");
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, stdin);
-        let written = self.write(&mut out);
+        let written = self.write(&mut out).and_then(|written| self.look().map(|()| written));
+        if written.as_ref().is_err_and(|error| error.kind() == Kind::Refused) {
+            // A program that never sees the end of its input does not take it for whole.
+            child.kill().map_err(|error| fail(&error))?;
+        }
         // Dropping the pipe tells the program that the bytes end; what did not reach it shows in its exit status.
         drop(out);
         let status = child.wait().map_err(|error| fail(&error))?;

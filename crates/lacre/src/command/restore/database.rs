@@ -9,11 +9,15 @@ use std::{
 
 use jiff::Timestamp;
 use lacre_format::root::{Stream, StreamKind};
-use lacre_repo::op::{read::Snapshot, snapshots::SnapshotState};
+use lacre_repo::op::read::Snapshot;
 
 use crate::{
     cli::RestoreArgs,
-    command::{backup::environment, findings},
+    command::{
+        backup::environment,
+        findings,
+        restore::last_look::{Record, still_there},
+    },
     driver::postgres::{
         report::Watch,
         restore::{Choice, Plan, RestoreOptions, RestoreReport, plan},
@@ -54,7 +58,7 @@ pub(super) fn run(
     line.finish();
     let planned = planned?;
     agree(invocation, &planned, Agreement::from(args.yes))?;
-    let recorded = recorded(invocation, vault.repository.record_restore_begun(snapshot.id()));
+    let record = Record::begin(invocation, vault, snapshot.id());
     let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
     let done = with_hooks(invocation, &hooks, || {
         let line = watching.resume(invocation);
@@ -63,18 +67,8 @@ pub(super) fn run(
         line.finish();
         restored.map_err(explain)
     });
-    if recorded {
-        self::recorded(invocation, vault.repository.record_restore_ended(snapshot.id()));
-    }
+    record.end();
     finish(invocation, done?, started.elapsed())
-}
-
-/// An erasure waits for restores that began and have not ended; where nothing can be signed or stored, the restore goes on without.
-fn recorded(invocation: &Invocation, written: Result<bool, lacre_repo::Error>) -> bool {
-    written.unwrap_or_else(|error| {
-        invocation.terminal.detail(&format!("the restore is not on record: {error}"));
-        false
-    })
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -170,19 +164,6 @@ fn hook(argv: &[String], name: &str) -> Result<(), CliError> {
         .status()
         .map_err(|error| CliError::io(what.clone(), &error))?;
     if output.success() { Ok(()) } else { Err(CliError::new(Kind::Io, format!("{what} with {output}"))) }
-}
-
-/// The last look before the visible step: a snapshot that was forgotten or voided meanwhile is not shown to anybody.
-fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
-    let rows = vault.repository.snapshots().map_err(|error| error.to_string())?.rows;
-    match rows.into_iter().find(|row| row.snapshot == snapshot.id()).map(|row| row.state) {
-        Some(SnapshotState::Live) => Ok(()),
-        Some(SnapshotState::Forgotten) => {
-            Err("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned())
-        }
-        Some(SnapshotState::Pending) => Err("the snapshot is about to be erased".to_owned()),
-        Some(SnapshotState::Void | SnapshotState::Erased) | None => Err("the snapshot was erased meanwhile".to_owned()),
-    }
 }
 
 fn finish(invocation: &Invocation, report: RestoreReport, took: Duration) -> Result<Exit, CliError> {

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod database;
+mod last_look;
 
 use crate::{cli::RestoreArgs, error::CliError, exit::Exit, human, invocation::Invocation, vault::Vault};
 

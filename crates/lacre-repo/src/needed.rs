@@ -1,0 +1,33 @@
+//! What must stay although it counts no more: snapshots whose erasure may still be given up.
+//!
+//! In: a view. Out: whether a collection keeps a snapshot's frames, and a rotation its key. It reads no store.
+
+use lacre_format::ids::{Millis, SnapshotId};
+
+use crate::view::View;
+
+impl View {
+    /// Whether its frames must stay: it is live; or it is to be erased and no rotation has left it behind yet.
+    #[must_use]
+    pub fn is_needed(&self, snapshot: SnapshotId) -> bool {
+        let waits = self.erased.contains(&snapshot) && self.ledger.rotation_of(snapshot).is_none();
+        let is_gone = self.voided.contains(&snapshot) || self.forgotten.contains(&snapshot);
+        self.is_live(snapshot) || (waits && !is_gone && self.snapshots.contains_key(&snapshot))
+    }
+
+    /// Whether an erasure names it and a rotation has left it behind: it is refused even where somebody kept a key that opens it.
+    #[must_use]
+    pub fn is_dead(&self, snapshot: SnapshotId) -> bool {
+        let is_named = self.ledger.to_erase().contains(&snapshot) && !self.held.contains_key(&snapshot);
+        is_named && self.ledger.rotation_of(snapshot).is_some()
+    }
+
+    /// Whether a rotation at this time must carry its key: it is needed, and no erasure that is due names it.
+    #[must_use]
+    pub fn outlives_rotation(&self, snapshot: SnapshotId, now: Millis) -> bool {
+        let is_due = |before: Option<Millis>| before.is_none_or(|before| before <= now);
+        let mut due = self.ledger.standing_intents().filter(|intent| is_due(intent.record.not_before));
+        self.is_live(snapshot)
+            || (self.is_needed(snapshot) && !due.any(|intent| intent.record.snapshots.contains(&snapshot)))
+    }
+}
