@@ -5,14 +5,17 @@ mod bad_days;
 mod cells;
 mod copies;
 mod damage;
+mod damage_matrix;
 mod database;
 mod erase;
 mod extremes;
 mod homes;
 mod keys;
 mod killed;
+mod person;
 mod poolers;
 mod prune;
+mod recovery;
 mod sources;
 mod versions;
 

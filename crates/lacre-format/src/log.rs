@@ -2,13 +2,19 @@
 //!
 //! An entry's event is a number and CBOR, so that a reader can keep chains whole without knowing every kind of event.
 
-use minicbor::{Decode, Encode, bytes::ByteVec};
+use minicbor::{
+    Decode, Encode,
+    bytes::{ByteArray, ByteVec},
+};
 
 use crate::{
     codec,
-    erasure::{Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
+    erasure::{
+        Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, PersonIntent, Receipt, Rewritten,
+        Rotated,
+    },
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
+    ids::{Digest, GenerationId, HomeId, Millis, PackName, PlanId, RepositoryId, SnapshotId, Token},
     policy::{CELLS_MAX, KitState},
     run::RunRecord,
 };
@@ -195,6 +201,56 @@ pub struct AdoptRecord {
     pub vouched: bool,
 }
 
+/// A repair that changed something: counts and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RepairRecord {
+    /// Objects that came from a copy.
+    #[n(0)]
+    pub fetched: u64,
+    /// Packs that their parity corrected.
+    #[n(1)]
+    pub corrected: u64,
+    /// Objects that were made again from others.
+    #[n(2)]
+    pub rebuilt: u64,
+    /// Bytes written.
+    #[n(3)]
+    pub bytes: u64,
+    /// Damaged or missing objects that are left.
+    #[n(4)]
+    pub left: u64,
+}
+
+/// A snapshot some of whose frames are in no pack any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Incomplete {
+    /// The snapshot.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// How many of its frames are lost.
+    #[n(1)]
+    pub frames: u64,
+}
+
+/// A finding by its text: the first 16 bytes of the BLAKE3 of its object, a zero byte, and what was found.
+pub type FindingMark = ByteArray<16>;
+
+/// What a repair found nowhere: the snapshots it belongs to stay, and are incomplete. It stands for all earlier ones.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LossRecord {
+    /// The snapshots that are incomplete or gone.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub snapshots: Vec<Incomplete>,
+    /// Packs that are damaged or missing.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub packs: Vec<PackName>,
+    /// Findings about stored objects that nothing can put right.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub findings: Vec<FindingMark>,
+}
+
 /// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
 /// either is pinned or sees this.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -284,6 +340,14 @@ pub enum Event {
     Approval(Approval),
     /// A run of all jobs ended.
     Run(RunRecord),
+    /// A repair changed something.
+    Repair(RepairRecord),
+    /// A repair found something nowhere.
+    Loss(LossRecord),
+    /// A person is to be erased.
+    PersonIntent(PersonIntent),
+    /// Snapshots without the person are committed.
+    Rewritten(Rewritten),
     /// A home's key is about to be revoked.
     Revoking(Revoking),
     /// Somebody may no longer read.
@@ -320,6 +384,10 @@ impl Event {
             Self::Pointer(record) => (24, codec::to_cbor(record)),
             Self::Approval(record) => (25, codec::to_cbor(record)),
             Self::Run(record) => (30, codec::to_cbor(record)),
+            Self::Repair(record) => (28, codec::to_cbor(record)),
+            Self::Loss(record) => (29, codec::to_cbor(record)),
+            Self::PersonIntent(record) => (20, codec::to_cbor(record)),
+            Self::Rewritten(record) => (21, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
@@ -357,6 +425,10 @@ impl LogEntry {
             24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
             25 => Event::Approval(codec::from_cbor("approval", body)?),
             30 => Event::Run(codec::from_cbor("run record", body)?),
+            28 => Event::Repair(codec::from_cbor("repair record", body)?),
+            29 => Event::Loss(codec::from_cbor("loss record", body)?),
+            20 => Event::PersonIntent(codec::from_cbor("person intent", body)?),
+            21 => Event::Rewritten(codec::from_cbor("rewritten snapshots", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),

@@ -2,7 +2,8 @@
 //!
 //! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight
 //! (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14
-//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks, under the promised 96.
+//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks. Where packs get parity,
+//! 8 MiB more for its tables and 3 MiB for a stripe of the pack and the recovery shards.
 
 /// How long a run waits for another to leave a short critical section.
 pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -82,6 +83,10 @@ pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
 pub(crate) const CELL_VALUES_MAX: usize = 10_000;
 /// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.
 pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
+/// Roots that are opened to learn the key of labels, newest first.
+pub(crate) const ROOTS_TRIED_MAX: usize = 64;
+/// Longest row that is searched for a person, with the rows of the chunks it begins and ends in: it is held in memory.
+pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Small objects that are read from afar at a time.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.

@@ -278,6 +278,36 @@ impl Toc {
         Entry { bytes: &self.raw, raw, dependencies: self.dependencies.get(range).unwrap_or_default() }
     }
 
+    /// The bytes of the header and table of contents with other places of data; entries that recorded none go on recording none.
+    #[must_use]
+    pub fn with_offsets(&self, offset_of: impl Fn(i32) -> Option<u64>) -> Vec<u8> {
+        let mut bytes = self.raw.clone();
+        for entry in &self.entries {
+            let OffsetState::Set(_) = entry.offset else { continue };
+            let at = usize::try_from(entry.offset_at).unwrap_or(usize::MAX);
+            let width = usize::from(self.offset_bytes);
+            let wide = offset_of(entry.dump_id).unwrap_or_default().to_le_bytes();
+            let place = bytes.get_mut(at.saturating_add(1)..at.saturating_add(1).saturating_add(width));
+            if let (Some(place), Some(low)) = (place, wide.get(..width)) {
+                place.copy_from_slice(low);
+            }
+        }
+        bytes
+    }
+
+    /// The same for a second table of contents of the same archive, which begins with its count of entries.
+    ///
+    /// # Errors
+    /// As [`Toc::parse`].
+    pub fn second_with_offsets(
+        &self,
+        entries: &[u8],
+        offset_of: impl Fn(i32) -> Option<u64>,
+    ) -> Result<Vec<u8>, Error> {
+        let header = self.count_at;
+        Ok(self.parse_again(entries)?.with_offsets(offset_of).split_off(header))
+    }
+
     /// The bytes of a header and table of contents with only the entries `keep` chooses, places of data marked as not recorded.
     ///
     /// Dump ids stay as they are; links to entries left out remain, which `pg_restore` ignores.

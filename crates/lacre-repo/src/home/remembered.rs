@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use lacre_format::{
     codec,
     header::ChainHead,
-    ids::{GenerationId, JobName, Millis, SnapshotId},
-    keyring::BUNDLE_BYTES_MAX,
+    ids::{JobName, Millis, SnapshotId},
 };
 use minicbor::{Decode, Encode};
 
@@ -119,17 +118,5 @@ impl RepositoryHome {
             all.extend(self.indexes(&job)?.into_iter().filter(|snapshot| !open.contains(snapshot)));
         }
         Ok(all)
-    }
-
-    /// A generation's object beside the store, if this home holds it.
-    ///
-    /// # Errors
-    /// [`Error::File`] when it is there and cannot be read.
-    pub fn keyring_object(&self, generation: GenerationId, what: &str) -> Result<Option<Vec<u8>>, Error> {
-        match files::read_file(&self.keyring(generation, what), BUNDLE_BYTES_MAX) {
-            Ok(file) => Ok(Some(file.bytes)),
-            Err(FileError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 }

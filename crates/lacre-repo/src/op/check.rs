@@ -100,7 +100,7 @@ struct Audit<'a> {
 
 impl Repository {
     /// An audit trusts no cache; where the disk has no room to empty it, one in memory takes its place.
-    fn forget_caches(&self) -> Result<(), Error> {
+    pub(crate) fn forget_caches(&self) -> Result<(), Error> {
         let mut catalog = self.catalog()?;
         if let Err(Error::Cache { path, .. }) = catalog.forget_all() {
             *catalog = Catalog::in_memory(&path)?;
@@ -138,7 +138,8 @@ impl Repository {
             read: HashSet::new(),
         };
         audit.run()?;
-        let Audit { view, mut report, .. } = audit;
+        let Audit { mut report, view, .. } = audit;
+        view.lost.settle_all(&mut report.findings);
         self.record_check(&view, options, &report)?;
         report.findings.sort_by(|one, other| (other.severity, &one.object).cmp(&(one.severity, &other.object)));
         report.findings.dedup();
@@ -159,6 +160,8 @@ impl Audit<'_> {
         if self.level_max >= 2 && self.options.read_data != ReadData::None {
             self.phase("reading packs");
             self.read_packs(&packs)?;
+            let findings = self.repository.audit_parity(&mut packs.keys().copied())?;
+            self.report.findings.extend(findings);
         } else if self.level_max >= 2 {
             self.not_proved("the bytes of the packs (--read-data reads them)");
         }
@@ -200,6 +203,13 @@ impl Audit<'_> {
         self.report.not_proved.push(what.to_owned());
     }
 
+    /// Damage of one snapshot; news only if it is not on record.
+    fn damage_of(&mut self, snapshot: SnapshotId, error: &Error, object: impl ToString, advice: &str) {
+        let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
+        let known = self.view.lost.snapshots.contains_key(&snapshot);
+        self.report.findings.push(self.view.lost.settle(finding, known));
+    }
+
     fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
         self.report.findings.push(Finding::new(Severity::Damage, error.to_string(), object, advice));
     }
@@ -227,7 +237,10 @@ impl Audit<'_> {
         for (name, bytes) in self.repository.catalog()?.pack_names()? {
             if present.get(&name).is_some_and(|found| *found != bytes) {
                 let error = Error::damaged(ObjectName::of(&Named::Pack(name)), format!("it should have {bytes} bytes"));
-                self.damage(&error, name, "bring the pack back from a copy of the repository");
+                let advice = "lacre repo repair brings it back from its parity or from a copy (--from COPY)";
+                let finding = Finding::new(Severity::Damage, error.to_string(), name, advice);
+                let known = self.view.lost.packs.contains(&name);
+                self.report.findings.push(self.view.lost.settle(finding, known));
             }
         }
         for known in targets {
@@ -260,7 +273,7 @@ impl Audit<'_> {
         let reach: Reach = match self.repository.reach(known) {
             Ok(reach) => reach,
             Err(error) => {
-                let advice = "garbage collection stops until it is back: bring it back from a copy of the repository";
+                let advice = "garbage collection stops until it is back: lacre repo repair brings it from a copy (--from COPY) or makes it again from the snapshot's root (--identity)";
                 return self.damage(&error, format!("reach/{snapshot}"), advice);
             }
         };
@@ -283,8 +296,11 @@ impl Audit<'_> {
             let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
             let frames = reach.slots(pack).count();
             let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
-            let advice = "bring the pack back from a copy of the repository, or take a new backup";
-            self.report.findings.push(Finding::new(Severity::Damage, what, name, advice));
+            let advice =
+                "lacre repo repair --from COPY brings it back; the next backup stores again what it needs of it";
+            let finding = Finding::new(Severity::Damage, what, name, advice);
+            let known = self.view.lost.snapshots.contains_key(&snapshot);
+            self.report.findings.push(self.view.lost.settle(finding, known));
         }
     }
 
@@ -318,12 +334,25 @@ impl Audit<'_> {
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     self.damaged.insert(name);
-                    let advice = "bring the pack back from a copy of the repository; what it holds is listed below if an identity is at hand";
-                    self.damage(&error, ObjectName::of(&Named::Pack(name)), advice);
+                    self.damaged_pack(name, &error);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A damaged pack is damage whatever can be done about it; what can be done is the advice.
+    fn damaged_pack(&mut self, name: PackName, error: &Error) {
+        let advice = match self.repository.corrected(name) {
+            Ok(Some(_)) => "its parity corrects it, nothing is lost: lacre repo repair writes the pack back",
+            _ => {
+                "lacre repo repair --from COPY brings it back; what it holds is listed below if an identity is at hand"
+            }
+        };
+        let object = ObjectName::of(&Named::Pack(name));
+        let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
+        let known = self.view.lost.packs.contains(&name);
+        self.report.findings.push(self.view.lost.settle(finding, known));
     }
 
     /// All packs, or the given share of them: never proved first, then longest ago.
@@ -372,9 +401,8 @@ impl Audit<'_> {
                     self.report.findings.push(Finding::new(Severity::Warning, what, object, advice));
                 }
                 Err(error) => {
-                    let advice =
-                        "without its key entry the snapshot cannot be restored; restore the keyring from a copy";
-                    self.damage(&error, object, advice);
+                    let advice = "without its key entry the snapshot cannot be restored: lacre repo repair --from COPY";
+                    self.damage_of(known.header.snapshot, &error, object, advice);
                 }
             }
         }
@@ -391,6 +419,7 @@ impl Audit<'_> {
                     if self.streams(&opened)? {
                         self.report.snapshots.push(snapshot);
                     }
+                    self.report.findings.extend(opened.corrections());
                 }
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) if error.kind() == Kind::NoKey => {
@@ -398,8 +427,8 @@ impl Audit<'_> {
                     self.not_proved(&format!("what snapshot {} holds: {error}", snapshot.short()));
                 }
                 Err(error) => {
-                    let advice = "bring the damaged object back from a copy of the repository";
-                    self.damage(&error, format!("snap/{snapshot}"), advice);
+                    let advice = "lacre repo repair --from COPY brings the damaged object back";
+                    self.damage_of(snapshot, &error, format!("snap/{snapshot}"), advice);
                 }
             }
         }
@@ -424,7 +453,7 @@ impl Audit<'_> {
                     let object = format!("snapshot {} stream {:?}", snapshot.id().short(), stream.name);
                     let advice =
                         "this stream is lost unless a copy has the damaged pack; other streams can be restored";
-                    self.damage(&error, object, advice);
+                    self.damage_of(snapshot.id(), &error, object, advice);
                 }
             }
         }

@@ -19,6 +19,7 @@ pub mod prune;
 pub mod read;
 pub mod readers;
 pub mod rebuild;
+pub mod repair;
 pub mod rotate;
 pub mod run;
 pub mod seal;

@@ -274,6 +274,7 @@ impl Repository {
             intended: *at,
             signed: Millis(self.clock().now().as_millisecond()),
             physical: None,
+            person: None,
         };
         self.append(&admin, &Event::Receipt(Box::new(receipt)))?;
         self.newest_receipt(id)

@@ -92,6 +92,21 @@ pub enum RepoAction {
     ///
     /// Example: lacre repo rebuild
     Rebuild,
+    /// Put right what is damaged or missing, from parity, from a copy, from what else knows it
+    ///
+    /// Proves every object, and gives damaged and missing ones their bytes back: packs from their parity, everything from a copy (--from),
+    /// by name and without any key; index and reach maps from what else knows them. It deletes nothing and brings back nothing that was
+    /// forgotten, erased or collected. What nothing has is named, down to streams and rows with an identity, and put on record, so that
+    /// the next backup stores again what it needs of it.
+    ///
+    /// Exit 0 when everything is sound, 3 with findings, 4 when something is lost.
+    ///
+    /// Examples:
+    ///   lacre repo repair
+    ///   lacre repo repair --from s3://astro-offsite/lacre
+    ///   lacre repo repair --parity
+    #[command(verbatim_doc_comment)]
+    Repair(RepairArgs),
     /// Give back what no snapshot needs any more
     ///
     /// Deletes packs of which nothing is needed, and rewrites those that are mostly dead. Needs the key of an admin or maintenance home.
@@ -112,6 +127,20 @@ pub enum RepoAction {
     ///
     /// Example: lacre --repo s3://astro-offsite/lacre repo adopt --dry-run
     Adopt(AdoptArgs),
+}
+
+/// Arguments of `lacre repo repair`.
+#[derive(Clone, Debug, Args)]
+pub struct RepairArgs {
+    /// Copy of the repository that may have what is damaged or missing here: its URL
+    #[arg(long, value_name = "COPY")]
+    pub from: Option<String>,
+    /// Add parity to packs that have none
+    #[arg(long)]
+    pub parity: bool,
+    /// What opens snapshots, to say which streams and rows are lost and to make reach maps again.
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Arguments of `lacre repo prune`.

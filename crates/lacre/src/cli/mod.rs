@@ -26,12 +26,13 @@ pub use self::{
     backup::BackupArgs,
     copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
-        EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, ErasePersonArgs,
+        EraseProveArgs, EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
     inspect::{
-        CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepoAction, RepoArgs, ShowArgs, SnapshotsArgs,
+        CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepairArgs, RepoAction, RepoArgs, ShowArgs,
+        SnapshotsArgs,
     },
     key::{
         AddRecipientArgs, DelegateArgs, EnrolWriterArgs, KeyAction, KeyJoinArgs, KeyListArgs, KeyRequestArgs,
@@ -198,7 +199,7 @@ pub enum Command {
     ///   lacre restore 8f21 --to-file astro.dump
     #[command(verbatim_doc_comment)]
     Restore(RestoreArgs),
-    /// Look after the repository: check, stats, rebuild, prune, adopt
+    /// Look after the repository: check, stats, rebuild, repair, prune, adopt
     Repo(RepoArgs),
     /// Same as `repo check`
     #[command(hide = true)]

@@ -50,6 +50,9 @@ pub struct RestoreArgs {
     /// Do not run the hooks of lacre.toml
     #[arg(long = "no-hooks", action = ArgAction::SetTrue)]
     pub no_hooks: bool,
+    /// Of a snapshot that a person is being erased from: restore it as it will be, without that person
+    #[arg(long = "accept-erasing")]
+    pub accept_erasing: bool,
     /// What opens it.
     #[command(flatten)]
     pub keys: KeyArgs,

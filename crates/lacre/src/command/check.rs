@@ -24,8 +24,13 @@ use crate::{
 /// Those that prevent the audit itself.
 pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = args.snapshot.as_ref().map(|name| vault.resolve(name)).transpose()?;
+    let (snapshot, keys) = match &args.snapshot {
+        Some(name) => {
+            let (snapshot, keys) = vault.resolve_with_keys(invocation, name, &args.keys.kits)?;
+            (Some(snapshot), keys)
+        }
+        None => (None, vault.read_keys(invocation, &args.keys.kits)?),
+    };
     let read_data = match args.read_data() {
         ReadData::None => Share::None,
         ReadData::Share(share) if share.fraction() >= 1.0 => Share::All,

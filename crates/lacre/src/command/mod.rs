@@ -21,6 +21,7 @@ mod kit;
 mod man;
 mod operate;
 mod prune;
+mod repair;
 mod restore;
 mod schedule;
 mod seal;
@@ -54,6 +55,7 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
             RepoAction::Check(args) => check::run(invocation, args),
             RepoAction::Stats => stats::stats(invocation),
             RepoAction::Rebuild => stats::rebuild(invocation),
+            RepoAction::Repair(args) => repair::run(invocation, args),
             RepoAction::Prune(args) => prune::run(invocation, args),
             RepoAction::Adopt(args) => adopt::run(invocation, args),
         },

@@ -164,6 +164,7 @@ const ROOT: Table = Table {
         key("credentials", Form::Text, "Name of the [credential.NAME] table the repository's store needs; a folder needs none."),
         key("home", Form::Path, "Keys and state of this host, mode 0700. Default: /var/lib/lacre for root, $XDG_STATE_HOME/lacre for others.")
             .env("LACRE_HOME"),
+        key("parity", Form::Switch, "Store 3 % more beside new packs, from which damage to a pack is corrected. Default: true for a folder, false for a bucket."),
         key("identities", Form::Paths, "Identity files that open snapshots. Not on a host that only makes backups.").env("LACRE_IDENTITY"),
     ],
     example: "repository = \"/var/backups/lacre\"",

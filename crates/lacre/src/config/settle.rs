@@ -11,7 +11,10 @@ use std::{
 };
 
 use clap::{ArgMatches, parser::ValueSource};
-use lacre_repo::store::{Lock, LockMode, PlainHttp};
+use lacre_repo::{
+    parity::ParityChoice,
+    store::{Lock, LockMode, PlainHttp},
+};
 
 use super::{
     ConfigFile,
@@ -85,6 +88,8 @@ pub struct Settings {
     pub credentials: Option<String>,
     /// Keys and state of this host.
     pub home: PathBuf,
+    /// Whether new packs get parity.
+    pub parity: ParityChoice,
     /// Identity files.
     pub identities: Vec<PathBuf>,
     /// Credentials by name.
@@ -279,6 +284,11 @@ pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Sett
         repository: global.repo.clone().or_else(|| get(root, "repository", as_store)),
         credentials: get(root, "credentials", as_text),
         home: global.home.clone().or_else(|| get(root, "home", as_path)).unwrap_or_else(default_home),
+        parity: match get(root, "parity", as_switch) {
+            Some(true) => ParityChoice::Kept,
+            Some(false) => ParityChoice::Left,
+            None => ParityChoice::Auto,
+        },
         identities: if global.identity.is_empty() {
             get(root, "identities", as_paths).unwrap_or_default()
         } else {

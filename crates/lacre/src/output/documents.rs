@@ -19,6 +19,7 @@ use super::{
     },
     operate::{DaemonResult, ScheduleResult, StatusResult},
     prune::PruneResult,
+    repair::RepairResult,
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
@@ -435,6 +436,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),
+        entry::<RepairResult>(),
         entry::<PruneResult>(),
         entry::<AdoptResult>(),
         entry::<CopySyncResult>(),

@@ -11,6 +11,7 @@ mod erasure;
 mod keys;
 mod operate;
 mod prune;
+mod repair;
 mod seal;
 
 use serde::Serialize;
@@ -31,8 +32,9 @@ pub use self::{
         SnapshotState, StreamEntry,
     },
     erasure::{
-        EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
-        ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+        EraseResult, ErasedEntry, ErasedTableEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult,
+        ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
+        ReceiptText, RotateResult, TraceEntry,
     },
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
@@ -43,6 +45,7 @@ pub use self::{
         StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 

@@ -139,7 +139,7 @@ impl Repository {
             return Ok(());
         }
         let (Some(list), Some(bundle)) =
-            (self.home().keyring_object(generation, "list")?, self.home().keyring_object(generation, "bundle")?)
+            (self.home().keyring_object(generation, "list"), self.home().keyring_object(generation, "bundle"))
         else {
             return Err(no_keyring(generation));
         };

@@ -107,6 +107,7 @@ const fn is_deleted_by_plans(named: &Named) -> bool {
     matches!(
         named,
         Named::Pack(_)
+            | Named::Parity(_)
             | Named::Segment(_)
             | Named::Snapshot(_)
             | Named::Reach(_)
@@ -183,7 +184,7 @@ impl Repository {
             })
             .collect();
         let agrees = |named: &Named| match named {
-            Named::Pack(pack) => going.contains(pack),
+            Named::Pack(pack) | Named::Parity(pack) => going.contains(pack),
             Named::Snapshot(snapshot) | Named::Reach(snapshot) => is_over(snapshot),
             Named::Session(snapshot) | Named::SessionEnd(snapshot) => is_over(snapshot),
             Named::Segment(digest) => survey.is_named_elsewhere(digest, &segments, &going),

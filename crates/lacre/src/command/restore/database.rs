@@ -20,7 +20,7 @@ use crate::{
     },
     driver::postgres::{
         report::Watch,
-        restore::{Choice, Plan, RestoreOptions, RestoreReport, plan},
+        restore::{Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource, plan},
         target::Target,
         vault::VaultSource,
     },
@@ -42,6 +42,7 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
     args: &RestoreArgs,
     url: &SafeUrl,
 ) -> Result<Exit, CliError> {
@@ -54,7 +55,7 @@ pub(super) fn run(
     let (line, watching) = watching(invocation);
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
     let streams = VaultSource::new(snapshot, Arc::new(watching.clone()));
-    let planned = plan(&target, &streams, options(args)).map_err(explain);
+    let planned = plan(&target, without.unwrap_or(&streams), options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
     agree(invocation, &planned, Agreement::from(args.yes))?;
@@ -68,7 +69,7 @@ pub(super) fn run(
         restored.map_err(explain)
     });
     record.end();
-    finish(invocation, done?, started.elapsed())
+    finish(invocation, done?, snapshot, started.elapsed())
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -166,8 +167,14 @@ fn hook(argv: &[String], name: &str) -> Result<(), CliError> {
     if output.success() { Ok(()) } else { Err(CliError::new(Kind::Io, format!("{what} with {output}"))) }
 }
 
-fn finish(invocation: &Invocation, report: RestoreReport, took: Duration) -> Result<Exit, CliError> {
-    let found: Vec<_> = report.findings.into_iter().map(Into::into).collect();
+fn finish(
+    invocation: &Invocation,
+    report: RestoreReport,
+    snapshot: &Snapshot<'_>,
+    took: Duration,
+) -> Result<Exit, CliError> {
+    let mut found: Vec<lacre_repo::Finding> = report.findings.into_iter().map(Into::into).collect();
+    found.extend(snapshot.corrections());
     let document = RestoreResult {
         database: report.database,
         kept_database: report.kept,
