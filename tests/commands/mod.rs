@@ -4,6 +4,7 @@ mod archives;
 mod audits;
 mod bad_days;
 mod cells;
+mod copies;
 mod damage;
 mod damage_matrix;
 mod database;

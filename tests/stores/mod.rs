@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cells;
+mod copies;
 mod figures;
 mod machines;
 mod nights;

@@ -225,6 +225,8 @@ schemas["run-details"] = M(
     "findings",
 )
 schemas["event-restore"] = M("snapshot", "ended")
+schemas["event-adopt"] = M("policy", ("lost", each(None)), "brought", "vouched")
+schemas["policy-adopted"] = schemas["policy"]
 layouts = {
     "frame-body": [
         (1, "codec: raw"),

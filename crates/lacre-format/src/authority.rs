@@ -60,6 +60,7 @@ impl Authority {
             | Event::Revoking(_)
             | Event::RecipientRemoved(_)
             | Event::Rewrapped(_)
+            | Event::Adopt(_)
             | Event::Pointer(_)
             | Event::Approval(_) => Self::Admin,
         }

@@ -458,6 +458,17 @@ pub struct Receipt {
     /// What an erasure of a person was about.
     #[n(17)]
     pub person: Option<PersonEvidence>,
+    /// What copies still hold that is sealed to destroyed generations: ciphertext that nothing opens, for who must also delete it.
+    #[n(25)]
+    pub physical: Option<Physical>,
+}
+
+/// Stored ciphertext of what was erased, in words: which copy, and what lies there.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Physical {
+    /// One line for each copy.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, RECEIPT_ITEMS_MAX>")]
+    pub lines: Vec<String>,
 }
 
 /// What a receipt says of the erasure of a person besides the snapshots.

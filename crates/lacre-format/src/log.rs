@@ -183,6 +183,24 @@ pub struct PruneRecord {
     pub bytes_written: u64,
 }
 
+/// A copy that became the repository, with the losses that were known.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct AdoptRecord {
+    /// The policy that did it.
+    #[n(0)]
+    pub policy: u32,
+    /// Snapshots that this host knew and the copy does not hold.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub lost: Vec<SnapshotId>,
+    /// Signed records that this host brought to the copy, which had not heard of them.
+    #[n(2)]
+    pub brought: u32,
+    /// Whether a person vouched that no erasure is missing, because that could not be seen.
+    #[n(3)]
+    pub vouched: bool,
+}
+
 /// A repair that changed something: counts and bytes only.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -349,6 +367,8 @@ pub enum Event {
     Prune(PruneRecord),
     /// A restore was rehearsed.
     Drill(DrillRecord),
+    /// A copy became the repository.
+    Adopt(AdoptRecord),
     /// A pointer kit was printed, acknowledged or destroyed.
     Pointer(PointerRecord),
     /// Another admin approves an erasure.
@@ -396,6 +416,7 @@ impl Event {
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
             Self::Drill(record) => (34, codec::to_cbor(record)),
+            Self::Adopt(record) => (26, codec::to_cbor(record)),
             Self::Pointer(record) => (24, codec::to_cbor(record)),
             Self::Approval(record) => (25, codec::to_cbor(record)),
             Self::Run(record) => (30, codec::to_cbor(record)),
@@ -437,6 +458,7 @@ impl LogEntry {
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
             34 => Event::Drill(codec::from_cbor("drill record", body)?),
+            26 => Event::Adopt(codec::from_cbor("adoption", body)?),
             24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
             25 => Event::Approval(codec::from_cbor("approval", body)?),
             30 => Event::Run(codec::from_cbor("run record", body)?),

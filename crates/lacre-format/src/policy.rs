@@ -214,6 +214,24 @@ pub struct Policy {
     /// How many other admins have to approve an erasure before it is carried out; none asks for none.
     #[n(21)]
     pub approvals: Option<u32>,
+    /// The newest adoption of a copy that led here; none in a repository that never failed over. Later policies keep it.
+    #[n(25)]
+    pub adopted: Option<Adopted>,
+}
+
+/// The moment a copy became the repository, because the place it was a copy of is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Adopted {
+    /// The policy that did it: higher than any the lost place can have had.
+    #[n(0)]
+    pub policy: u32,
+    /// The newest policy that was known then.
+    #[n(1)]
+    pub from: u32,
+    /// When, by the admin's clock.
+    #[n(2)]
+    pub at: Millis,
 }
 
 /// What writers' homes may forget by themselves. Every reader judges by it, not only the one who forgets.

@@ -10,11 +10,15 @@
 //!                           index/<job>/  this run's index and its key
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
+//!                           heads         newest log entries that keys of this host signed
+//!                           copies/       of each configured copy: a cache, and when it was brought up to date
 //!                           lacre.json    as in the store
 //!                           catalog.db    cache
 //! <home>/joining/<id>.key   keys of a request that was not answered yet
 //! ```
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
+
+mod remembered;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +35,7 @@ use lacre_seal::{
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
+pub use self::remembered::CopyNote;
 use crate::{
     catalog::remove_database,
     error::Error,

@@ -71,6 +71,12 @@ pub(crate) const SKEW_MAX: std::time::Duration = std::time::Duration::from_secs(
 pub(crate) const VOID_AFTER: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
 /// Footers of one merged index segment: the plaintext, its CBOR, the ciphertext and the signed object are held at once.
 pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// Packs of one copy that are under way at the same time: 16 MiB each, so 64 MiB.
+pub(crate) const COPY_LANES_MAX: usize = 4;
+/// How often a sync begins again because a collection took objects while they were copied.
+pub(crate) const COPY_ROUNDS_MAX: u32 = 4;
+/// How far the number of an adopting policy is above all that are known: the lost place may have published some unseen.
+pub(crate) const ADOPTION_STEP: u32 = 1_000;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
 /// Groups of chunks that are opened side by side while rows are compared or searched: 1 MiB each.

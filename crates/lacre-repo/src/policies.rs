@@ -13,7 +13,7 @@ use lacre_format::{
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
-    policy::{POLICY_BYTES_MAX, Policy, Role},
+    policy::{Adopted, POLICY_BYTES_MAX, Policy, Role},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -165,9 +165,16 @@ fn is_admins(manifest: &Manifest, candidate: &Found, line: &BTreeMap<Digest, &Po
     entry.is_some_and(|entry| {
         entry.role == Role::Admin
             && !entry.is_revoked()
-            && before.number.checked_add(1) == Some(candidate.policy.number)
+            && follows(before.number, &candidate.policy)
             && sign::verify(&entry.key, Kind::Policy, manifest.repository, &candidate.signed).is_ok()
     })
+}
+
+/// The next number; or, where a copy became the repository, a higher one that says from which it comes.
+fn follows(before: u32, policy: &Policy) -> bool {
+    let adopts =
+        |adopted: Adopted| adopted.policy == policy.number && adopted.from == before && adopted.policy > adopted.from;
+    before.checked_add(1) == Some(policy.number) || policy.adopted.is_some_and(adopts)
 }
 
 /// Who is revoked by the policies of a line, as far as their signers stand before them.

@@ -58,12 +58,33 @@ pub struct Repository {
     structure: Mutex<Option<StructureKey>>,
     reach: Arc<dyn CellReach>,
     parity: ParityChoice,
+    standing: Standing,
+}
+
+/// What a store is to this host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// The repository itself.
+    Primary,
+    /// A copy of it: whatever is written there by itself makes it another repository, so nothing is.
+    Copy {
+        /// Its name in the configuration.
+        name: String,
+    },
 }
 
 /// Where a store is, for messages.
 #[must_use]
 pub fn place(store: &Store) -> String {
     store.place()
+}
+
+/// The id of the repository in a store; nothing else in it is looked at.
+///
+/// # Errors
+/// [`Error::NoRepository`], errors of the store.
+pub fn id_in(store: &Store) -> Result<RepositoryId, Error> {
+    read_manifest(store).map(|manifest| manifest.repository)
 }
 
 pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
@@ -81,6 +102,17 @@ pub(crate) fn read_manifest(store: &Store) -> Result<Manifest, Error> {
     }
 }
 
+/// This host's files for a repository, whose admin key must be the one it has pinned.
+fn known_home(home: &Home, manifest: &Manifest) -> Result<RepositoryHome, Error> {
+    let home = home.repository(manifest.repository)?;
+    match home.pin()? {
+        Some(pin) if pin.admin != manifest.admin => {
+            Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"))
+        }
+        _ => Ok(home),
+    }
+}
+
 impl Repository {
     /// Opens the repository in a store.
     ///
@@ -92,25 +124,52 @@ impl Repository {
         Self::with_manifest(store, home, clock, manifest)
     }
 
+    /// Opens a copy of a repository for reading: nothing is recorded in it and nothing is written to it.
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn open_copy(store: Store, home: &Home, clock: SharedClock, name: &str) -> Result<Self, Error> {
+        let manifest = read_manifest(&store)?;
+        let home = known_home(home, &manifest)?;
+        Self::copy_with(store, home, clock, manifest, name)
+    }
+
+    /// The same repository seen in a copy of it.
+    pub(crate) fn seen_in_copy(&self, store: &Store, name: &str) -> Result<Self, Error> {
+        let manifest = self.manifest.clone();
+        let seen = Self::copy_with(store.clone(), self.home.clone(), self.clock.clone(), manifest, name)?;
+        Ok(seen.with_cells(Arc::clone(&self.reach)))
+    }
+
+    fn copy_with(
+        store: Store,
+        home: RepositoryHome,
+        clock: SharedClock,
+        manifest: Manifest,
+        name: &str,
+    ) -> Result<Self, Error> {
+        home.make_copies()?;
+        let catalog = Mutex::new(Catalog::open(&home.copy_catalog(name))?);
+        let standing = Standing::Copy { name: name.to_owned() };
+        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default(), standing })
+    }
+
     pub(crate) fn with_manifest(
         store: Store,
         home: &Home,
         clock: SharedClock,
         manifest: Manifest,
     ) -> Result<Self, Error> {
-        let home = home.repository(manifest.repository)?;
-        if let Some(pin) = home.pin()?
-            && pin.admin != manifest.admin
-        {
-            return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
-        }
+        let home = known_home(home, &manifest)?;
         if let Err(error) = home.keep_manifest(&manifest) {
             // It would help only if the store lost its own.
             tracing::warn!(%error, "the repository's manifest is not kept in the home");
         }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
-        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default() })
+        let (structure, standing) = (Mutex::new(None), Standing::Primary);
+        let reach = Arc::new(FilesOnly);
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default(), standing })
     }
 
     /// The same with a way to cells that are not files of this host.
@@ -138,8 +197,26 @@ impl Repository {
         Self { parity, ..self }
     }
 
+    /// Whether this is a copy, in which nothing is recorded.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        self.standing != Standing::Primary
+    }
+
+    /// What this repository is made of.
     pub(crate) const fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    fn refuse_in_copy(&self) -> Result<(), Error> {
+        match &self.standing {
+            Standing::Primary => Ok(()),
+            Standing::Copy { name } => Err(Error::Refused {
+                why: format!(
+                    "this is the copy {name:?}, to which only `lacre copy sync` writes; if the repository it was made of is gone for ever: `lacre repo adopt`"
+                ),
+            }),
+        }
     }
 
     pub(crate) const fn parity(&self) -> ParityChoice {
@@ -220,6 +297,7 @@ impl Repository {
         Ok(Look { view: self.view_of(&listing, pin)?, listing })
     }
 
+    /// What a listing says that was made after the pin was read; pins the newest policy.
     pub(crate) fn view_of(&self, listing: &Listing, pin: Option<Pin>) -> Result<View, Error> {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
@@ -281,8 +359,16 @@ impl Repository {
         label_of(structure, self.id(), header)
     }
 
+    /// Keeps a small object that was stored just now. Only a cache: an operation that has done its work does not fail for it.
+    pub(crate) fn remember(&self, name: &ObjectName, object: &[u8]) {
+        if let Err(error) = self.catalog().and_then(|catalog| catalog.keep_object(name.as_str(), object)) {
+            tracing::warn!(%error, %name, "the object is not cached");
+        }
+    }
+
     /// Stores an object and proves it is there by reading it back: whatever answer got lost, what counts is what is stored.
     pub(crate) fn put(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let bytes = Bytes::from(object);
         let length = bytes.len() as u64;
         let outcome = self.store.put_new(name, bytes.clone());
@@ -298,6 +384,7 @@ impl Repository {
     /// Stores an object that says nothing by itself (an index, a reach map, a session's end): it is read back only when the store's
     /// answer left a doubt.
     pub(crate) fn put_plain(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let bytes = Bytes::from(object);
         match self.store.put_new(name, bytes.clone()) {
             Ok(PutOutcome::Created) => Ok(()),
@@ -312,6 +399,7 @@ impl Repository {
 
     /// As [`Repository::put`], for objects whose name is taken only by themselves.
     pub(crate) fn put_fresh(&self, name: &ObjectName, object: Vec<u8>) -> Result<(), Error> {
+        self.refuse_in_copy()?;
         let taken = || Error::AlreadyThere { place: place(&self.store) };
         let bytes = Bytes::from(object);
         match self.store.put_new(name, bytes.clone())? {

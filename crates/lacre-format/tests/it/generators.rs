@@ -15,7 +15,7 @@ use lacre_format::{
     log::{CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
-    policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
+    policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
@@ -280,13 +280,14 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     );
     let cell = (text(), text(), option::of(text())).prop_map(|(name, host, holder)| CellEntry { name, host, holder });
     let what = (repository(), any::<u32>(), option::of(digest()), millis(), vec(recipient, 0..3), generation());
-    let more = (option::of(millis()), any::<Option<u32>>());
+    let adopted = (any::<u32>(), any::<u32>(), millis()).prop_map(|(policy, from, at)| Adopted { policy, from, at });
+    let more = (option::of(millis()), any::<Option<u32>>(), option::of(adopted));
     let counts = (any::<u32>(), option::of(token()), option::of(salted()), any::<Option<u32>>(), more);
     let who = (bytes(), vec(entry, 0..3), vec(cell, 0..3), any::<bool>(), vec(chain_head(), 0..3), counts);
     (what, who).prop_map(|(what, who)| {
         let (repository, number, previous, signed_at, recipients, generation) = what;
         let (seal_public, homes, cells, two, heads, (min_verified, claim, retention, rewrap_below, more)) = who;
-        let (sealed_at, approvals) = more;
+        let (sealed_at, approvals, adopted) = more;
         let holders = if two { Holders::Two } else { Holders::Single };
         Policy {
             repository,
@@ -304,6 +305,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             retention,
             rewrap_below,
             claim,
+            adopted,
             sealed_at,
             approvals,
         }

@@ -3,11 +3,12 @@
 use lacre_format::{
     FormatError,
     codec::{self, Cursor, put_varint},
+    erasure::{Physical, RECEIPT_ITEMS_MAX},
     exercise::DECODERS,
     frame::{Codec, RAW_BYTES_MAX, decode_body, encode_body},
     header::{CHAIN_HEADS_MAX, Header, Label, SEGMENTS_MAX, SnapshotObject, TAGS_MAX},
     keyring::{BUNDLE_ENTRIES_MAX, Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WRAPS_MAX, WrapKind},
-    log::{EVENT_SNAPSHOTS_MAX, LogEntry, Named, PointerRecord},
+    log::{AdoptRecord, EVENT_SNAPSHOTS_MAX, LogEntry, Named, PointerRecord},
     manifest::Manifest,
     node::{NODE_ENTRIES_MAX, Node},
     object::{Kind, strip_start},
@@ -287,6 +288,9 @@ fn every_list_ends_at_its_bound() {
     bound(RULES_MAX, |count| Retention { rules: vec![retention.rules[0].clone(); count], ..retention.clone() });
     bound(CELLS_MAX, |count| Policy { cells: vec![policy.cells[0].clone(); count], ..policy.clone() });
     bound(CHAIN_HEADS_MAX, |count| Policy { heads: vec![head; count], ..policy.clone() });
+    let lost = vec![values::SNAPSHOT];
+    bound(EVENT_SNAPSHOTS_MAX, |count| AdoptRecord { lost: lost.repeat(count), ..values::adoption() });
+    bound(RECEIPT_ITEMS_MAX, |count| Physical { lines: vec![String::new(); count] });
     bound(CELLS_MAX, |count| PointerRecord {
         number: 1,
         state: KitState::Issued,

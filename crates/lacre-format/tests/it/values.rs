@@ -6,7 +6,7 @@ use lacre_format::{
     codec,
     erasure::{
         Approval, Attestation, Claim, ClaimEnd, ClaimOutcome, Declared, Destroyed, EraseIntent, ErasedSnapshot,
-        ErasureKind, IntentEnd, KitEvidence, Purpose, Receipt, Rotated,
+        ErasureKind, IntentEnd, KitEvidence, Physical, Purpose, Receipt, Rotated,
     },
     frame::{Codec, encode_body},
     gc::{GcPlan, GcStage, GcStep, Reclaimed},
@@ -18,8 +18,8 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        CheckRecord, DrillRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named, PointerRecord,
-        ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
+        AdoptRecord, CheckRecord, DrillRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named,
+        PointerRecord, ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
@@ -27,8 +27,8 @@ use lacre_format::{
     pack::{Birth, Footer, FrameEntry, Trailer},
     parity::ParityHeader,
     policy::{
-        CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation, Role,
-        SEAL_PUBLIC_BYTES,
+        Adopted, CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation,
+        Role, SEAL_PUBLIC_BYTES,
     },
     reach::{Reach, RebuiltReach},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
@@ -249,9 +249,19 @@ pub(crate) fn policy() -> Policy {
         retention: None,
         rewrap_below: None,
         claim: Some(CLAIM),
+        adopted: None,
         sealed_at: None,
         approvals: None,
     }
+}
+
+/// The policy that makes a copy the repository.
+pub(crate) fn policy_adopted() -> Policy {
+    Policy { number: 1002, adopted: Some(Adopted { policy: 1002, from: 2, at: TAKEN }), ..policy() }
+}
+
+pub(crate) fn adoption() -> AdoptRecord {
+    AdoptRecord { policy: 1002, lost: vec![OTHER_SNAPSHOT], brought: 3, vouched: false }
 }
 
 /// A policy with what came after the first ones: cells elsewhere, a time of its own for the seal, approvals of erasures.
@@ -383,6 +393,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-kit", Event::Kit(kit)),
         ("event-restore", Event::Restore(RestoreRecord { snapshot: SNAPSHOT, ended: true })),
         ("event-prune", Event::Prune(prune)),
+        ("event-adopt", Event::Adopt(adoption())),
         ("event-run", Event::Run(run_record())),
         ("event-revoking", Event::Revoking(Revoking { home: HOME })),
         (
@@ -452,6 +463,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         request: Some(digest(0xdb)),
         intended: TAKEN,
         signed: TAKEN,
+        physical: None,
         person: None,
     };
     let intent = EraseIntent {
@@ -494,6 +506,16 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-approval", Event::Approval(Approval { id: ERASURE, intent: digest(0xdd) })),
         ("event-intent-end", Event::IntentEnd(IntentEnd { id: ERASURE })),
     ]
+}
+
+/// A receipt that names what a copy still holds.
+pub(crate) fn receipt_with_copies() -> Receipt {
+    let receipt = erasure_events().into_iter().find_map(|(_, event)| match event {
+        Event::Receipt(receipt) => Some(*receipt),
+        _ => None,
+    });
+    let lines = vec!["copy offsite: 12 objects sealed to generation 3".to_owned()];
+    Receipt { physical: Some(Physical { lines }), ..receipt.unwrap() }
 }
 
 pub(crate) fn log_entry() -> LogEntry {
@@ -608,6 +630,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("bundle-list", codec::to_cbor(&bundle_list()), "bundle"),
         ("bundle-object", encode_bundle_object(GENERATION, &[0x1d; 48]), "bundle"),
         ("policy", codec::to_cbor(&policy()), "policy"),
+        ("policy-adopted", codec::to_cbor(&policy_adopted()), "policy"),
+        ("receipt-copies", codec::to_cbor(&receipt_with_copies()), ""),
         ("policy-cells", codec::to_cbor(&policy_with_cells()), "policy"),
         ("policy-revoked", codec::to_cbor(&policy_revoked()), "policy"),
         ("retention", codec::to_cbor(&retention()), "policy"),

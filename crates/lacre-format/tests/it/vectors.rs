@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use lacre_format::{
     codec::from_cbor,
-    erasure::PersonAccount,
+    erasure::{PersonAccount, Receipt},
     exercise::DECODERS,
     frame::{Codec, decode_body},
     gc::{GcPlan, GcStep},
@@ -118,6 +118,8 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<Bundle>("", &read("bundle")).unwrap(), values::bundle());
     assert_eq!(from_cbor::<BundleList>("", &read("bundle-list")).unwrap(), values::bundle_list());
     assert_eq!(from_cbor::<Policy>("", &read("policy")).unwrap(), values::policy());
+    assert_eq!(from_cbor::<Policy>("", &read("policy-adopted")).unwrap(), values::policy_adopted());
+    assert_eq!(from_cbor::<Receipt>("", &read("receipt-copies")).unwrap(), values::receipt_with_copies());
     assert_eq!(from_cbor::<Policy>("", &read("policy-cells")).unwrap(), values::policy_with_cells());
     assert_eq!(from_cbor::<Policy>("", &read("policy-revoked")).unwrap(), values::policy_revoked());
     assert_eq!(from_cbor::<Retention>("", &read("retention")).unwrap(), values::retention());

@@ -19,6 +19,7 @@ const VERSION: i64 = 2;
 
 const CREATE: &str = include_str!("schema.sql");
 const OBJECT_GET: &str = "SELECT bytes FROM object WHERE name = ?1";
+const OBJECTS_BELOW: &str = "SELECT name, length(bytes) FROM object WHERE name > ?1 AND name < ?2 ORDER BY name";
 const OBJECT_PUT: &str = "INSERT OR REPLACE INTO object (name, bytes) VALUES (?1, ?2)";
 const AUDIT_PUT: &str = "INSERT OR REPLACE INTO audit (name, level, at_ms) VALUES (?1, ?2, ?3)";
 const AUDIT_GET: &str = "SELECT at_ms FROM audit WHERE name = ?1 AND level = ?2";
@@ -109,6 +110,20 @@ impl Catalog {
     pub fn object(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         self.run(|connection| {
             connection.prepare_cached(OBJECT_GET)?.query_row(params![name], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Names and lengths of the small objects below a folder that were kept.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn objects_below(&self, folder: &str) -> Result<Vec<(String, u64)>, Error> {
+        // `0` follows `/`: everything between the two lies in the folder.
+        let (first, behind) = (format!("{folder}/"), format!("{folder}0"));
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(OBJECTS_BELOW)?;
+            let rows = statement.query_map(params![first, behind], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+            rows.collect()
         })
     }
 

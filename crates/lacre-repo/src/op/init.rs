@@ -247,7 +247,9 @@ impl Repository {
         let signed = admin.key.sign(Kind::Policy, self.id(), admin.home, codec::to_cbor(policy));
         let object = signed.encode(Kind::Policy);
         let digest = Digest::new(*blake3::hash(&object).as_bytes());
-        self.put(&ObjectName::of(&Named::Policy(policy.number, digest)), object)?;
+        let name = ObjectName::of(&Named::Policy(policy.number, digest));
+        self.put(&name, object.clone())?;
+        self.remember(&name, &object);
         Ok(digest)
     }
 }
@@ -304,6 +306,7 @@ fn first_policy(
         retention: None,
         rewrap_below: None,
         claim: None,
+        adopted: None,
         sealed_at: Some(Millis(at)),
         approvals: None,
     }

@@ -2,6 +2,7 @@
 
 use lacre_format::{
     codec,
+    header::ChainHead,
     ids::{Digest, Millis, SnapshotId},
     log::{Event, LogEntry, RestoreRecord},
     name::{Named, ObjectName},
@@ -12,7 +13,8 @@ use minicbor::bytes::ByteVec;
 use crate::{error::Error, files::LockFile, home::Signer, limits::LOCK_PATIENCE, repository::Repository};
 
 impl Repository {
-    /// Records that a restore began, so that an erasure waits for it. `false` on a host that can sign nothing.
+    /// Records that a restore began, so that an erasure waits for it. `false` on a host that can sign nothing, and from a copy, in which
+    /// nothing is recorded.
     ///
     /// # Errors
     /// Errors of the store; a restore with a key that may only read goes on without the record.
@@ -29,6 +31,9 @@ impl Repository {
     }
 
     fn record_restore(&self, record: RestoreRecord) -> Result<bool, Error> {
+        if self.is_copy() {
+            return Ok(false);
+        }
         let Some(signer) = self.speaker() else { return Ok(false) };
         match self.append(&signer, &Event::Restore(record)) {
             Ok(()) => Ok(true),
@@ -71,6 +76,14 @@ impl Repository {
         let signed = signer.key.sign(Kind::LogEntry, self.id(), signer.home, codec::to_cbor(&entry));
         let object = signed.encode(Kind::LogEntry);
         let digest = Digest::new(*blake3::hash(&object).as_bytes());
-        self.put(&ObjectName::of(&Named::Log(signer.home, entry.seq, digest)), object)
+        let name = ObjectName::of(&Named::Log(signer.home, entry.seq, digest));
+        self.put(&name, object.clone())?;
+        // What this host signed it remembers: should the store be lost, a copy that never heard of it can be told.
+        match self.home().keep_log_head(&ChainHead { home: signer.home, seq: entry.seq, digest }) {
+            Err(Error::File(error)) if error.is_no_room() => tracing::warn!(%error, "the entry's number is not kept"),
+            kept => kept?,
+        }
+        self.remember(&name, &object);
+        Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! The corridor: one file per operation; only operations call rooms, rooms never call each other.
 
+pub mod adopt;
 mod audit;
 pub mod backup;
 pub mod cells;
 pub mod check;
 pub mod compare;
+pub mod copy;
 pub mod drill;
 pub mod erase;
 pub mod forget;

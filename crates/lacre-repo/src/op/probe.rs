@@ -24,7 +24,10 @@ impl Repository {
         let record = record_of(&probe);
         self.catalog()?.keep_object(KEPT, &codec::to_cbor(&record))?;
         let signer = self.home().admin_key().or_else(|_| self.home().writer_keys().map(|keys| keys.signer));
-        if let Ok(signer) = signer {
+        // What is tried of a copy is not written into its log.
+        if let Ok(signer) = signer
+            && !self.is_copy()
+        {
             self.append(&signer, &Event::Probe(record))?;
         }
         Ok(probe)

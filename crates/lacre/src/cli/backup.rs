@@ -34,6 +34,9 @@ pub struct BackupArgs {
     /// Commit a source that shrank to less than half of its base
     #[arg(long)]
     pub allow_shrink: bool,
+    /// Leave the configured copies as they are; `copy sync` brings them up to date later
+    #[arg(long)]
+    pub no_copies: bool,
     /// Label kept with the snapshot; repeatable
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,

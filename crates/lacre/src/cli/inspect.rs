@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::value::{JobName, Percent, SnapshotName};
+use super::{
+    copy::AdoptArgs,
+    value::{JobName, Percent, SnapshotName},
+};
 use crate::human;
 
 /// What opens a snapshot besides identities and cells.
@@ -117,6 +120,17 @@ pub enum RepoAction {
     ///
     /// Example: lacre repo prune --dry-run
     Prune(PruneArgs),
+    /// Make a copy the repository, because the place it was copied from is gone
+    ///
+    /// Run it on an admin's machine with --repo and the copy's URL. It says first what is lost: snapshots this host knows that the copy does
+    /// not hold, backups and changes of the seal that were under way. Records this host has that the copy has not heard of are brought
+    /// along, so that no erasure decided here is forgotten; where one may be missing all the same, it refuses.
+    ///
+    /// Then a policy is published above any that was seen: the lost place, should it come back, is refused as the repository and may serve
+    /// as a copy. Exit 3 when something is lost.
+    ///
+    /// Example: lacre --repo s3://astro-offsite/lacre repo adopt --dry-run
+    Adopt(AdoptArgs),
 }
 
 /// Arguments of `lacre repo repair`.

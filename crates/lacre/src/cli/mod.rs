@@ -5,6 +5,7 @@
 
 mod admin;
 mod backup;
+mod copy;
 mod drill;
 mod erase;
 mod host;
@@ -26,6 +27,7 @@ use self::value::StoreUrl;
 pub use self::{
     admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
+    copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
     drill::DrillArgs,
     erase::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, ErasePersonArgs,
@@ -267,7 +269,7 @@ pub enum Command {
     ///
     /// Example: lacre drill astro
     Drill(DrillArgs),
-    /// Look after the repository: check, stats, rebuild, repair, prune
+    /// Look after the repository: check, stats, rebuild, repair, prune, adopt
     Repo(RepoArgs),
     /// Same as `repo check`
     #[command(hide = true)]
@@ -278,6 +280,8 @@ pub enum Command {
     /// Same as `repo prune`
     #[command(hide = true)]
     Prune(PruneArgs),
+    /// Keep further places that hold every snapshot: sync, list, verify
+    Copy(CopyArgs),
     /// Forget snapshots by rule, and say why each other one is kept
     ///
     /// Forgets snapshots by the keep rules, per job, and prints why each other one is kept. Rules not given come from lacre.toml.

@@ -1,5 +1,6 @@
 //! The commands: one file per verb, each one library call and what is shown of it.
 
+mod adopt;
 mod backup;
 mod cat;
 mod cells;
@@ -7,6 +8,7 @@ mod check;
 mod completions;
 mod config;
 mod config_reach;
+mod copy;
 mod daemon;
 mod doctor;
 mod drill;
@@ -66,10 +68,12 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
             RepoAction::Rebuild => stats::rebuild(invocation),
             RepoAction::Repair(args) => repair::run(invocation, args),
             RepoAction::Prune(args) => prune::run(invocation, args),
+            RepoAction::Adopt(args) => adopt::run(invocation, args),
         },
         Command::Check(args) => check::run(invocation, args),
         Command::Stats => stats::stats(invocation),
         Command::Prune(args) => prune::run(invocation, args),
+        Command::Copy(args) => copy::run(invocation, args),
         Command::Forget(args) => forget::run(invocation, args),
         Command::Hold(args) => hold::hold(invocation, args),
         Command::Release(args) => hold::release(invocation, args),

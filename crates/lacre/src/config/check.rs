@@ -35,6 +35,7 @@ pub fn structure(document: &Document) -> Vec<Problem> {
     for section in document.of("copy") {
         required(section, "name", &mut problems);
         required(section, "url", &mut problems);
+        apart(document, section, &mut problems);
     }
     for section in document.of("object_lock") {
         object_lock(section, &mut problems);
@@ -92,6 +93,18 @@ pub fn reach(document: &Document) -> Vec<Problem> {
         secrets(section, &mut problems);
     }
     problems
+}
+
+/// A copy lies elsewhere than the repository.
+fn apart(document: &Document, section: &Section, problems: &mut Vec<Problem>) {
+    let repository = document.of("").next().and_then(|root| root.entries.get("repository"));
+    let (Some(repository), Some(url)) = (repository, section.entries.get("url")) else { return };
+    if let (Value::Store(repository), Value::Store(copy)) = (&repository.value, &url.value)
+        && repository == copy
+    {
+        let what = format!("{} is the repository itself", section.title());
+        problems.push(Problem::error(Some(url.place), what, "name another place, or remove the table"));
+    }
 }
 
 fn required(section: &Section, name: &str, problems: &mut Vec<Problem>) {
@@ -409,6 +422,13 @@ mod tests {
             &["error 1:13 credential.a does not say exactly one way to get its keys"],
         );
         check("credentials='backpu'\n[credential.backup]\nprofile='x'", &["error 1:1 there is no [credential.backpu]"]);
+    }
+
+    #[test]
+    fn a_copy_lies_elsewhere() {
+        let copy = "repository='/b'\n[[copy]]\nname='a'\nurl=";
+        check(&format!("{copy}'/b'"), &["error 4:1 copy a is the repository itself"]);
+        check(&format!("{copy}'/c'"), &[]);
     }
 
     #[test]

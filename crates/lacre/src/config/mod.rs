@@ -21,7 +21,7 @@ use std::{
 };
 
 use self::document::{Document, Problem, Weight};
-pub use self::settle::{Credential, Hooks, Job, JobSource, Origin, Retention, Settings};
+pub use self::settle::{CopySettings, Credential, Hooks, Job, JobSource, Origin, Retention, Settings};
 use crate::{
     cli::GlobalArgs,
     error::{CliError, Kind},

@@ -306,8 +306,8 @@ const DRILL: Table = Table {
 const COPY: Table = Table {
     name: "copy",
     shape: Shape::List,
-    effect: Effect::ReadOnly,
-    help: "One further place that holds every snapshot (rule 3-2-1).",
+    effect: Effect::Acts,
+    help: "One further place that holds every snapshot (rule 3-2-1). Every `backup` brings it up to date; nothing else writes to it.",
     keys: &[
         key("name", Form::JobName, "Name of the copy; required."),
         key("url", Form::Store, "Where it lies; required."),

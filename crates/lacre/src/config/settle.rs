@@ -96,6 +96,8 @@ pub struct Settings {
     pub credential: BTreeMap<String, Credential>,
     /// Jobs in the order of the file.
     pub jobs: Vec<Job>,
+    /// Further places that hold every snapshot, in the order of the file.
+    pub copies: Vec<CopySettings>,
     /// Seal cells.
     pub seal_cells: Vec<String>,
     /// The credentials of seal cells in buckets that name none, by name.
@@ -127,6 +129,17 @@ impl Settings {
     pub fn job(&self, name: &JobName) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name == *name)
     }
+}
+
+/// A further place that holds every snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopySettings {
+    /// Its name.
+    pub name: JobName,
+    /// Where it lies.
+    pub url: StoreUrl,
+    /// The credentials of its store, by name.
+    pub credentials: Option<String>,
 }
 
 /// Keys of one object store.
@@ -301,6 +314,7 @@ pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Sett
             .filter_map(|section| Some((section.label.clone(), credential(section)?)))
             .collect(),
         jobs,
+        copies: document.of("copy").filter_map(copy).collect(),
         seal_cells: get(document.of("seal").next(), "cells", as_texts).unwrap_or_default(),
         seal_credentials: get(document.of("seal").next(), "credentials", as_text),
         rotate_every: get(document.of("seal").next(), "rotate_every", as_duration),
@@ -365,6 +379,15 @@ fn job(section: &Section, document: &Document) -> Option<Job> {
         retention: document.of("job.retention").find(|rules| rules.label == section.label).map(retention),
         critical: get(document.of("job.drill").find(|drill| drill.label == section.label), "critical", as_texts)
             .unwrap_or_default(),
+    })
+}
+
+fn copy(section: &Section) -> Option<CopySettings> {
+    let section = Some(section);
+    Some(CopySettings {
+        name: get(section, "name", as_job_name)?,
+        url: get(section, "url", as_store)?,
+        credentials: get(section, "credentials", as_text),
     })
 }
 
@@ -510,6 +533,11 @@ mod tests {
             (Some(30), None, 3)
         );
         assert_eq!(settings.hooks.after_restore[0].last().unwrap(), "api");
+        let copy = &settings.copies[0];
+        assert_eq!(
+            (copy.name.as_str(), copy.url.to_string(), copy.credentials.as_deref()),
+            ("offsite", "b2://astro-offsite/lacre?region=us-west-004".to_owned(), Some("offsite"))
+        );
         let Credential::Pair { access_key_id, .. } = &settings.credential["backup"] else { panic!() };
         assert_eq!(*access_key_id, SecretSource::Env("LACRE_S3_KEY".into()));
         assert_eq!(origin(&settings, "retention.keep_daily"), ("30".into(), "/etc/x.toml:17:1".into()));

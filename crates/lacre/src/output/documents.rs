@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{
     Document, Field,
+    backup::{BackupResult, BackupsResult},
+    copies::{AdoptResult, CopyListResult, CopySyncResult, CopyVerifyResult},
     drill::DrillResult,
     entries::{
-        BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry,
-        JobFailure, JobStats, KeptEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
+        CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, JobStats, KeptEntry,
+        RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
     import::ImportResult,
@@ -17,7 +19,7 @@ use super::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
     },
-    operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
+    operate::{DaemonResult, ScheduleResult, StatusResult},
     prune::PruneResult,
     repair::RepairResult,
     rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
@@ -51,76 +53,6 @@ impl Document for InitResult {
         field("kit_file", "File with the recovery kit, or null when it was printed or not wanted."),
         field("identity_sheet_file", "File with the identity sheet that goes with the kit, or null."),
         field("cells", "Seal cells that were written and read back."),
-    ];
-}
-
-/// One committed snapshot.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackupResult {
-    /// Id of the snapshot, hexadecimal.
-    pub snapshot: String,
-    /// Name of the job.
-    pub job: String,
-    /// Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot.
-    pub streams: Vec<BackupStream>,
-    /// Bytes the source gave.
-    pub bytes_read: u64,
-    /// Bytes of them that no earlier snapshot held, before compression.
-    pub bytes_new: u64,
-    /// Bytes written to the store, all objects counted.
-    pub bytes_stored: u64,
-    /// Chunks the snapshot consists of.
-    pub chunks: u64,
-    /// Chunks of them that were stored now.
-    pub chunks_new: u64,
-    /// Wall time, milliseconds.
-    pub duration_ms: u64,
-    /// Wall time until the source ended, milliseconds.
-    pub source_ms: u64,
-    /// Peak resident memory of lacre, bytes.
-    pub peak_memory_bytes: u64,
-    /// Findings: severity, what, object, advice.
-    pub findings: Vec<FindingEntry>,
-    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
-    pub run: Option<RunEntry>,
-}
-
-impl Document for BackupResult {
-    const COMMAND: &'static str = "backup";
-    const FIELDS: &'static [Field] = &[
-        field("snapshot", "Id of the snapshot, hexadecimal."),
-        field("job", "Name of the job."),
-        field("streams", "Streams: name, kind, rows, bytes. No digests: no function of plaintext leaves the snapshot."),
-        field("bytes_read", "Bytes the source gave."),
-        field("bytes_new", "Bytes of them that no earlier snapshot held, before compression."),
-        field("bytes_stored", "Bytes written to the store, all objects counted."),
-        field("chunks", "Chunks the snapshot consists of."),
-        field("chunks_new", "Chunks of them that were stored now."),
-        field("duration_ms", "Wall time, milliseconds."),
-        field("source_ms", "Wall time until the source ended, milliseconds."),
-        field("peak_memory_bytes", "Peak resident memory of lacre, bytes."),
-        field("findings", "Findings: severity, what, object, advice."),
-        field("run", "The run of a night with one job, with the fields of several jobs' run; else null."),
-    ];
-}
-
-/// The snapshots of several jobs taken by one command.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackupsResult {
-    /// One document of `backup` per snapshot, without `schema`.
-    pub backups: Vec<BackupResult>,
-    /// Jobs that failed: job, kind, message, hint, exit.
-    pub failures: Vec<JobFailure>,
-    /// The run of a night: run, duration_ms, forgotten, held_back, notifications, findings.
-    pub run: Option<RunEntry>,
-}
-
-impl Document for BackupsResult {
-    const COMMAND: &'static str = "backup of several jobs";
-    const FIELDS: &'static [Field] = &[
-        field("backups", "One document of `backup` per snapshot, without `schema`."),
-        field("failures", "Jobs that failed: job, kind, message, hint, exit."),
-        field("run", "The run of a night: run, duration_ms, forgotten, held_back, notifications, findings; else null."),
     ];
 }
 
@@ -516,6 +448,10 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<RebuildResult>(),
         entry::<RepairResult>(),
         entry::<PruneResult>(),
+        entry::<AdoptResult>(),
+        entry::<CopySyncResult>(),
+        entry::<CopyListResult>(),
+        entry::<CopyVerifyResult>(),
         entry::<ForgetResult>(),
         entry::<UndoResult>(),
         entry::<HoldResult>(),

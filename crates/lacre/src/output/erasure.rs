@@ -244,6 +244,9 @@ pub struct ReceiptText {
     pub pending: Vec<String>,
     /// What an admin declared.
     pub declared: Vec<String>,
+    /// What copies still hold that is sealed to destroyed generations.
+    #[serde(default)]
+    pub physical: Vec<String>,
     /// Stored bytes that died.
     pub bytes_dead: u64,
     /// Stored bytes that survivors share.
@@ -359,7 +362,7 @@ impl Document for ReceiptResult {
         field("entry", "Its number in that home's log."),
         field(
             "receipt",
-            "What it says: erasure, state, snapshots, from, to, bundle, cells, kits, pending, declared, bytes_dead, bytes_shared, reason, request, intended, signed, person.",
+            "What it says: erasure, state, snapshots, from, to, bundle, cells, kits, pending, declared, physical, bytes_dead, bytes_shared, reason, request, intended, signed, person.",
         ),
         field("signed_object", "The signed log entry, hexadecimal: what `receipt verify` proves."),
         field(

@@ -3,6 +3,8 @@
 //! In: plain values. Out: one versioned document per command. These structs exist for printing only; nothing inside Lacre is
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
+mod backup;
+mod copies;
 mod documents;
 mod drill;
 mod entries;
@@ -18,10 +20,14 @@ mod seal;
 use serde::Serialize;
 
 pub use self::{
+    backup::{BackupResult, BackupsResult},
+    copies::{
+        AdoptResult, CopyEntry, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyEntry, CopyVerifyResult,
+    },
     documents::{
-        BackupResult, BackupsResult, CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult,
-        FromEnvResult, HoldResult, InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
-        ShowResult, SnapshotsResult, StatsResult, UndoResult,
+        CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult, HoldResult,
+        InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult, ShowResult,
+        SnapshotsResult, StatsResult, UndoResult,
     },
     drill::{DrillCheck, DrillResult},
     entries::{

@@ -44,6 +44,7 @@ fn backup_has_the_fields_of_the_contract_and_no_digest() {
         duration_ms: 5,
         source_ms: 4,
         peak_memory_bytes: 1,
+        copies: Vec::new(),
         findings: vec![finding()],
         run: None,
     };

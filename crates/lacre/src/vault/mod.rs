@@ -5,6 +5,7 @@
 
 mod bucket;
 mod cells;
+mod copies;
 mod failure;
 mod folder;
 mod keys;
@@ -25,6 +26,7 @@ use lacre_repo::{
 
 pub use self::{
     cells::CellWay,
+    copies::{Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder},
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},
@@ -49,7 +51,8 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens the repository this run names, and warns about key files that others may read.
+    /// Opens the repository this run names, and warns about key files that others may read. A configured copy is opened for reading:
+    /// what is written to a copy by itself makes it another repository.
     ///
     /// # Errors
     /// [`crate::error::Kind::NotFound`] when there is none; otherwise what the store or the home say.
@@ -66,7 +69,12 @@ impl Vault {
         let store = open_store(&place, &settings)?;
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
         let cells = CellWay::new(&settings, &invocation.interrupt);
-        let repository = Repository::open(store, &home, Arc::new(SystemClock))
+        let clock = Arc::new(SystemClock);
+        let opened = match copy_at(&place, &settings) {
+            Some(copy) => Repository::open_copy(store, &home, clock, copy.name.as_str()),
+            None => Repository::open(store, &home, clock),
+        };
+        let repository = opened
             .map_err(|error| explain(error, None))?
             .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>)
             .with_parity(settings.parity);
@@ -245,7 +253,11 @@ pub fn open_copy(named: &str, settings: &Settings) -> Result<Store, CliError> {
 pub fn open_store(place: &StoreUrl, settings: &Settings) -> Result<Store, CliError> {
     match place {
         StoreUrl::Folder(path) => folder::open(path),
-        StoreUrl::Remote(url) => bucket::open(url, settings.credentials.as_deref(), settings),
+        // A copy that is read directly is opened with its own keys, not with those of the repository.
+        StoreUrl::Remote(url) => match copy_at(place, settings) {
+            Some(copy) => bucket::open(url, copy.credentials.as_deref(), settings),
+            None => bucket::open(url, settings.credentials.as_deref(), settings),
+        },
         StoreUrl::Memory => Ok(Store::memory()),
     }
 }

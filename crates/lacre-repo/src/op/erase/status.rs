@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lacre_format::{
     codec,
     erasure::{
-        Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, PersonEvidence, Receipt, Rotated,
+        Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, PersonEvidence, Physical, Receipt,
+        Rotated,
     },
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
@@ -20,7 +21,7 @@ use lacre_format::{
 use crate::{
     error::Error,
     ledger::Intent,
-    op::{erase::Account, rotate::Pending, snapshots::SnapshotRow},
+    op::{copy::CopyPlace, erase::Account, rotate::Pending, snapshots::SnapshotRow},
     repository::Repository,
     store::Listing,
     view::View,
@@ -332,6 +333,19 @@ impl Repository {
     /// # Errors
     /// [`Error::KeyMissing`] without the admin key; [`Error::Refused`] before the seal was changed.
     pub fn sign_receipt(&self, erasure: Token, account: &Account) -> Result<SignedReceipt, Error> {
+        self.sign_receipt_with_copies(erasure, account, &[])
+    }
+
+    /// As [`Repository::sign_receipt`]; what copies still hold that is sealed to destroyed generations is listed on it.
+    ///
+    /// # Errors
+    /// As [`Repository::sign_receipt`].
+    pub fn sign_receipt_with_copies(
+        &self,
+        erasure: Token,
+        account: &Account,
+        copies: &[CopyPlace],
+    ) -> Result<SignedReceipt, Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
         let intent = view.ledger.intents.iter().find(|intent| intent.record.id == erasure);
@@ -341,7 +355,9 @@ impl Repository {
             let why = "nothing is erased yet: the seal has not been changed since; `lacre erase resume`".to_owned();
             return Err(Error::Refused { why });
         };
-        let receipt = self.receipt(&view, intent, rotated, &status, account);
+        let mut receipt = self.receipt(&view, intent, rotated, &status, account);
+        let lines = self.old_in_copies(copies, view.policy.generation);
+        receipt.physical = (!lines.is_empty()).then_some(Physical { lines });
         self.append(&admin, &Event::Receipt(Box::new(receipt)))?;
         self.newest_receipt(erasure)
     }
@@ -384,6 +400,7 @@ impl Repository {
             request: intent.record.request,
             intended: intent.at,
             signed: Millis(self.clock().now().as_millisecond()),
+            physical: None,
             person: intent.person.as_ref().map(|person| PersonEvidence {
                 unseen: intent.place.seq,
                 accounts: person.rewritten.iter().map(|record| record.digest).collect(),

@@ -50,7 +50,8 @@ impl Repository {
         decided: Option<GcStep>,
     ) -> Result<(), Error> {
         let decided = match decided {
-            Some(decided) => decided,
+            // It was decided in an earlier run, and perhaps in another place than this one, which was a copy then.
+            Some(decided) => self.look_again(run, plan, decided)?,
             None => {
                 let waits = match waits {
                     Some(waits) => waits,
@@ -174,9 +175,29 @@ impl Repository {
         Ok(step)
     }
 
+    /// Nothing that is decided to go can become needed; but where what was copied out of a pack is not there, the pack stays.
+    fn look_again(&self, run: &mut Run<'_>, plan: &GcPlan, decided: GcStep) -> Result<GcStep, Error> {
+        let survey = self.survey(run.options.losses)?;
+        let mut decided = decided;
+        for name in self.still_needed(&survey, plan)? {
+            if !decided.packs.contains(&name) {
+                let what = "it was decided to go, and frames in it are needed and lie nowhere else: it stays";
+                let object = ObjectName::of(&Named::Pack(name));
+                let advice = "packs that replace it are missing: lacre repo check";
+                run.report.findings.push(Finding::new(Severity::Warning, what, object, advice));
+                decided.packs.push(name);
+            }
+        }
+        Ok(decided)
+    }
+
     /// Condemned packs that hold a frame which is needed now and lies nowhere else by its own right or by the word of a plan.
     fn still_needed(&self, survey: &Survey, plan: &GcPlan) -> Result<Vec<PackName>, Error> {
-        let condemned: BTreeSet<PackName> = plan.delete.iter().chain(&plan.repack).copied().collect();
+        self.needed_of(survey, &plan.delete.iter().chain(&plan.repack).copied().collect())
+    }
+
+    /// Packs among the `condemned` that hold a frame which is needed now and lies nowhere else.
+    pub(crate) fn needed_of(&self, survey: &Survey, condemned: &BTreeSet<PackName>) -> Result<Vec<PackName>, Error> {
         // What any other plan that is not ended is about to take covers nothing either.
         let others = &survey.view.plans.condemned;
         let mut covered = Reach::default();
@@ -225,28 +246,7 @@ impl Repository {
 
     /// Deletes what the plan names and the decision does not keep, as far as it is there.
     fn delete_planned(&self, run: &mut Run<'_>, plan: &GcPlan, decided: &GcStep) -> Result<Deleted, Error> {
-        let kept_packs: BTreeSet<PackName> = decided.packs.iter().copied().collect();
-        let kept: BTreeSet<SnapshotId> = decided.snapshots.iter().copied().collect();
-        let mut wanted: BTreeSet<ObjectName> = BTreeSet::new();
-        let mut want = |named: Named| {
-            wanted.insert(ObjectName::of(&named));
-        };
-        for snapshot in plan.snapshots.iter().map(|gone| gone.snapshot).filter(|snapshot| !kept.contains(snapshot)) {
-            want(Named::Snapshot(snapshot));
-            want(Named::Reach(snapshot));
-            want(Named::Session(snapshot));
-            want(Named::SessionEnd(snapshot));
-        }
-        for session in plan.sessions.iter().filter(|session| !kept.contains(*session)) {
-            want(Named::Reach(*session));
-            want(Named::Session(*session));
-            want(Named::SessionEnd(*session));
-        }
-        plan.delete.iter().chain(&plan.repack).filter(|name| !kept_packs.contains(*name)).for_each(|name| {
-            want(Named::Pack(*name));
-            want(Named::Parity(*name));
-        });
-        plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
+        let wanted = deleted_by(plan, decided);
         let mut deleted = Deleted::default();
         // Snapshots first: what is half gone is listed no more. Segments last: until then they say where packs were.
         for folder in ["snap", "reach", "session", "packs", "parity", "index"] {
@@ -313,4 +313,31 @@ impl Repository {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The objects that a decided plan deletes.
+pub(crate) fn deleted_by(plan: &GcPlan, decided: &GcStep) -> BTreeSet<ObjectName> {
+    let kept_packs: BTreeSet<PackName> = decided.packs.iter().copied().collect();
+    let kept: BTreeSet<SnapshotId> = decided.snapshots.iter().copied().collect();
+    let mut wanted: BTreeSet<ObjectName> = BTreeSet::new();
+    let mut want = |named: Named| {
+        wanted.insert(ObjectName::of(&named));
+    };
+    for snapshot in plan.snapshots.iter().map(|gone| gone.snapshot).filter(|snapshot| !kept.contains(snapshot)) {
+        want(Named::Snapshot(snapshot));
+        want(Named::Reach(snapshot));
+        want(Named::Session(snapshot));
+        want(Named::SessionEnd(snapshot));
+    }
+    for session in plan.sessions.iter().filter(|session| !kept.contains(*session)) {
+        want(Named::Reach(*session));
+        want(Named::Session(*session));
+        want(Named::SessionEnd(*session));
+    }
+    plan.delete.iter().chain(&plan.repack).filter(|name| !kept_packs.contains(*name)).for_each(|name| {
+        want(Named::Pack(*name));
+        want(Named::Parity(*name));
+    });
+    plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
+    wanted
 }

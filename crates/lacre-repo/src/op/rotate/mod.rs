@@ -22,7 +22,17 @@ use lacre_format::{
 use lacre_seal::entropy;
 
 pub use self::rewrap::Rewrap;
-use crate::{error::Error, home::Signer, monitor::Finding, op::keys::ReadKeys, repository::Repository, view::View};
+use crate::{
+    error::Error,
+    home::Signer,
+    monitor::Finding,
+    op::{
+        copy::{CopyPlace, Pushed},
+        keys::ReadKeys,
+    },
+    repository::Repository,
+    view::View,
+};
 
 /// How to rotate.
 #[derive(Clone, Debug)]
@@ -33,11 +43,13 @@ pub struct RotateOptions {
     pub adoption: Adoption,
     /// Snapshots whose key entry is missing and whose loss a person accepts.
     pub accept_loss: Vec<SnapshotId>,
+    /// Copies that get the new generation's list and bundle, and the policy, before the old seal is destroyed.
+    pub copies: Vec<CopyPlace>,
 }
 
 impl Default for RotateOptions {
     fn default() -> Self {
-        Self { purpose: Purpose::Rotate, adoption: Adoption::Never, accept_loss: Vec::new() }
+        Self { purpose: Purpose::Rotate, adoption: Adoption::Never, accept_loss: Vec::new(), copies: Vec::new() }
     }
 }
 
@@ -133,6 +145,14 @@ impl Repository {
         for finding in late {
             if !findings.contains(&finding) {
                 findings.push(finding);
+            }
+        }
+        // Rule 12: what was published in an earlier run may not have reached every copy.
+        if !options.copies.is_empty() {
+            let tip = self.still_mine(&mandate)?;
+            for pushed in [Pushed::Generation(rotated.to), Pushed::Policy(tip.policy.number, tip.policy_digest)] {
+                let missed = self.push_to_copies(&options.copies, pushed);
+                findings.extend(missed.into_iter().filter(|finding| !findings.contains(finding)).collect::<Vec<_>>());
             }
         }
         let state = self.destroy_old(&admin, &mandate, &rotated, options)?;

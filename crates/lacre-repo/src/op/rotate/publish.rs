@@ -18,7 +18,13 @@ use minicbor::bytes::ByteVec;
 
 use super::{Mandate, Rewrap, RotateOptions, carry::Carried};
 use crate::{
-    cell::Cell, error::Error, home::Signer, monitor::Finding, op::keys::ReadKeys, repository::Repository, view::View,
+    cell::Cell,
+    error::Error,
+    home::Signer,
+    monitor::Finding,
+    op::{copy::Pushed, keys::ReadKeys},
+    repository::Repository,
+    view::View,
 };
 
 impl Repository {
@@ -49,6 +55,7 @@ impl Repository {
             self.reach_cell(&entry.name)?.add(self.id(), to, &seed)?;
         }
         let digest = self.put_generation(admin, &seed, to, &carried)?;
+        carried.findings.extend(self.push_to_copies(&options.copies, Pushed::Generation(to)));
         let view = self.still_mine(mandate)?;
         let mut policy = view.policy.clone();
         policy.number = policy.number.saturating_add(1);

@@ -27,7 +27,7 @@ use lacre_repo::{
     op::backup::{Backup, BackupOptions, BackupReport},
 };
 
-use super::{findings, streams};
+use super::{copy, findings, streams};
 use crate::{
     cli::{BackupArgs, value::JobName},
     config::{JobSource, Settings},
@@ -35,7 +35,7 @@ use crate::{
     exit::Exit,
     human,
     invocation::Invocation,
-    output::{BackupResult, BackupsResult, JobFailure},
+    output::{BackupResult, BackupsResult, CopySyncEntry, JobFailure},
     secret::SecretSource,
     vault::{Vault, Watching, short, watching},
 };
@@ -68,7 +68,10 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
     let vault = Vault::open(invocation)?;
     let tasks = tasks(&vault.settings, args)?;
     if let [task] = tasks.as_slice() {
-        let (document, found) = take(invocation, &vault, args, task)?;
+        let (mut document, mut found) = take(invocation, &vault, args, task)?;
+        let (copies, own) = bring_copies(invocation, &vault, args);
+        (document.copies, document.findings) = (copies, [document.findings, findings::entries(&own)].concat());
+        found.extend(own);
         invocation.print(&document, |out| write_backup(&document, &found, out))?;
         return Ok(findings::exit(&found));
     }
@@ -76,7 +79,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
 }
 
 fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[Task]) -> Result<Exit, CliError> {
-    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), run: None };
+    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), copies: Vec::new(), run: None };
     let mut found = Vec::new();
     let mut worst = None;
     for task in tasks {
@@ -95,7 +98,14 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
             }
         }
     }
-    invocation.print(&all, |out| write_several(&all, &found, out))?;
+    let interrupted = worst == Some(Exit::Interrupted);
+    let (copies, own) = if interrupted { Default::default() } else { bring_copies(invocation, vault, args) };
+    all.copies = copies;
+    invocation.print(&all, |out| {
+        write_several(&all, &found, out)?;
+        findings::write(&own, out)
+    })?;
+    found.push(own);
     Ok(worst.unwrap_or_else(|| findings::exit(&found.concat())))
 }
 
@@ -160,6 +170,11 @@ pub(super) struct Dump<'a> {
     pub(super) tags: &'a [String],
     /// What is recorded with it, sealed.
     pub(super) facts: std::collections::BTreeMap<String, String>,
+}
+
+/// The snapshots stand; now the copies follow. What becomes of them takes no snapshot back.
+fn bring_copies(invocation: &Invocation, vault: &Vault, args: &BackupArgs) -> (Vec<CopySyncEntry>, Vec<Finding>) {
+    if args.no_copies { (Vec::new(), Vec::new()) } else { copy::after_backup(invocation, vault) }
 }
 
 fn write_several(all: &BackupsResult, found: &[Vec<Finding>], out: &mut dyn Write) -> io::Result<()> {
@@ -307,6 +322,7 @@ fn document(name: &JobName, report: &BackupReport) -> BackupResult {
         duration_ms: report.duration_ms,
         source_ms: report.source_ms,
         peak_memory_bytes: peak_memory_bytes(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        copies: Vec::new(),
         findings: findings::entries(&report.findings),
         run: None,
     }
@@ -333,6 +349,9 @@ fn write_backup(document: &BackupResult, found: &[Finding], out: &mut dyn Write)
         human::count(document.chunks_new),
         human::count(document.chunks)
     )?;
+    for copy in &document.copies {
+        writeln!(out, "copy {}: {}, {} sent", copy.name, copy.state, human::bytes(copy.bytes_sent))?;
+    }
     findings::write(found, out)
 }
 

@@ -26,7 +26,7 @@ use crate::{
     human,
     invocation::Invocation,
     notify::{Delivery, healthchecks::Pings},
-    output::{BackupResult, BackupsResult, HeldBackEntry, NotificationEntry, RunEntry},
+    output::{BackupResult, BackupsResult, CopySyncEntry, HeldBackEntry, NotificationEntry, RunEntry},
     run::{Run, journal::Level, millis, turn},
     trend::{self, Bounds, Way},
     vault::{Vault, short},
@@ -61,6 +61,8 @@ pub(super) struct Report {
     pub(super) forgotten: u64,
     pub(super) copies: u32,
     pub(super) copies_failed: u32,
+    /// What the copies were sent.
+    pub(super) copied: Vec<CopySyncEntry>,
     /// Findings of everything that is no job.
     pub(super) findings: Vec<Finding>,
 }
@@ -107,6 +109,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
     if !invocation.interrupt.raised() {
         night.retention(&tasks, status.as_ref());
         night.garbage(status.as_ref());
+        night.copies();
     }
     night.record();
     night.metrics();
@@ -221,6 +224,23 @@ impl Night<'_> {
             Err(error) => {
                 self.run.journal.note(Level::Error, "job", &format!("{}: {}", ended.job, error.message()), &values);
             }
+        }
+    }
+
+    /// The copies follow when all else is done: what was forgotten and collected just now reaches them the same night.
+    fn copies(&mut self) {
+        if self.args.no_copies {
+            return;
+        }
+        let (copied, found) = super::copy::after_backup(self.invocation, self.vault);
+        let current = copied.iter().filter(|entry| entry.state == "current").count();
+        let configured = self.settings().copies.len();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        (self.report.copies, self.report.copies_failed) =
+            (count(configured), count(configured.saturating_sub(current)));
+        self.report.copied = copied;
+        for finding in found {
+            self.find(finding.severity, finding.what, finding.object, &finding.advice);
         }
     }
 
@@ -375,17 +395,18 @@ fn print(invocation: &Invocation, run: &Run, report: Report, deliveries: &[Deliv
     let exit = report.exit();
     let entry = entry(run, &report, deliveries);
     let found = report.findings.clone();
+    let copied = report.copied;
     if report.jobs.len() == 1 {
         let Some(Ended { result, .. }) = report.jobs.into_iter().next() else { return Ok(exit) };
         let (mut document, own) = result.inspect_err(|_| findings::warn(invocation, &found))?;
-        document.run = Some(entry);
+        (document.copies, document.run) = (copied, Some(entry));
         invocation.print(&document, |out| {
             write_backup(&document, &own, out)?;
             write_run(document.run.as_ref(), &found, out)
         })?;
         return Ok(exit);
     }
-    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), run: Some(entry) };
+    let mut all = BackupsResult { backups: Vec::new(), failures: Vec::new(), copies: copied, run: Some(entry) };
     let mut own = Vec::new();
     for ended in report.jobs {
         match ended.result {

@@ -11,6 +11,7 @@ use lacre_format::{
     ids::{Digest, Millis, SnapshotId, Token},
 };
 use lacre_repo::op::{
+    copy::{CopyPlace, CopyState},
     erase::{Account, ErasePlan, EraseReason, ErasureState, ErasureStatus, LastVerified},
     keys::ReadKeys,
     rotate::{Adoption, RotateOptions, RotationState},
@@ -30,7 +31,7 @@ use crate::{
     invocation::Invocation,
     output::{ErasuresResult, GuardResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
-    vault::{Vault, read_sheets},
+    vault::{Making, Vault, read_sheets},
 };
 
 /// Erases, or deals with erasures.
@@ -113,7 +114,8 @@ fn erase(
     let unapproved = find(vault, &erasure.to_string())?.pending.iter().any(|item| item.item == "approval");
     let waits = unapproved || options.not_before.is_some_and(|at| at > Timestamp::now());
     if !waits {
-        let rotate = RotateOptions { purpose: Purpose::Erase, ..RotateOptions::default() };
+        let rotate =
+            RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
         let keys = kits(vault, &options.kit)?;
         let report = vault.repository.rotate(&rotate, &keys).map_err(|error| {
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
@@ -182,8 +184,8 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
         Some(_) => vault.read_keys(invocation, &args.kit)?,
         None => kits(vault, &args.kit)?,
     };
-    let report =
-        vault.repository.rotate(&options(args, Purpose::Rotate)?, &keys).map_err(|error| vault.explain(error))?;
+    let options = options(invocation, vault, args, Purpose::Rotate)?;
+    let report = vault.repository.rotate(&options, &keys).map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     let pending = match &report.state {
         RotationState::Closed => Vec::new(),
@@ -207,10 +209,8 @@ pub(super) fn rotate(invocation: &Invocation, vault: &Vault, args: &EraseResumeA
 /// # Errors
 /// Those of the vault.
 pub(super) fn rotate_quietly(invocation: &Invocation, vault: &Vault) -> Result<(), CliError> {
-    let report = vault
-        .repository
-        .rotate(&RotateOptions::default(), &ReadKeys::default())
-        .map_err(|error| vault.explain(error))?;
+    let options = RotateOptions { copies: copies(invocation, vault)?, ..RotateOptions::default() };
+    let report = vault.repository.rotate(&options, &ReadKeys::default()).map_err(|error| vault.explain(error))?;
     super::findings::warn(invocation, &report.findings);
     invocation.terminal.say(&format!("the seal was due and is changed: generation {}", report.to.number));
     if let RotationState::Pending(pending) = &report.state {
@@ -234,10 +234,25 @@ fn guard(invocation: &Invocation, vault: &Vault, args: &EraseGuardArgs) -> Resul
     Ok(Exit::Done)
 }
 
-fn options(args: &EraseResumeArgs, purpose: Purpose) -> Result<RotateOptions, CliError> {
+/// The copies that get a new seal's list, bundle and policy first; one that cannot be opened is said, and keeps no seal from changing.
+pub(super) fn copies(invocation: &Invocation, vault: &Vault) -> Result<Vec<CopyPlace>, CliError> {
+    let opened = vault.open_copies(None, Making::Never)?;
+    // A copy that was never made has nothing to open.
+    let closed = opened.closed.into_iter().filter(|status| status.state != CopyState::Empty);
+    let found: Vec<lacre_repo::Finding> = closed.flat_map(|status| status.findings).collect();
+    super::findings::warn(invocation, &found);
+    Ok(opened.places)
+}
+
+fn options(
+    invocation: &Invocation,
+    vault: &Vault,
+    args: &EraseResumeArgs,
+    purpose: Purpose,
+) -> Result<RotateOptions, CliError> {
     let accept_loss: Result<Vec<SnapshotId>, CliError> = args.accept_loss.iter().map(|id| full_id(id)).collect();
     let adoption = if args.adopt { Adoption::TakeOver } else { Adoption::Never };
-    Ok(RotateOptions { purpose, adoption, accept_loss: accept_loss? })
+    Ok(RotateOptions { purpose, adoption, accept_loss: accept_loss?, copies: copies(invocation, vault)? })
 }
 
 fn full_id(text: &str) -> Result<SnapshotId, CliError> {
@@ -259,7 +274,7 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     if open || due.iter().any(must_rotate) {
         let report = vault
             .repository
-            .rotate(&options(args, Purpose::Erase)?, &kits(vault, &args.kit)?)
+            .rotate(&options(invocation, vault, args, Purpose::Erase)?, &kits(vault, &args.kit)?)
             .map_err(|error| vault.explain(error))?;
         super::findings::warn(invocation, &report.findings);
         if let RotationState::Pending(pending) = &report.state {
@@ -290,7 +305,9 @@ fn write_receipt(vault: &Vault, status: &ErasureStatus, account: Option<&Account
         Some(account) => *account,
         None => vault.repository.account_of(status.erasure).map_err(|error| vault.explain(error))?,
     };
-    let signed = vault.repository.sign_receipt(status.erasure, &account).map_err(|error| vault.explain(error))?;
+    let copies = vault.open_copies(None, Making::Never)?.places;
+    let signed = vault.repository.sign_receipt_with_copies(status.erasure, &account, &copies);
+    let signed = signed.map_err(|error| vault.explain(error))?;
     receipt::write(vault, &signed).map(Some)
 }
 

@@ -224,6 +224,7 @@ fn text_of(receipt: &Receipt) -> ReceiptText {
             .collect(),
         pending: receipt.pending.clone(),
         declared: receipt.declared.iter().map(declared).collect(),
+        physical: receipt.physical.as_ref().map(|physical| physical.lines.clone()).unwrap_or_default(),
         bytes_dead: receipt.bytes_dead,
         bytes_shared: receipt.bytes_shared,
         reason: receipt.reason.clone(),
@@ -281,6 +282,9 @@ fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
     }
     for item in &receipt.declared {
         writeln!(out, "declared     {} (vouched for by an admin, not proven)", printable(item))?;
+    }
+    for item in &receipt.physical {
+        writeln!(out, "stored       {} (ciphertext that nothing opens)", printable(item))?;
     }
     for item in &receipt.pending {
         writeln!(out, "pending      {}", printable(item))?;

@@ -71,10 +71,9 @@ pub(super) fn remove(invocation: &Invocation, args: &RemoveRecipientArgs) -> Res
     let keys = vault.read_keys(invocation, &args.kit)?;
     let question = format!("Remove {} from all snapshots and change the seal?", args.recipient);
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &question)?;
-    let removed = vault
-        .repository
-        .remove_recipient(&args.recipient, &keys, &RotateOptions::default())
-        .map_err(|error| vault.explain(error))?;
+    let options = RotateOptions { copies: erase::copies(invocation, &vault)?, ..RotateOptions::default() };
+    let removed =
+        vault.repository.remove_recipient(&args.recipient, &keys, &options).map_err(|error| vault.explain(error))?;
     findings::warn(invocation, &removed.rotation.findings);
     let status = vault.repository.removals().map_err(|error| vault.explain(error))?;
     let status = status.into_iter().find(|status| status.id == removed.id);
