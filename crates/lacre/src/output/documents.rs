@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::{
     Document, Field,
+    drill::DrillResult,
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry,
         JobFailure, JobStats, KeptEntry, RestoredTable, ShowStream, SnapshotEntry, SnapshotState, StreamEntry,
     },
     erasure::{EraseResult, ErasuresResult, ProveResult, ReceiptResult, RotateResult},
+    import::ImportResult,
     keys::{
         AddRecipientResult, DelegateResult, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemoveRecipientResult, RevokeResult,
@@ -18,6 +20,7 @@ use super::{
     operate::{DaemonResult, RunEntry, ScheduleResult, StatusResult},
     prune::PruneResult,
     repair::RepairResult,
+    rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
@@ -496,11 +499,18 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<InitResult>(),
         entry::<BackupResult>(),
         entry::<BackupsResult>(),
+        entry::<ImportResult>(),
         entry::<SnapshotsResult>(),
         entry::<ShowResult>(),
         entry::<LsResult>(),
         entry::<RestoreResult>(),
         entry::<RestoreToBytesResult>(),
+        entry::<RowsResult>(),
+        entry::<DiffResult>(),
+        entry::<HistoryResult>(),
+        entry::<RecoverResult>(),
+        entry::<SpotResult>(),
+        entry::<DrillResult>(),
         entry::<CheckResult>(),
         entry::<StatsResult>(),
         entry::<RebuildResult>(),

@@ -4,12 +4,15 @@
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
 mod documents;
+mod drill;
 mod entries;
 mod erasure;
+mod import;
 mod keys;
 mod operate;
 mod prune;
 mod repair;
+mod rows;
 mod seal;
 
 use serde::Serialize;
@@ -20,6 +23,7 @@ pub use self::{
         FromEnvResult, HoldResult, InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
         ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
+    drill::{DrillCheck, DrillResult},
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
@@ -30,6 +34,7 @@ pub use self::{
         ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
         ReceiptText, RotateResult, TraceEntry,
     },
+    import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
@@ -40,6 +45,10 @@ pub use self::{
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
     repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
+    rows::{
+        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
+        TableDifference,
+    },
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
