@@ -11,6 +11,7 @@ pub(crate) mod commit;
 mod packer;
 pub(crate) mod pipeline;
 mod stream;
+mod successor;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -332,21 +333,6 @@ impl Repository {
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The live snapshot that replaces one of this host after the erasure of a person.
-    fn successor_of(&self, view: &View, job: &JobName, old: Option<SnapshotId>) -> Option<(Known, Label)> {
-        let structure = self.structure().ok()?;
-        let mut snapshot = old?;
-        for _ in 0..view.snapshots.len() {
-            snapshot = *view.persons.successors.get(&snapshot)?;
-            if view.is_live(snapshot) {
-                break;
-            }
-        }
-        let known = view.snapshots.get(&snapshot).filter(|_| view.is_live(snapshot))?;
-        let label = self.label(&structure, &known.header).ok().filter(|label| label.job == *job)?;
-        Some((known.clone(), label))
     }
 
     /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot; after the erasure of
