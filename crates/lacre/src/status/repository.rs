@@ -1,6 +1,9 @@
 //! Checks of the repository: runs, audits, disk, seal and kit, certificates, erasures, what is not believed.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use lacre_format::{ids::Millis, policy::KitState};
@@ -34,7 +37,7 @@ fn seconds(at: Timestamp) -> f64 {
 
 /// The newest run of each host, the worst of them.
 fn last_run(evidence: &Evidence<'_>, report: &mut Report) {
-    let mut newest = std::collections::BTreeMap::new();
+    let mut newest = BTreeMap::new();
     for run in &evidence.status.runs {
         newest.insert(run.home, run);
     }
@@ -137,7 +140,10 @@ fn seal(evidence: &Evidence<'_>, report: &mut Report) {
         None => Check::fine("seal", value),
     };
     report.checks.push(check);
-    let cells = seal.cells.iter().filter(|cell| cell.generations.contains(&seal.generation)).count();
+    // Two cells in one place are one holder.
+    let independent: BTreeSet<&str> =
+        seal.cells.iter().filter(|cell| cell.holds).map(|cell| cell.holder.as_str()).collect();
+    let cells = independent.len();
     let current = seal.kits.iter().filter(|(_, kit)| kit.generation == seal.generation);
     let (acknowledged, issued): (Vec<_>, Vec<_>) = current
         .filter(|(_, kit)| kit.state != KitState::Destroyed)
