@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/lacre/target
 
-.PHONY: help demo demo-stop test build release lint format bench docs deny
+.PHONY: help demo demo-erase demo-stop test build release lint format bench docs deny
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -17,6 +17,11 @@ demo: ## watch a real database be backed up, checked, destroyed and restored
 	@tests/support/install.sh demo
 	@cargo build --release --locked --package lacre
 	@LACRE_BIN="$$CARGO_TARGET_DIR/release/lacre" tests/demo/run.sh
+
+demo-erase: ## watch one person leave thirty nights, and every copy of them
+	@tests/support/install.sh demo
+	@cargo build --release --locked --package lacre
+	@LACRE_BIN="$$CARGO_TARGET_DIR/release/lacre" tests/demo/erase.sh
 
 demo-stop: ## stop the demo's database and remove ./demo-data
 	@tests/demo/stop.sh

@@ -182,6 +182,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The last stage in which rows of the root are searched: after it no more identifiers are found.
+    #[must_use]
+    pub fn root_stage(&self) -> usize {
+        let is_root = |at: &usize| {
+            let table = self.tables.get(*at);
+            table.is_some_and(|table| table.shape.matchers.iter().any(|matcher| matcher.is_identity))
+        };
+        self.stages.iter().rposition(|stage| stage.iter().any(is_root)).unwrap_or(0)
+    }
+
     /// How many stages the tables are searched in.
     #[must_use]
     pub fn stages(&self) -> usize {

@@ -40,9 +40,9 @@ impl Authority {
     pub const fn of_event(event: &Event) -> Self {
         match event {
             // Nobody else is bound by them; an unknown event changes nothing here.
-            Event::Restore(_) | Event::Probe(_) | Event::Run(_) | Event::Unknown(_) => Self::Own,
+            Event::Restore(_) | Event::Drill(_) | Event::Probe(_) | Event::Run(_) | Event::Unknown(_) => Self::Own,
             Event::Forget(_) => Self::Delegated,
-            Event::Check(_) | Event::Prune(_) => Self::Maintenance,
+            Event::Check(_) | Event::Prune(_) | Event::Repair(_) | Event::Loss(_) => Self::Maintenance,
             Event::Unforget(_)
             | Event::Hold(_)
             | Event::Release(_)
@@ -55,6 +55,8 @@ impl Authority {
             | Event::Attestation(_)
             | Event::Receipt(_)
             | Event::IntentEnd(_)
+            | Event::PersonIntent(_)
+            | Event::Rewritten(_)
             | Event::Revoking(_)
             | Event::RecipientRemoved(_)
             | Event::Rewrapped(_)
@@ -71,9 +73,9 @@ impl Authority {
             // about joining travels by hand and is judged by whoever takes it.
             Kind::LogEntry | Kind::Segment | Kind::Join => Self::Own,
             Kind::Session | Kind::SessionEnd | Kind::Snapshot | Kind::KeyEntry | Kind::KeyEnvelope => Self::Writing,
-            Kind::Void | Kind::GcPlan | Kind::GcStep => Self::Maintenance,
+            Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => Self::Maintenance,
             Kind::Policy | Kind::BundleList => Self::Admin,
-            Kind::Pack | Kind::Reach | Kind::Bundle => Self::Unsigned,
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => Self::Unsigned,
         }
     }
 }

@@ -7,9 +7,12 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     codec,
-    ids::{Digest, GenerationId, Millis, SnapshotId, Token},
+    ids::{Digest, GenerationId, JobName, Millis, Salt, SnapshotId, Token},
     log::EVENT_SNAPSHOTS_MAX,
 };
+
+/// Most jobs, tables or traces of one erasure's account.
+pub const ACCOUNT_ITEMS_MAX: usize = 100_000;
 
 /// Most cells, kits, pending items or declarations of one receipt.
 pub const RECEIPT_ITEMS_MAX: usize = 10_000;
@@ -115,6 +118,168 @@ pub struct Approval {
     /// The digest in the name of the log entry that holds the intent: what was read is what is approved.
     #[n(1)]
     pub intent: Digest,
+}
+
+/// A person is to be erased from every snapshot of some jobs that has not seen this entry. Whom it is about stands nowhere, and the jobs
+/// are readable to those who hold the structure key.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PersonIntent {
+    /// The erasure.
+    #[n(0)]
+    pub id: Token,
+    /// Salt of the key that seals the jobs.
+    #[n(1)]
+    pub salt: Salt,
+    /// The sealed [`PersonJobs`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub jobs: Vec<u8>,
+    /// A reason code of the operator's, without personal data.
+    #[n(3)]
+    pub reason: String,
+    /// BLAKE3 of a random salt and the operator's reference of the request; the salt stays with the operator.
+    #[n(4)]
+    pub request: Option<Digest>,
+    /// Nothing is destroyed before this time.
+    #[n(5)]
+    pub not_before: Option<Millis>,
+}
+
+/// The jobs an erasure of a person is about.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PersonJobs {
+    /// Their names.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub jobs: Vec<JobName>,
+}
+
+/// A snapshot and the one that replaces it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Successor {
+    /// The snapshot that is erased.
+    #[n(0)]
+    pub old: SnapshotId,
+    /// The same without the person.
+    #[n(1)]
+    pub new: SnapshotId,
+}
+
+/// Every covered snapshot has a verified successor: the covered ones may be left behind, and whatever was late is void.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Rewritten {
+    /// The erasure.
+    #[n(0)]
+    pub id: Token,
+    /// The snapshots.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub snapshots: Vec<Successor>,
+    /// Salt of the key that seals the account.
+    #[n(2)]
+    pub salt: Salt,
+    /// The sealed [`PersonAccount`], under the structure key: it names tables.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub account: Vec<u8>,
+    /// BLAKE3 of the account, which begins with a random salt.
+    #[n(4)]
+    pub digest: Digest,
+    /// Covered snapshots that are held, and have no successor yet: they are not late.
+    #[cbor(n(5), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub held: Vec<SnapshotId>,
+}
+
+/// What was done to a table, over all snapshots.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct ErasedTable {
+    /// The table.
+    #[n(0)]
+    pub table: String,
+    /// Rows removed.
+    #[n(1)]
+    pub removed: u64,
+    /// Rows changed.
+    #[n(2)]
+    pub changed: u64,
+    /// Rows of the person kept as they are.
+    #[n(3)]
+    pub kept: u64,
+    /// Why they are kept.
+    #[cbor(n(4), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub bases: Vec<String>,
+}
+
+/// What was done to a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct ErasedRows {
+    /// The snapshot that is erased.
+    #[n(0)]
+    pub old: SnapshotId,
+    /// The one that replaces it.
+    #[n(1)]
+    pub new: SnapshotId,
+    /// Rows removed.
+    #[n(2)]
+    pub removed: u64,
+    /// Rows changed.
+    #[n(3)]
+    pub changed: u64,
+}
+
+/// Traces of an identifier in what survives; never the value.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct TraceCount {
+    /// The table or stream.
+    #[n(0)]
+    pub place: String,
+    /// The column they are in.
+    #[n(1)]
+    pub column: Option<String>,
+    /// The column of the root the identifier belongs to.
+    #[n(2)]
+    pub identifier: String,
+    /// The form it was found in.
+    #[n(3)]
+    pub form: String,
+    /// How often, each stored piece counted once whatever the number of snapshots.
+    #[n(4)]
+    pub count: u64,
+}
+
+/// What an erasure of a person did, in numbers and names of tables.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PersonAccount {
+    /// Random, so that the hash of this says nothing.
+    #[n(0)]
+    pub salt: Salt,
+    /// The erasure.
+    #[n(1)]
+    pub erasure: Token,
+    /// The jobs of the predicate.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub jobs: Vec<JobName>,
+    /// The kind of person, as the rules name it.
+    #[n(3)]
+    pub subject: String,
+    /// BLAKE3 of the rules file.
+    #[n(4)]
+    pub rules: Digest,
+    /// The tables.
+    #[cbor(n(5), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub tables: Vec<ErasedTable>,
+    /// The snapshots.
+    #[cbor(n(6), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub snapshots: Vec<ErasedRows>,
+    /// Traces that were found and allowed.
+    #[cbor(n(7), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub traces: Vec<TraceCount>,
+    /// Identifiers that were not searched for, by their columns.
+    #[cbor(n(8), decode_with = "codec::list::<_, _, ACCOUNT_ITEMS_MAX>")]
+    pub unsearched: Vec<String>,
 }
 
 /// An erasure is given up before anything was published.
@@ -290,4 +455,22 @@ pub struct Receipt {
     /// When this receipt was signed.
     #[n(16)]
     pub signed: Millis,
+    /// What an erasure of a person was about.
+    #[n(17)]
+    pub person: Option<PersonEvidence>,
+}
+
+/// What a receipt says of the erasure of a person besides the snapshots.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct PersonEvidence {
+    /// It is about everything of its jobs that has not seen this entry of the signer's log.
+    #[n(0)]
+    pub unseen: u32,
+    /// BLAKE3 of each [`PersonAccount`], which the receipt file carries.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, RECEIPT_ITEMS_MAX>")]
+    pub accounts: Vec<Digest>,
+    /// The snapshots that replace the erased ones.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub successors: Vec<Successor>,
 }

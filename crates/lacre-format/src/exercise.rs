@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::{
     codec::{self, Cursor, put_varint},
+    erasure::{PersonAccount, PersonJobs},
     frame,
     gc::{GcPlan, GcStep},
     header::{Header, Label, SnapshotObject},
@@ -20,13 +21,15 @@ use crate::{
     node::Node,
     object::{self, Kind},
     pack::{Footer, TRAILER_BYTES, Trailer},
+    parity::{CheckOf, ParityHeader, ShardCheck},
     policy::{Policy, Retention},
-    reach::Reach,
+    reach::{Reach, RebuiltReach},
     root::Root,
     run::RunDetails,
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
 /// A name, and a function that runs one decoder and checks its promises.
@@ -54,6 +57,8 @@ pub const DECODERS: &[Exercise] = &[
     ("session", session),
     ("segment", segment),
     ("gc", gc),
+    ("parity", parity),
+    ("rebuilt_reach", rebuilt_reach),
 ];
 
 /// Every kind of object that begins with an object start.
@@ -73,6 +78,9 @@ pub const KINDS: &[Kind] = &[
     Kind::Void,
     Kind::GcPlan,
     Kind::GcStep,
+    Kind::Parity,
+    Kind::RebuiltReach,
+    Kind::Suppression,
     Kind::Join,
 ];
 
@@ -230,6 +238,7 @@ pub fn root(bytes: &[u8]) {
 pub fn key_entry(bytes: &[u8]) {
     cbor::<KeyEntry>(bytes);
     cbor::<KeyEnvelope>(bytes);
+    cbor::<Suppression>(bytes);
 }
 
 /// A bundle object, a bundle and its list.
@@ -260,6 +269,8 @@ pub fn policy(bytes: &[u8]) {
 /// # Panics
 /// If an entry changes by being written, or an event loses its number.
 pub fn log_entry(bytes: &[u8]) {
+    cbor::<PersonAccount>(bytes);
+    cbor::<PersonJobs>(bytes);
     cbor::<LogEntry>(bytes);
     let Ok(entry) = codec::from_cbor::<LogEntry>("log entry", bytes) else { return };
     let Ok(event) = entry.event() else { return };
@@ -285,6 +296,31 @@ pub fn session(bytes: &[u8]) {
 pub fn gc(bytes: &[u8]) {
     cbor::<GcPlan>(bytes);
     cbor::<GcStep>(bytes);
+}
+
+/// A parity object, whole or not.
+///
+/// # Panics
+/// If a header that was accepted is written in another way.
+pub fn parity(bytes: &[u8]) {
+    if let Ok((header, rest)) = ParityHeader::decode(bytes) {
+        let used = bytes.len().saturating_sub(rest.len());
+        assert!(bytes.get(..used) == Some(&header.encode()), "a header has one encoding");
+    }
+    // Which check is right is not this crate's to say: here every header has the same.
+    let accept: CheckOf = |_| ShardCheck::default();
+    let Ok((header, _)) = ParityHeader::find(bytes, accept) else { return };
+    let object = header.object(ShardCheck::default(), &[]);
+    let again = ParityHeader::find(&object, accept);
+    assert!(again.is_ok_and(|(again, _)| again == header), "a header must survive being written");
+}
+
+/// A rebuilt reach map, before it is opened.
+///
+/// # Panics
+/// If it changes by being written.
+pub fn rebuilt_reach(bytes: &[u8]) {
+    cbor::<RebuiltReach>(bytes);
 }
 
 /// An index segment, and what is sealed with the structure key.

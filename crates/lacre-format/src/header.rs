@@ -105,6 +105,9 @@ pub struct Header {
     /// The admin chains as read when the run opened, whatever its source: what the writer's index has outlived.
     #[cbor(n(21), decode_with = "codec::list::<_, _, CHAIN_HEADS_MAX>")]
     pub opened: Vec<ChainHead>,
+    /// The erasure of a person under which an admin made this snapshot out of the one it is derived from.
+    #[n(22)]
+    pub erasure: Option<Token>,
 }
 
 /// What may be known of a snapshot without its key, by those who hold the structure key. Counts and padded sizes only (L5).

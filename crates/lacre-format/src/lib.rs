@@ -27,6 +27,7 @@ pub mod name;
 pub mod node;
 pub mod object;
 pub mod pack;
+pub mod parity;
 pub mod policy;
 pub mod reach;
 pub mod root;
@@ -34,5 +35,6 @@ pub mod run;
 pub mod segment;
 pub mod session;
 pub mod signed;
+pub mod suppression;
 
 pub use error::FormatError;

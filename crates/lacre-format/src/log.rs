@@ -2,13 +2,19 @@
 //!
 //! An entry's event is a number and CBOR, so that a reader can keep chains whole without knowing every kind of event.
 
-use minicbor::{Decode, Encode, bytes::ByteVec};
+use minicbor::{
+    Decode, Encode,
+    bytes::{ByteArray, ByteVec},
+};
 
 use crate::{
     codec,
-    erasure::{Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, Receipt, Rotated},
+    erasure::{
+        Approval, Attestation, Claim, ClaimEnd, Destroyed, EraseIntent, IntentEnd, PersonIntent, Receipt, Rewritten,
+        Rotated,
+    },
     error::FormatError,
-    ids::{Digest, GenerationId, HomeId, Millis, PlanId, RepositoryId, SnapshotId, Token},
+    ids::{Digest, GenerationId, HomeId, Millis, PackName, PlanId, RepositoryId, SnapshotId, Token},
     policy::{CELLS_MAX, KitState},
     run::RunRecord,
 };
@@ -177,6 +183,89 @@ pub struct PruneRecord {
     pub bytes_written: u64,
 }
 
+/// A repair that changed something: counts and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RepairRecord {
+    /// Objects that came from a copy.
+    #[n(0)]
+    pub fetched: u64,
+    /// Packs that their parity corrected.
+    #[n(1)]
+    pub corrected: u64,
+    /// Objects that were made again from others.
+    #[n(2)]
+    pub rebuilt: u64,
+    /// Bytes written.
+    #[n(3)]
+    pub bytes: u64,
+    /// Damaged or missing objects that are left.
+    #[n(4)]
+    pub left: u64,
+}
+
+/// A snapshot some of whose frames are in no pack any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Incomplete {
+    /// The snapshot.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// How many of its frames are lost.
+    #[n(1)]
+    pub frames: u64,
+}
+
+/// A finding by its text: the first 16 bytes of the BLAKE3 of its object, a zero byte, and what was found.
+pub type FindingMark = ByteArray<16>;
+
+/// What a repair found nowhere: the snapshots it belongs to stay, and are incomplete. It stands for all earlier ones.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LossRecord {
+    /// The snapshots that are incomplete or gone.
+    #[cbor(n(0), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub snapshots: Vec<Incomplete>,
+    /// Packs that are damaged or missing.
+    #[cbor(n(1), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub packs: Vec<PackName>,
+    /// Findings about stored objects that nothing can put right.
+    #[cbor(n(2), decode_with = "codec::list::<_, _, EVENT_SNAPSHOTS_MAX>")]
+    pub findings: Vec<FindingMark>,
+}
+
+/// A rehearsed restore: counts, times and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct DrillRecord {
+    /// The snapshot that was restored.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// Whether every check passed.
+    #[n(1)]
+    pub passed: bool,
+    /// Milliseconds until the restored database could be used; 0 when the restore failed.
+    #[n(2)]
+    pub rto_ms: u64,
+    /// Milliseconds of the whole drill.
+    #[n(3)]
+    pub duration_ms: u64,
+    /// Tables compared.
+    #[n(4)]
+    pub tables: u64,
+    /// Bytes of the snapshot's streams.
+    #[n(5)]
+    pub bytes: u64,
+    /// Checks made.
+    #[n(6)]
+    pub checks: u32,
+    /// Checks that failed.
+    #[n(7)]
+    pub failed: u32,
+    /// Where: 0 a throw-away cluster, 1 a named server.
+    #[n(8)]
+    pub place: u8,
+}
+
 /// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
 /// either is pinned or sees this.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -258,12 +347,22 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A restore was rehearsed.
+    Drill(DrillRecord),
     /// A pointer kit was printed, acknowledged or destroyed.
     Pointer(PointerRecord),
     /// Another admin approves an erasure.
     Approval(Approval),
     /// A run of all jobs ended.
     Run(RunRecord),
+    /// A repair changed something.
+    Repair(RepairRecord),
+    /// A repair found something nowhere.
+    Loss(LossRecord),
+    /// A person is to be erased.
+    PersonIntent(PersonIntent),
+    /// Snapshots without the person are committed.
+    Rewritten(Rewritten),
     /// A home's key is about to be revoked.
     Revoking(Revoking),
     /// Somebody may no longer read.
@@ -296,9 +395,14 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Drill(record) => (34, codec::to_cbor(record)),
             Self::Pointer(record) => (24, codec::to_cbor(record)),
             Self::Approval(record) => (25, codec::to_cbor(record)),
             Self::Run(record) => (30, codec::to_cbor(record)),
+            Self::Repair(record) => (28, codec::to_cbor(record)),
+            Self::Loss(record) => (29, codec::to_cbor(record)),
+            Self::PersonIntent(record) => (20, codec::to_cbor(record)),
+            Self::Rewritten(record) => (21, codec::to_cbor(record)),
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
@@ -332,9 +436,14 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            34 => Event::Drill(codec::from_cbor("drill record", body)?),
             24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
             25 => Event::Approval(codec::from_cbor("approval", body)?),
             30 => Event::Run(codec::from_cbor("run record", body)?),
+            28 => Event::Repair(codec::from_cbor("repair record", body)?),
+            29 => Event::Loss(codec::from_cbor("loss record", body)?),
+            20 => Event::PersonIntent(codec::from_cbor("person intent", body)?),
+            21 => Event::Rewritten(codec::from_cbor("rewritten snapshots", body)?),
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),

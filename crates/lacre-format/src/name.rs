@@ -20,12 +20,16 @@ pub enum Named {
     Log(HomeId, u32, Digest),
     /// `packs/<hh>/<name>`.
     Pack(PackName),
+    /// `parity/<hh>/<name of the pack>`.
+    Parity(PackName),
     /// `index/<digest>`.
     Segment(Digest),
     /// `snap/<sid>`.
     Snapshot(SnapshotId),
     /// `reach/<sid>`.
     Reach(SnapshotId),
+    /// `reach/<sid>-<digest>`.
+    RebuiltReach(SnapshotId, Digest),
     /// `keyring/in/<gen>/<sid>-<token>`.
     KeyEntry(GenerationId, SnapshotId, Token),
     /// `keyring/<gen>/bundle`.
@@ -50,6 +54,8 @@ pub enum Named {
     GcDecided(PlanId),
     /// `gc/<plan>/done`.
     GcDone(PlanId),
+    /// `suppress/<sid>-<erasure>`.
+    Suppression(SnapshotId, Token),
 }
 
 impl ObjectName {
@@ -60,14 +66,12 @@ impl ObjectName {
             Named::Manifest => "lacre.json".to_owned(),
             Named::Policy(number, digest) => format!("policy/{number:08}-{digest}"),
             Named::Log(home, seq, digest) => format!("log/{home}/{seq:08}-{digest}"),
-            Named::Pack(name) => {
-                let hex = name.to_string();
-                let shard: String = hex.chars().take(2).collect();
-                format!("packs/{shard}/{hex}")
-            }
+            Named::Pack(name) => sharded("packs", *name),
+            Named::Parity(name) => sharded("parity", *name),
             Named::Segment(digest) => format!("index/{digest}"),
             Named::Snapshot(sid) => format!("snap/{sid}"),
             Named::Reach(sid) => format!("reach/{sid}"),
+            Named::RebuiltReach(sid, digest) => format!("reach/{sid}-{digest}"),
             Named::KeyEntry(generation, sid, token) => format!("keyring/in/{generation}/{sid}-{token}"),
             Named::Bundle(generation) => format!("keyring/{generation}/bundle"),
             Named::BundleList(generation) => format!("keyring/{generation}/list"),
@@ -80,6 +84,7 @@ impl ObjectName {
             Named::GcWaits(plan) => format!("gc/{plan}/waits"),
             Named::GcDecided(plan) => format!("gc/{plan}/decided"),
             Named::GcDone(plan) => format!("gc/{plan}/done"),
+            Named::Suppression(sid, erasure) => format!("suppress/{sid}-{erasure}"),
         })
     }
 
@@ -95,9 +100,13 @@ impl ObjectName {
                 Named::Log(HomeId::parse(home).ok()?, seq, digest)
             }
             ["packs", _, name] => Named::Pack(PackName::parse(name).ok()?),
+            ["parity", _, name] => Named::Parity(PackName::parse(name).ok()?),
             ["index", digest] => Named::Segment(Digest::parse(digest).ok()?),
             ["snap", sid] => Named::Snapshot(SnapshotId::parse(sid).ok()?),
-            ["reach", sid] => Named::Reach(SnapshotId::parse(sid).ok()?),
+            ["reach", last] => match last.split_once('-') {
+                None => Named::Reach(SnapshotId::parse(last).ok()?),
+                Some((sid, digest)) => Named::RebuiltReach(SnapshotId::parse(sid).ok()?, Digest::parse(digest).ok()?),
+            },
             ["keyring", "in", generation, last] => {
                 let (sid, token) = last.split_once('-')?;
                 let sid = SnapshotId::parse(sid).ok()?;
@@ -114,6 +123,10 @@ impl ObjectName {
             ["gc", plan, "waits"] => Named::GcWaits(PlanId::parse(plan).ok()?),
             ["gc", plan, "decided"] => Named::GcDecided(PlanId::parse(plan).ok()?),
             ["gc", plan, "done"] => Named::GcDone(PlanId::parse(plan).ok()?),
+            ["suppress", last] => {
+                let (sid, erasure) = last.split_once('-')?;
+                Named::Suppression(SnapshotId::parse(sid).ok()?, Token::parse(erasure).ok()?)
+            }
             _ => return None,
         };
         let name = Self::of(&named);
@@ -146,6 +159,13 @@ impl core::fmt::Display for ObjectName {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         out.write_str(&self.0)
     }
+}
+
+/// Packs and what belongs to them lie in folders by the first byte of their name, so that none holds them all.
+fn sharded(folder: &str, name: PackName) -> String {
+    let hex = name.to_string();
+    let shard: String = hex.chars().take(2).collect();
+    format!("{folder}/{shard}/{hex}")
 }
 
 fn numbered(text: &str) -> Option<(u32, Digest)> {

@@ -40,6 +40,12 @@ pub enum Kind {
     GcPlan,
     /// How far a garbage collection has come.
     GcStep,
+    /// Shards that correct a damaged pack.
+    Parity,
+    /// A reach map that was made again from a snapshot's root.
+    RebuiltReach,
+    /// Which person a snapshot must be restored without.
+    Suppression,
     /// A machine asks to be enrolled, or an admin answers; never in a store.
     Join,
 }
@@ -64,6 +70,9 @@ impl Kind {
             Self::Void => b'V',
             Self::GcPlan => b'X',
             Self::GcStep => b'Y',
+            Self::Parity => b'Z',
+            Self::RebuiltReach => b'H',
+            Self::Suppression => b'Q',
             Self::Join => b'J',
         }
     }
@@ -87,6 +96,9 @@ impl Kind {
             Self::Void => "void",
             Self::GcPlan => "collection plan",
             Self::GcStep => "collection step",
+            Self::Parity => "parity",
+            Self::RebuiltReach => "rebuilt reach map",
+            Self::Suppression => "suppression list",
             Self::Join => "join",
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use minicbor::{Decode, Encode};
+
 use crate::{
     codec::{Cursor, put_varint},
     error::FormatError,
-    ids::PackId,
+    ids::{Millis, PackId, RepositoryId, Salt, SnapshotId},
     pack::{Birth, SLOT_LAST, SLOTS_MAX},
 };
 
@@ -19,6 +21,28 @@ pub const REACH_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const REACH_WORDS_MAX: usize = 1 << 26;
 
 const WHAT: &str = "reach map";
+
+/// A reach map made again from a snapshot's root, because the one its writer signed for is lost: an admin or maintenance home signs
+/// for this one.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct RebuiltReach {
+    /// The repository.
+    #[n(0)]
+    pub repository: RepositoryId,
+    /// The snapshot.
+    #[n(1)]
+    pub snapshot: SnapshotId,
+    /// When it was made, by the clock of its signer.
+    #[n(2)]
+    pub made: Millis,
+    /// Salt of the map's key.
+    #[n(3)]
+    pub salt: Salt,
+    /// The map, sealed as the first one was.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub map: Vec<u8>,
+}
 
 /// A set of births.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -104,6 +128,11 @@ impl Reach {
                 *word |= more;
             }
         }
+    }
+
+    /// Takes every birth of a pack out of the set.
+    pub fn remove(&mut self, pack: PackId) {
+        self.packs.remove(&pack);
     }
 
     /// Whether a birth is in the set.

@@ -170,6 +170,10 @@ pub struct Stream {
     /// Number of chunks.
     #[n(11)]
     pub chunks: u64,
+    /// Of a stream that the erasure of a person rewrote: a hash of the lengths and capabilities of its lowest nodes in order. `blake3` is then
+    /// zero: that of the stream it was made of would let guesses of what was erased be tried.
+    #[n(20)]
+    pub rewritten: Option<Digest>,
 }
 
 /// The root of a snapshot.

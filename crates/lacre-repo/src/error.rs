@@ -258,6 +258,12 @@ pub enum Error {
     /// The sink the plaintext goes to failed.
     #[error("the output could not be written: {0}")]
     Sink(#[source] std::io::Error),
+    /// Whoever looks at rows failed.
+    #[error("rows could not be searched or rewritten: {source}")]
+    Rows {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Interrupted by the operator.
     #[error("interrupted")]
     Interrupted,
@@ -299,7 +305,7 @@ impl Error {
             Self::Recipient(_) | Self::Wrap(_) => Kind::Refused,
             Self::KeyMissing { .. } | Self::NoSeal { .. } | Self::NoIdentity { .. } => Kind::NoKey,
             Self::NoSnapshot { .. } | Self::NoStream { .. } | Self::Reclaimed { .. } => Kind::NotFound,
-            Self::Forgotten { .. } | Self::Erased { .. } | Self::Refused { .. } => Kind::Refused,
+            Self::Forgotten { .. } | Self::Erased { .. } | Self::Refused { .. } | Self::Rows { .. } => Kind::Refused,
             Self::Busy { .. } | Self::Overtaken { .. } => Kind::Conflict,
             Self::Interrupted => Kind::Interrupted,
             Self::Seal(_) | Self::Squeeze(_) | Self::SelfCheck | Self::Bug { .. } => Kind::Bug,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -23,8 +26,10 @@ use crate::{
         STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR,
     },
     locate::packs_listed,
+    monitor::{Finding, Severity},
     repository::Repository,
     squeeze::Unsqueezer,
+    store::StoreError,
 };
 
 /// The frames of one birth name that a pack holds.
@@ -69,11 +74,22 @@ struct Footers {
     absent: HashSet<PackName>,
 }
 
+/// Damaged packs as they were, the last few of them, and what there is to say about each.
+#[derive(Default)]
+struct Mended {
+    packs: Vec<(PackName, Bytes)>,
+    beyond: HashSet<PackName>,
+    findings: Vec<(PackName, Finding)>,
+}
+
 /// Finds and reads frames; shared between threads.
 pub(crate) struct Frames<'r> {
     repository: &'r Repository,
     packs: Mutex<Footers>,
     whole: Mutex<Vec<(PackName, Bytes)>>,
+    /// Damaged packs that their parity has made whole.
+    mended: Mutex<Mended>,
+    is_mending: AtomicBool,
     /// How often a node was read from a pack by itself; a walk over a whole tree soon wants the pack.
     nodes: Mutex<HashMap<PackName, u32>>,
     gap_bytes_max: u64,
@@ -104,6 +120,8 @@ impl<'r> Frames<'r> {
             repository,
             packs: Mutex::default(),
             whole: Mutex::new(Vec::new()),
+            mended: Mutex::default(),
+            is_mending: AtomicBool::new(false),
             nodes: Mutex::default(),
             gap_bytes_max,
         }
@@ -223,10 +241,67 @@ impl<'r> Frames<'r> {
         reading: Reading,
         out: &mut [Bytes],
     ) -> Result<(), Error> {
-        match self.whole(name, wanted, reading)? {
-            Some(pack) => take_all(&ObjectName::of(&Named::Pack(name)), &pack, 0, wants, out),
-            None => self.read_pack(name, wants, out),
+        let object = ObjectName::of(&Named::Pack(name));
+        if let Some(pack) = self.mended_before(name) {
+            return take_all(&object, &pack, 0, wants, out);
         }
+        let read = self.whole(name, wanted, reading).and_then(|whole| match whole {
+            Some(pack) => take_all(&object, &pack, 0, wants, out),
+            None => self.read_pack(name, wants, out),
+        });
+        match read {
+            Err(error) if may_be_mended(&error) => match self.mended(name) {
+                Some(pack) => take_all(&object, &pack, 0, wants, out),
+                None => Err(error),
+            },
+            read => read,
+        }
+    }
+
+    fn mending(&self) -> MutexGuard<'_, Mended> {
+        self.mended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A damaged pack that was made whole a moment ago.
+    fn mended_before(&self, name: PackName) -> Option<Bytes> {
+        if !self.is_mending.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.mending().packs.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// A damaged pack made whole with its parity, in memory; nothing when it has none, or none that reaches.
+    fn mended(&self, name: PackName) -> Option<Bytes> {
+        // The lock is held meanwhile, so that two threads that meet the damage correct it once.
+        let mut mended = self.mending();
+        if let Some((_, bytes)) = mended.packs.iter().find(|(known, _)| *known == name) {
+            return Some(bytes.clone());
+        }
+        if mended.beyond.contains(&name) {
+            return None;
+        }
+        self.is_mending.store(true, Ordering::Relaxed);
+        let Ok(Some(corrected)) = self.repository.corrected(name) else {
+            mended.beyond.insert(name);
+            return None;
+        };
+        if corrected.shards > 0 && mended.findings.iter().all(|(known, _)| *known != name) {
+            let what = format!("the pack is damaged; its parity made {} shards of it again", corrected.shards);
+            let advice = "nothing is lost: lacre repo repair writes the pack back";
+            let object = ObjectName::of(&Named::Pack(name));
+            mended.findings.push((name, Finding::new(Severity::Warning, what, object, advice)));
+        }
+        if mended.packs.len() >= PACKS_KEPT {
+            mended.packs.remove(0);
+        }
+        let bytes = Bytes::from(corrected.bytes);
+        mended.packs.push((name, bytes.clone()));
+        Some(bytes)
+    }
+
+    /// What was met on the way and put right for this reading only.
+    pub(crate) fn corrections(&self) -> Vec<Finding> {
+        self.mending().findings.iter().map(|(_, finding)| finding.clone()).collect()
     }
 
     /// A whole pack from afar, when much of it is wanted: frames lie shuffled, so neighbours of a stream are all over their pack.
@@ -308,6 +383,15 @@ impl<'r> Frames<'r> {
                 return Ok(());
             }
         }
+        for pack in self.packs(entry.birth.pack)?.iter() {
+            let Some(frame) = pack.frame(entry.birth) else { continue };
+            let Some(whole) = self.mended(pack.name) else { continue };
+            let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
+            let end = start.saturating_add(usize::try_from(frame.bytes).unwrap_or(usize::MAX));
+            if whole.get(start..end).is_some_and(|bytes| opener.open(entry, level, bytes, out).is_ok()) {
+                return Ok(());
+            }
+        }
         Err(error)
     }
 }
@@ -328,6 +412,11 @@ fn take_all(object: &ObjectName, stretch: &Bytes, start: u64, wants: &[Want], ou
 fn is_of_the_pack(error: &Error) -> bool {
     let gone = matches!(error, Error::Store(error) if error.is_not_found());
     error.kind() == Kind::Damaged && !gone
+}
+
+/// Whether a read failed in a way that parity may help against.
+fn may_be_mended(error: &Error) -> bool {
+    is_of_the_pack(error) || matches!(error, Error::Store(StoreError::Io { .. }))
 }
 
 /// The first place of a frame; which of several is right, its authentication says.

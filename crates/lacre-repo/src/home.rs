@@ -10,6 +10,7 @@
 //!                           index/<job>/  this run's index and its key
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
+//!                           lacre.json    as in the store
 //!                           catalog.db    cache
 //! <home>/joining/<id>.key   keys of a request that was not answered yet
 //! ```
@@ -21,6 +22,7 @@ use lacre_format::{
     codec,
     ids::{Digest, GenerationId, HomeId, JobName, PublicKey, RepositoryId, SnapshotId},
     keyring::BUNDLE_BYTES_MAX,
+    manifest::{MANIFEST_BYTES_MAX, Manifest},
     policy::Role,
 };
 use lacre_seal::{
@@ -37,6 +39,7 @@ use crate::{
 };
 
 const KEY_FILE_BYTES_MAX: u64 = 4096;
+const MANIFEST_FILE: &str = "lacre.json";
 
 #[derive(Encode, Decode, Zeroize)]
 #[zeroize(drop)]
@@ -123,6 +126,16 @@ impl Home {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The manifests of all repositories this host has opened.
+    pub(crate) fn manifests(&self) -> Vec<Manifest> {
+        let Ok(folders) = std::fs::read_dir(self.directory.join("repos")) else { return Vec::new() };
+        let manifest = |folder: std::fs::DirEntry| {
+            let file = files::read_file(&folder.path().join(MANIFEST_FILE), MANIFEST_BYTES_MAX).ok()?;
+            Manifest::decode(&file.bytes).ok()
+        };
+        folders.filter_map(Result::ok).filter_map(manifest).collect()
     }
 
     fn joining(&self, home: HomeId) -> PathBuf {
@@ -339,6 +352,24 @@ impl RepositoryHome {
     /// [`Error::File`].
     pub fn keep_pin(&self, pin: &Pin) -> Result<(), Error> {
         Ok(files::write_secret_file(&self.directory.join("pin"), &codec::to_cbor(pin), Replace::Whole)?)
+    }
+
+    /// Keeps the repository's manifest, in case the store loses it.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn keep_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        let path = self.directory.join(MANIFEST_FILE);
+        let text = manifest.encode();
+        match files::read_file(&path, MANIFEST_BYTES_MAX) {
+            Ok(file) if file.bytes == text.as_bytes() => Ok(()),
+            _ => Ok(files::write_secret_file(&path, text.as_bytes(), Replace::Whole)?),
+        }
+    }
+
+    /// An object of the keyring that is kept here too.
+    pub(crate) fn keyring_object(&self, generation: GenerationId, what: &str) -> Option<Vec<u8>> {
+        files::read_file(&self.keyring(generation, what), BUNDLE_BYTES_MAX).ok().map(|file| file.bytes)
     }
 
     /// Reads what was seen.

@@ -199,16 +199,22 @@ impl View {
             Event::Release(named) => self.held.retain(|snapshot, _| !named.snapshots.contains(snapshot)),
             Event::Check(record) => {
                 let proved = record.snapshots.iter().filter(|_| record.level >= 4);
-                let by_another = proved.filter(|snapshot| {
-                    self.snapshots.get(snapshot).is_some_and(|known| known.header.home != entry.home)
-                });
+                let by_another = proved.filter(|snapshot| self.is_by_another(**snapshot, entry.home));
                 self.verified.extend(by_another.copied().collect::<Vec<_>>());
                 self.checks.push((entry.at, record));
+            }
+            Event::Drill(record) => {
+                // One that passed is a check of level 6, under the same terms.
+                let passed = self.ledger.drill(entry.at, record).filter(|_| Authority::Maintenance.admits(entry.role));
+                let known = passed.and_then(|snapshot| self.snapshots.get(&snapshot));
+                let by_another = known.filter(|known| known.header.home != entry.home);
+                self.verified.extend(by_another.map(|known| known.header.snapshot));
             }
             Event::Kit(record) => {
                 let sheets = if record.identity.is_some() { &mut self.identity_sheets } else { &mut self.kits };
                 sheets.insert(record.number, (entry.at, record));
             }
+            Event::Loss(record) => self.lost.take(entry.at, record),
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
             Event::Prune(_) => self.ledger.pruned_at = Some(entry.at),

@@ -6,10 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
-    erasure::{Approval, Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, Receipt, Rotated},
+    erasure::{
+        Approval, Attestation, Claim, ClaimOutcome, Declared, Destroyed, EraseIntent, PersonIntent, Receipt, Rewritten,
+        Rotated, Successor,
+    },
     header::ChainHead,
     ids::{Digest, GenerationId, HomeId, Millis, SnapshotId, Token},
-    log::{Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
+    log::{DrillRecord, Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
     run::RunRecord,
 };
 
@@ -37,6 +40,24 @@ pub struct Intent {
     pub at: Millis,
     /// Whether it was given up.
     pub cancelled: bool,
+    /// Of an erasure of a person: what it is about, and what became of it.
+    pub person: Option<Person>,
+}
+
+/// An erasure of a person. The snapshots of its [`Intent`] are those that have a verified successor.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The predicate.
+    pub record: PersonIntent,
+    /// Successors, as they were verified.
+    pub rewritten: Vec<Rewritten>,
+}
+
+impl Person {
+    /// Which snapshot replaces which.
+    pub fn successors(&self) -> impl Iterator<Item = &Successor> {
+        self.rewritten.iter().flat_map(|record| &record.snapshots)
+    }
 }
 
 /// What the logs of admins say.
@@ -56,6 +77,8 @@ pub struct Ledger {
     pub attested_at: BTreeMap<String, ChainHead>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Drills of any home, oldest first.
+    pub drills: Vec<(Millis, DrillRecord)>,
     /// What became of every pointer kit.
     pub pointers: BTreeMap<u32, (Millis, PointerRecord)>,
     /// Who approved which signed intent, by the digest of its log entry.
@@ -88,7 +111,15 @@ impl Ledger {
                 }
             }
             Event::EraseIntent(record) => {
-                self.intents.push(Intent { record: record.clone(), place, at, cancelled: false });
+                self.intents.push(Intent { record: record.clone(), place, at, cancelled: false, person: None });
+            }
+            Event::PersonIntent(record) => self.intents.push(person_intent(record, place, at)),
+            Event::Rewritten(record) => {
+                for intent in self.intents.iter_mut().filter(|intent| intent.record.id == record.id) {
+                    let Some(person) = &mut intent.person else { continue };
+                    intent.record.snapshots.extend(record.snapshots.iter().map(|pair| pair.old));
+                    person.rewritten.push(record.clone());
+                }
             }
             Event::IntentEnd(end) => {
                 for intent in self.intents.iter_mut().filter(|intent| intent.record.id == end.id) {
@@ -126,6 +157,13 @@ impl Ledger {
         *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
         running.retain(|_, open| *open > 0);
         self.restoring.retain(|_, running| !running.is_empty());
+    }
+
+    /// Takes a drill, which any home may record; gives its snapshot if it passed, which is then a check of level 6.
+    pub(crate) fn drill(&mut self, at: Millis, record: DrillRecord) -> Option<SnapshotId> {
+        let passed = record.passed.then_some(record.snapshot);
+        self.drills.push((at, record));
+        passed
     }
 
     /// The claims that are open.
@@ -189,6 +227,11 @@ impl Ledger {
         self.standing_intents().flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
     }
 
+    /// Erasures of persons that were not given up.
+    pub fn standing_persons(&self) -> impl Iterator<Item = (&Intent, &Person)> {
+        self.standing_intents().filter_map(|intent| Some((intent, intent.person.as_ref()?)))
+    }
+
     /// Snapshots whose entries in a generation are still wrapped to somebody who was removed.
     #[must_use]
     pub fn not_rewrapped(&self, generation: GenerationId) -> BTreeSet<SnapshotId> {
@@ -201,4 +244,18 @@ impl Ledger {
     pub fn rotation_of(&self, snapshot: SnapshotId) -> Option<&(Millis, Rotated)> {
         self.valid_rotations().find(|(_, rotated)| rotated.dropped.contains(&snapshot))
     }
+}
+
+fn person_intent(record: &PersonIntent, place: ChainHead, at: Millis) -> Intent {
+    let snapshots = EraseIntent {
+        id: record.id,
+        snapshots: Vec::new(),
+        reason: record.reason.clone(),
+        request: record.request,
+        not_before: record.not_before,
+        // The policy says how many; an admin who lowers that number has the keys to erase as well.
+        approvals: None,
+    };
+    let person = Person { record: record.clone(), rewritten: Vec::new() };
+    Intent { record: snapshots, place, at, cancelled: false, person: Some(person) }
 }

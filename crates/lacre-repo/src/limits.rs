@@ -2,7 +2,8 @@
 //!
 //! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight
 //! (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14
-//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks, under the promised 96.
+//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks. Where packs get parity,
+//! 8 MiB more for its tables and 3 MiB for a stripe of the pack and the recovery shards.
 
 /// How long a run waits for another to leave a short critical section.
 pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -72,10 +73,20 @@ pub(crate) const VOID_AFTER: std::time::Duration = std::time::Duration::from_sec
 pub(crate) const MERGED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Groups of chunks that are opened side by side while rows are compared or searched: 1 MiB each.
+pub(crate) const GROUPS_AT_ONCE: usize = 8;
+/// Chunks a search remembers as searched: about 24 bytes each. What is beyond is searched again.
+pub(crate) const CHUNKS_SEARCHED_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one row that is longer than its chunk.
+pub(crate) const ROW_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Most values of one cell: generations of every repository that keeps its seal there.
 pub(crate) const CELL_VALUES_MAX: usize = 10_000;
 /// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.
 pub(crate) const CELL_LISTING_BYTES_MAX: usize = 1024 * 1024;
+/// Roots that are opened to learn the key of labels, newest first.
+pub(crate) const ROOTS_TRIED_MAX: usize = 64;
+/// Longest row that is searched for a person, with the rows of the chunks it begins and ends in: it is held in memory.
+pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Small objects that are read from afar at a time.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.

@@ -30,21 +30,23 @@ pub(crate) fn packs_listed(objects: &[ObjectMeta]) -> BTreeMap<PackName, u64> {
 }
 
 impl Repository {
-    /// A pack of a reach map of which some frame is in no pack that is in the store now and will stay there, whatever a cache believes.
-    pub(crate) fn unresolved(&self, view: &View, reach: &Reach) -> Result<Option<PackId>, Error> {
+    /// The packs of a reach map of which some frame is in no pack that is in the store now and will stay there, whatever a cache believes.
+    pub(crate) fn unresolved(&self, view: &View, reach: &Reach) -> Result<Vec<PackId>, Error> {
         self.unresolved_in(view, reach, &self.store().list("packs")?)
     }
 
     /// The same from a listing made just now.
-    pub(crate) fn unresolved_in(&self, view: &View, reach: &Reach, listing: &Listing) -> Result<Option<PackId>, Error> {
+    pub(crate) fn unresolved_in(&self, view: &View, reach: &Reach, listing: &Listing) -> Result<Vec<PackId>, Error> {
         let mut present = packs_listed(&listing.objects);
-        present.retain(|name, _| !view.plans.condemned.contains(name));
+        // A pack that is on record as lost may lie there, but not with its bytes.
+        present.retain(|name, _| !view.plans.condemned.contains(name) && !view.lost.packs.contains(name));
+        let mut unresolved = Vec::new();
         for born in reach.packs() {
             if !self.resolves(view, &present, reach, born)? {
-                return Ok(Some(born));
+                unresolved.push(born);
             }
         }
-        Ok(None)
+        Ok(unresolved)
     }
 
     /// Whether a pack's frames would all lie somewhere if no plan took anything.
@@ -64,10 +66,21 @@ impl Repository {
         reach: &Reach,
         born: PackId,
     ) -> Result<bool, Error> {
+        Ok(self.unplaced(view, present, reach, born)?.is_empty())
+    }
+
+    /// The slots of one pack in a reach map that lie in no pack that is `present`.
+    pub(crate) fn unplaced(
+        &self,
+        view: &View,
+        present: &BTreeMap<PackName, u64>,
+        reach: &Reach,
+        born: PackId,
+    ) -> Result<Vec<u32>, Error> {
         let stays = |known: &KnownPack| present.get(&known.name) == Some(&known.bytes);
         let catalog = self.catalog()?;
         if catalog.packs_by_id(born)?.iter().any(stays) {
-            return Ok(true);
+            return Ok(Vec::new());
         }
         let mut slots = BTreeSet::new();
         let moved = catalog.packs_holding(born)?.into_iter();
@@ -76,6 +89,6 @@ impl Repository {
             let births = footer.frames.iter().filter_map(|frame| frame.born);
             slots.extend(births.filter(|birth| birth.pack == born).map(|birth| birth.slot));
         }
-        Ok(reach.slots(born).all(|slot| slots.contains(&slot)))
+        Ok(reach.slots(born).filter(|slot| !slots.contains(slot)).collect())
     }
 }

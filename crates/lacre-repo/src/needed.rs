@@ -7,12 +7,15 @@ use lacre_format::ids::{Millis, SnapshotId};
 use crate::view::View;
 
 impl View {
-    /// Whether its frames must stay: it is live; or it is to be erased and no rotation has left it behind yet.
+    /// Whether its frames must stay: it is live; it is to be erased and no rotation has left it behind yet; or the erasure of a person is
+    /// not decided about it.
     #[must_use]
     pub fn is_needed(&self, snapshot: SnapshotId) -> bool {
         let waits = self.erased.contains(&snapshot) && self.ledger.rotation_of(snapshot).is_none();
         let is_gone = self.voided.contains(&snapshot) || self.forgotten.contains(&snapshot);
-        self.is_live(snapshot) || (waits && !is_gone && self.snapshots.contains_key(&snapshot))
+        self.is_live(snapshot)
+            || self.persons.keep(snapshot)
+            || (waits && !is_gone && self.snapshots.contains_key(&snapshot))
     }
 
     /// Whether an erasure names it and a rotation has left it behind: it is refused even where somebody kept a key that opens it.

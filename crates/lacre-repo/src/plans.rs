@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
+    authority::Authority,
     codec,
     gc::{GC_BYTES_MAX, GcPlan, GcStage, GcStep, Reclaimed},
     ids::{Digest, HomeId, Millis, PackName, PlanId, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
+    policy::HomeEntry,
     signed::Signed,
 };
 
@@ -150,6 +152,12 @@ impl Plans {
 }
 
 impl View {
+    /// Whether a home may collect garbage, and stand for what is made again.
+    pub(crate) fn may_maintain(&self, home: HomeId) -> bool {
+        let admits = |entry: &HomeEntry| Authority::of_object(Kind::RebuiltReach).admits(entry.role);
+        self.may_sign(home) && self.home(home).is_some_and(admits)
+    }
+
     /// The number and hash of a home's newest snapshot, also of one that was reclaimed.
     #[must_use]
     pub fn last_of(&self, home: HomeId) -> Option<(u32, Digest)> {
@@ -161,7 +169,7 @@ impl View {
     }
 }
 
-fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
+pub(crate) fn step_of(named: &Named) -> Option<(PlanId, Option<GcStage>)> {
     match named {
         Named::GcPlan(plan) => Some((*plan, None)),
         Named::GcClaim(plan) => Some((*plan, Some(GcStage::Claim))),
@@ -181,13 +189,43 @@ fn read(
     pruned: &BTreeSet<PlanId>,
 ) -> Result<(HomeId, Said), Error> {
     let bytes = fetch_listed(source.store, source.catalog, name, listed, GC_BYTES_MAX)?;
-    let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
-    let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
-    view.verify(kind, name, &signed)?;
+    let (home, said) = said_by(view, name, (plan, stage), &bytes)?;
     // What a revoked home brought to its end stays, by the word of its log.
     if !pruned.contains(&plan) {
+        let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
+        let signed = Signed::decode(kind, &bytes).map_err(|error| Error::format(name, error))?;
         view.stands(kind, name, &signed)?;
     }
+    Ok((home, said))
+}
+
+/// Whether bytes are the object of a collection that a name says, signed by a home that may collect.
+pub(crate) fn judge(
+    view: &View,
+    name: &ObjectName,
+    named: (PlanId, Option<GcStage>),
+    bytes: &[u8],
+) -> Result<(), Error> {
+    said_by(view, name, named, bytes).map(drop)
+}
+
+/// The plan that bytes are.
+pub(crate) fn plan_of(view: &View, name: &ObjectName, plan: PlanId, bytes: &[u8]) -> Result<GcPlan, Error> {
+    match said_by(view, name, (plan, None), bytes)? {
+        (_, Said::Plan(plan)) => Ok(*plan),
+        (_, Said::Step(_)) => Err(Error::damaged(name, "it is another object's content")),
+    }
+}
+
+fn said_by(
+    view: &View,
+    name: &ObjectName,
+    (plan, stage): (PlanId, Option<GcStage>),
+    bytes: &[u8],
+) -> Result<(HomeId, Said), Error> {
+    let kind = if stage.is_some() { Kind::GcStep } else { Kind::GcPlan };
+    let signed = Signed::decode(kind, bytes).map_err(|error| Error::format(name, error))?;
+    view.verify(kind, name, &signed)?;
     let format = |error| Error::format(name, error);
     let (said, repository, named, found) = match stage {
         None => {

@@ -89,6 +89,33 @@ fn refuse_older(pin: Option<&Pin>, policy: &Policy) -> Result<(), Error> {
     }
 }
 
+/// The policy that bytes are, if they are the one that a name says. Who signed it is another question.
+pub(crate) fn judge(
+    manifest: &Manifest,
+    name: &ObjectName,
+    (number, name_digest): (u32, Digest),
+    bytes: &[u8],
+) -> Result<(Signed, Policy), Error> {
+    if digest(bytes) != name_digest {
+        return Err(Error::damaged(name, "its bytes do not hash to its name"));
+    }
+    let signed = Signed::decode(Kind::Policy, bytes).map_err(|error| Error::format(name, error))?;
+    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
+    if policy.number == number && policy.repository == manifest.repository {
+        Ok((signed, policy))
+    } else {
+        Err(Error::damaged(name, "it is another policy's object"))
+    }
+}
+
+/// Whether a policy is signed by the repository's own admin key, or by a home that one of these policies names as an admin. What of it
+/// counts the whole line says.
+pub(crate) fn is_an_admins(manifest: &Manifest, signed: &Signed, known: &[Policy]) -> bool {
+    let by = |key| sign::verify(key, Kind::Policy, manifest.repository, signed).is_ok();
+    let mut entries = known.iter().flat_map(|policy| &policy.homes);
+    by(&manifest.admin) || entries.any(|entry| entry.role == Role::Admin && entry.home == signed.home && by(&entry.key))
+}
+
 fn read(
     source: &Source<'_>,
     name: &ObjectName,
@@ -96,14 +123,7 @@ fn read(
     (number, name_digest): (u32, Digest),
 ) -> Result<Found, Error> {
     let bytes = fetch_listed(source.store, source.catalog, name, listed, POLICY_BYTES_MAX)?;
-    if digest(&bytes) != name_digest {
-        return Err(Error::damaged(name, "its bytes do not hash to its name"));
-    }
-    let signed = Signed::decode(Kind::Policy, &bytes).map_err(|error| Error::format(name, error))?;
-    let policy: Policy = codec::from_cbor("policy", &signed.payload).map_err(|error| Error::format(name, error))?;
-    if policy.number != number || policy.repository != source.manifest.repository {
-        return Err(Error::damaged(name, "it is another policy's object"));
-    }
+    let (signed, policy) = judge(source.manifest, name, (number, name_digest), &bytes)?;
     let by_root = sign::verify(&source.manifest.admin, Kind::Policy, source.manifest.repository, &signed).is_ok();
     Ok(Found { name: name.clone(), digest: name_digest, signed, policy, by_root })
 }

@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 use lacre_format::{
     codec,
+    erasure::PersonJobs,
     header::{Header, Label},
-    ids::{Digest, PackName, RepositoryId},
+    ids::{Digest, JobName, PackName, RepositoryId},
     manifest::{MANIFEST_BYTES_MAX, Manifest},
     name::{Named, ObjectName},
     object::Kind,
@@ -26,8 +27,10 @@ use crate::{
     cell::{Cell, CellPlace, CellReach, FilesOnly},
     error::Error,
     home::{Home, Pin, RepositoryHome},
+    ledger::Intent,
     monitor::{Finding, Severity, SharedClock},
     pack,
+    parity::ParityChoice,
     prefetch::{prefetch, read_all},
     store::{Listing, PutOutcome, Store},
     view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
@@ -54,6 +57,7 @@ pub struct Repository {
     catalog: Mutex<Catalog>,
     structure: Mutex<Option<StructureKey>>,
     reach: Arc<dyn CellReach>,
+    parity: ParityChoice,
 }
 
 /// Where a store is, for messages.
@@ -100,9 +104,13 @@ impl Repository {
         {
             return Err(Error::damaged("lacre.json", "its admin key is not the one this host has pinned"));
         }
+        if let Err(error) = home.keep_manifest(&manifest) {
+            // It would help only if the store lost its own.
+            tracing::warn!(%error, "the repository's manifest is not kept in the home");
+        }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        let reach = Arc::new(FilesOnly);
-        Ok(Self { manifest, store, home, clock, catalog, structure: Mutex::new(None), reach })
+        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
+        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default() })
     }
 
     /// The same with a way to cells that are not files of this host.
@@ -122,6 +130,25 @@ impl Repository {
 
     pub(crate) const fn reach_of_cells(&self) -> &Arc<dyn CellReach> {
         &self.reach
+    }
+
+    /// The same repository, whose new packs get parity as chosen.
+    #[must_use]
+    pub fn with_parity(self, parity: ParityChoice) -> Self {
+        Self { parity, ..self }
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) const fn parity(&self) -> ParityChoice {
+        self.parity
+    }
+
+    /// Whether new packs get parity.
+    pub(crate) fn keeps_parity(&self) -> bool {
+        self.parity.is_kept(&self.store)
     }
 
     /// The repository's id.
@@ -207,6 +234,7 @@ impl Repository {
         };
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);
+        self.settle_persons(&mut view);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };
         let is_known = |pin: Option<Pin>| pin.is_some_and(|pin| pin == newest || pin.policy > newest.policy);
         if is_known(pin) || is_known(self.home.pin()?) {
@@ -227,6 +255,25 @@ impl Repository {
 
     fn warn(&self, view: &mut View, what: String, advice: &str) {
         view.findings.push(Finding::new(Severity::Warning, what, self.home.directory().display(), advice));
+    }
+
+    /// Applies the predicates of erasures of persons, on a host that can read jobs.
+    pub(crate) fn settle_persons(&self, view: &mut View) {
+        if view.ledger.standing_persons().next().is_none() {
+            return;
+        }
+        let Ok(structure) = self.structure() else { return };
+        let job_of = |header: &Header| self.label(&structure, header).ok().map(|label| label.job);
+        let jobs_of = |intent: &Intent| self.jobs_of_person(&structure, intent);
+        view.settle_predicates(&job_of, &jobs_of);
+    }
+
+    /// The jobs an erasure of a person is about.
+    pub(crate) fn jobs_of_person(&self, structure: &StructureKey, intent: &Intent) -> Option<Vec<JobName>> {
+        let record = &intent.person.as_ref()?.record;
+        let what = Structure::PersonJobs(record.id);
+        let plaintext = structure.open(what, self.id(), record.salt, &record.jobs).ok()?;
+        codec::from_cbor::<PersonJobs>("person jobs", &plaintext).ok().map(|jobs| jobs.jobs)
     }
 
     /// The label of a snapshot.
@@ -309,6 +356,7 @@ impl Repository {
     fn refresh_catalog(&self, view: &View, listing: &Listing) -> Result<Vec<Finding>, Error> {
         let structure = self.structure()?;
         let mut findings = Vec::new();
+        let mut unreadable = Vec::new();
         let mut wanted = Vec::new();
         for object in listing.below("index") {
             let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else {
@@ -329,15 +377,35 @@ impl Repository {
                 // It was listed and is gone: merged ones replace it, or the footers of its packs.
                 Err(Error::Store(error)) if error.is_not_found() => Ok(()),
                 Err(error) if of_the_object(&error) || matches!(error, Error::Store(_)) => {
-                    let advice = "its packs are read from their own footers instead";
-                    findings.push(finding_of(&error, name, advice));
+                    unreadable.push((name.clone(), error));
                     Ok(())
                 }
                 Err(error) => Err(error),
             }
         })?;
         findings.extend(self.refresh_packs(&structure, listing)?);
+        let is_superseded = !unreadable.is_empty() && self.all_in_segments(listing)?;
+        findings.extend(unreadable.into_iter().map(|(name, error)| match is_superseded {
+            true => {
+                let advice = "nothing needs it: other segments name every pack, and lacre repo prune removes it";
+                Finding::new(Severity::Note, error.to_string(), name, advice)
+            }
+            false => {
+                let advice = "its packs are read from their own footers instead; lacre repo repair makes a new one";
+                finding_of(&error, name, advice)
+            }
+        }));
         Ok(findings)
+    }
+
+    /// Whether segments that were read name every pack of a listing.
+    pub(crate) fn all_in_segments(&self, listing: &Listing) -> Result<bool, Error> {
+        for name in crate::locate::packs_listed(&listing.objects).into_keys() {
+            if !self.catalog()?.is_in_segment(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What a segment says of packs that are known otherwise: a pack's own footer decides.

@@ -24,6 +24,19 @@ impl Tree {
         self.insert(0, entry, store)
     }
 
+    /// Whether the next entry begins a new lowest node.
+    pub(crate) fn is_between_nodes(&self) -> bool {
+        self.levels.first().is_none_or(Vec::is_empty)
+    }
+
+    /// Adds a lowest node of another tree whole; only between nodes.
+    pub(crate) fn push_node(&mut self, node: Entry, store: &mut StoreNode<'_>) -> Result<(), Error> {
+        if self.levels.is_empty() {
+            self.levels.push(Vec::new());
+        }
+        self.insert(1, node, store)
+    }
+
     fn insert(&mut self, level: usize, entry: Entry, store: &mut StoreNode<'_>) -> Result<(), Error> {
         let (mut level, mut entry) = (level, entry);
         loop {

@@ -29,7 +29,9 @@ use crate::{
     journal,
     ledger::Ledger,
     limits::OBJECTS_MAX,
+    lost::Lost,
     monitor::{Finding, Severity},
+    persons::Persons,
     plans::Plans,
     policies,
     store::{Listing, Store, StoreError},
@@ -93,6 +95,10 @@ pub struct View {
     pub identity_sheets: BTreeMap<u32, (Millis, KitRecord)>,
     /// Seal changes and erasures.
     pub ledger: Ledger,
+    /// What is on record as lost.
+    pub lost: Lost,
+    /// What erasures of persons make of snapshots.
+    pub persons: Persons,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
 }
@@ -129,21 +135,21 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
     Ok(bytes)
 }
 
-/// Whether an object's failure is its own: others are read all the same. A store that does not answer is no fault of an object.
+/// Whether an object's failure is its own: others are read all the same. That this machine's disk or rights keep one object from being
+/// read says nothing about the others; a store that does not answer is no fault of an object.
 pub(crate) fn of_the_object(error: &Error) -> bool {
     match error {
         Error::Format { .. } | Error::Damaged { .. } | Error::Unbelieved { .. } => true,
-        Error::Store(error) => {
-            matches!(error, StoreError::TooLarge { .. } | StoreError::Foreign { .. } | StoreError::OutOfRange { .. })
-        }
+        Error::Store(error) => matches!(
+            error,
+            StoreError::TooLarge { .. }
+                | StoreError::Foreign { .. }
+                | StoreError::OutOfRange { .. }
+                | StoreError::Io { .. }
+                | StoreError::PermissionDenied { .. }
+        ),
         _ => false,
     }
-}
-
-/// A snapshot is read by itself: that this machine's disk or rights keep one object from being read says nothing about the others.
-fn of_the_snapshot(error: &Error) -> bool {
-    let unreadable = matches!(error, Error::Store(StoreError::Io { .. } | StoreError::PermissionDenied { .. }));
-    of_the_object(error) || unreadable
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
@@ -205,6 +211,8 @@ impl View {
             kits: BTreeMap::new(),
             identity_sheets: BTreeMap::new(),
             ledger: Ledger::default(),
+            lost: Lost::default(),
+            persons: Persons::default(),
             findings,
         };
         view.read_voids(source, listing)?;
@@ -214,7 +222,9 @@ impl View {
         view.drop_beyond_pins();
         view.compare_with_seen();
         view.apply(entries, source);
+        view.settle_successors();
         view.follow_writers();
+        view.lost.settle_all(&mut view.findings);
         Ok(view)
     }
 
@@ -238,6 +248,7 @@ impl View {
             && !self.voided.contains(&snapshot)
             && !self.forgotten.contains(&snapshot)
             && !self.erased.contains(&snapshot)
+            && self.persons.count(snapshot)
     }
 
     /// What to say of a name that no believed snapshot has: damaged, if the object of one is; otherwise that there is none.
@@ -283,7 +294,7 @@ impl View {
                     let advice = "it is ignored; if you did not expect it, somebody else can write to the store";
                     self.findings.push(finding_of(&error, name, advice));
                 }
-                Err(error) if of_the_snapshot(&error) => {
+                Err(error) if of_the_object(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));

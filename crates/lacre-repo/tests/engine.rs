@@ -245,7 +245,9 @@ fn every_damaged_object_is_named_and_nothing_panics() {
                         findings.iter().any(|finding| finding.severity == Severity::Damage),
                         "{context}: {findings:?}"
                     );
-                    if matches!(folder, "packs" | "snap" | "keyring") {
+                    if (folder, damage) == ("packs", "flip") {
+                        assert!(restored.unwrap() == table, "{context}: its parity corrects it");
+                    } else if matches!(folder, "packs" | "snap" | "keyring") {
                         assert!(restored.is_err(), "{context}");
                     }
                 }

@@ -28,11 +28,15 @@ pub(crate) enum Label {
     RootKey,
     Bundle,
     RepositoryId,
+    PersonJobs,
+    PersonAccount,
+    Suppression,
+    NodeList,
 }
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::ContentHash,
         Self::GearTable,
         Self::RowCut,
@@ -51,6 +55,10 @@ impl Label {
         Self::RootKey,
         Self::Bundle,
         Self::RepositoryId,
+        Self::PersonJobs,
+        Self::PersonAccount,
+        Self::Suppression,
+        Self::NodeList,
     ];
 
     pub(crate) const fn context(self) -> &'static str {
@@ -73,6 +81,10 @@ impl Label {
             Self::RootKey => "lacre.v1 2026-11 root key",
             Self::Bundle => "lacre.v1 2026-11 bundle",
             Self::RepositoryId => "lacre.v1 2026-11 repository id",
+            Self::PersonJobs => "lacre.v1 2026-11 person jobs",
+            Self::PersonAccount => "lacre.v1 2026-11 person account",
+            Self::Suppression => "lacre.v1 2026-11 suppression list",
+            Self::NodeList => "lacre.v1 2026-11 node list",
         }
     }
 }
@@ -87,6 +99,8 @@ pub(crate) mod tag {
     pub(crate) const INDEX_ROW: u8 = b'r';
     /// Under a row's key: the row's nonce.
     pub(crate) const INDEX_NONCE: u8 = b'n';
+    /// Under a suppression list's key: a value's token.
+    pub(crate) const SUPPRESSION: u8 = b's';
 }
 
 /// First bytes of the associated data of every authenticated encryption.
@@ -102,6 +116,9 @@ pub(crate) mod magic {
     pub(crate) const ROOT: &[u8; 3] = b"LR1";
     pub(crate) const BUNDLE: &[u8; 3] = b"LB1";
     pub(crate) const INDEX_ROW: &[u8; 4] = b"LIR1";
+    pub(crate) const PERSON_JOBS: &[u8; 4] = b"LPJ1";
+    pub(crate) const PERSON_ACCOUNT: &[u8; 4] = b"LPA1";
+    pub(crate) const SUPPRESSION: &[u8; 4] = b"LSU1";
 }
 
 /// Longest input of [`derive`]: keys, ids and salts of fixed length, or a name.
@@ -132,7 +149,7 @@ pub(crate) fn derive_into(label: Label, parts: &[&[u8]], out: &mut [u8]) {
     zeroize::Zeroize::zeroize(&mut hasher);
 }
 
-fn hasher(label: Label, parts: &[&[u8]]) -> Hasher {
+pub(crate) fn hasher(label: Label, parts: &[&[u8]]) -> Hasher {
     let mut hasher = Hasher::new_derive_key(label.context());
     for part in parts {
         hasher.update(part);
@@ -182,7 +199,7 @@ mod tests {
 
     #[test]
     fn tags_separate_uses_of_one_key() {
-        let tags = [tag::LEVEL, tag::INDEX_NAME, tag::INDEX_ROW, tag::INDEX_NONCE];
+        let tags = [tag::LEVEL, tag::INDEX_NAME, tag::INDEX_ROW, tag::INDEX_NONCE, tag::SUPPRESSION];
         let hashes: BTreeSet<[u8; 32]> = tags.iter().map(|tag| *keyed(&[7; 32], *tag, &[b"x"])).collect();
         assert_eq!(hashes.len(), tags.len());
     }

@@ -19,6 +19,7 @@ pub mod key_entry;
 pub mod kit;
 mod kit_parse;
 mod labels;
+pub mod node_list;
 pub mod outer;
 pub mod passphrase;
 pub mod pgp;
@@ -30,6 +31,7 @@ pub mod root;
 pub mod secret;
 pub mod sign;
 pub mod structure;
+pub mod suppression;
 pub mod words;
 pub mod wrap;
 

@@ -35,6 +35,10 @@ pub enum Structure {
     SessionJob(SnapshotId),
     /// What a run did.
     Run(Token),
+    /// The jobs an erasure of a person is about.
+    PersonJobs(Token),
+    /// The account of an erasure of a person.
+    PersonAccount(Token),
     /// The rules of retention in a policy.
     Retention,
 }
@@ -48,6 +52,8 @@ impl Structure {
             Self::Label(_) => Label::Annotation,
             Self::SessionJob(_) => Label::SessionJob,
             Self::Run(_) => Label::Run,
+            Self::PersonJobs(_) => Label::PersonJobs,
+            Self::PersonAccount(_) => Label::PersonAccount,
             Self::Retention => Label::Retention,
         }
     }
@@ -61,6 +67,8 @@ impl Structure {
             Self::Label(snapshot) => (magic::LABEL, of(snapshot)),
             Self::SessionJob(snapshot) => (magic::SESSION_JOB, of(snapshot)),
             Self::Run(run) => (magic::RUN, Some(*run.as_bytes())),
+            Self::PersonJobs(erasure) => (magic::PERSON_JOBS, Some(*erasure.as_bytes())),
+            Self::PersonAccount(erasure) => (magic::PERSON_ACCOUNT, Some(*erasure.as_bytes())),
             Self::Retention => (magic::RETENTION, None),
         };
         let mut aad = magic.to_vec();

@@ -18,6 +18,7 @@ pub mod invocation;
 pub mod metrics;
 pub mod notify;
 pub mod output;
+pub mod person;
 pub mod process;
 pub mod reference;
 pub mod render;

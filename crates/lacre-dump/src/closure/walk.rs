@@ -176,6 +176,18 @@ impl<'p> Walk<'p> {
         Ok(())
     }
 
+    /// The stage of the plan the walk is at, from 0.
+    #[must_use]
+    pub fn stage(&self) -> usize {
+        self.stage
+    }
+
+    /// The identifiers of the person that were given or found so far.
+    #[must_use]
+    pub fn identifiers(&self) -> &BTreeSet<(Identifier, Personal)> {
+        &self.identifiers
+    }
+
     /// What the snapshot says of the keys so far.
     #[must_use]
     pub fn marks(&self) -> &Marks {

@@ -24,6 +24,8 @@ fn every_event_has_its_roles() {
         ("event-probe", every),
         ("event-check", maintenance),
         ("event-prune", maintenance),
+        ("event-repair", maintenance),
+        ("event-loss", maintenance),
         ("event-unforget", admin),
         ("event-hold", admin),
         ("event-release", admin),
@@ -39,6 +41,8 @@ fn every_event_has_its_roles() {
         ("event-revoking", admin),
         ("event-recipient-removed", admin),
         ("event-rewrapped", admin),
+        ("event-person-intent", admin),
+        ("event-rewritten", admin),
     ]
     .into();
     for (name, event) in values::events() {
@@ -62,10 +66,10 @@ fn every_object_has_its_roles() {
             Kind::Session | Kind::SessionEnd | Kind::Snapshot | Kind::KeyEntry | Kind::KeyEnvelope => {
                 [true, false, true]
             }
-            Kind::Void | Kind::GcPlan | Kind::GcStep => [false, true, true],
+            Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => [false, true, true],
             Kind::Policy | Kind::BundleList => [false, false, true],
             Kind::LogEntry | Kind::Segment | Kind::Join => [true; 3],
-            Kind::Pack | Kind::Reach | Kind::Bundle => [false; 3],
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => [false; 3],
         };
         assert_eq!(admitted(Authority::of_object(*kind)), expected, "{kind:?}");
     }

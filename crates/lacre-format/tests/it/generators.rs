@@ -12,7 +12,7 @@ use lacre_format::{
         Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
@@ -115,12 +115,12 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
         digest(),
         digest(),
     );
-    let what =
-        (digest(), digest(), vec(digest(), 0..4), salt(), bytes(), (option::of(snapshot()), vec(chain_head(), 0..4)));
+    let derived = (option::of(snapshot()), vec(chain_head(), 0..4), option::of(token()));
+    let what = (digest(), digest(), vec(digest(), 0..4), salt(), bytes(), derived);
     (who, under, what).prop_map(|(who, under, what)| {
         let (repository, snapshot, home, seq, previous, taken, committed) = who;
         let (session, base, seen, policy, generation, token, key_entry, key_commitment) = under;
-        let (root, reach, segments, label_salt, label, (derived_from, opened)) = what;
+        let (root, reach, segments, label_salt, label, (derived_from, opened, erasure)) = what;
         Header {
             repository,
             snapshot,
@@ -144,6 +144,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
             label,
             derived_from,
             opened,
+            erasure,
         }
     })
 }
@@ -183,12 +184,27 @@ fn stream() -> impl Strategy<Value = Hidden<Stream>> {
         vec(top(), 0..3),
         any::<(u8, u32)>(),
         option::of(any::<u32>()),
+        option::of(digest()),
     );
     (what, rest).prop_map(|(what, rest)| {
         let (name, kind, shape, (bytes, rows, chunks), blake3) = what;
-        let (row_digest, top, dictionaries, cut, dump_id) = rest;
+        let (row_digest, top, dictionaries, cut, dump_id, rewritten) = rest;
         let (top, dictionaries) = (top.map(open), dictionaries.into_iter().map(open).collect());
-        Hidden(Stream { name, kind, shape, bytes, rows, blake3, row_digest, top, dictionaries, cut, dump_id, chunks })
+        Hidden(Stream {
+            name,
+            kind,
+            shape,
+            bytes,
+            rows,
+            blake3,
+            row_digest,
+            top,
+            dictionaries,
+            cut,
+            dump_id,
+            chunks,
+            rewritten,
+        })
     })
 }
 
@@ -317,10 +333,17 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         (plan(), counts).prop_map(|(plan, (snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written))| {
             Event::Prune(PruneRecord { plan, snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written })
         });
+    let times = (any::<[u64; 4]>(), any::<[u32; 2]>(), any::<u8>());
+    let drill = (snapshot(), any::<bool>(), times).prop_map(
+        |(snapshot, passed, ([rto_ms, duration_ms, tables, bytes], [checks, failed], place))| {
+            Event::Drill(DrillRecord { snapshot, passed, rto_ms, duration_ms, tables, bytes, checks, failed, place })
+        },
+    );
     let run = (token(), millis(), millis(), any::<u8>(), salt(), bytes()).prop_map(
         |(id, started, ended, exit, salt, details)| Event::Run(RunRecord { id, started, ended, exit, salt, details }),
     );
     prop_oneof![
+        drill,
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
         named().prop_map(Event::Hold),

@@ -14,6 +14,8 @@ mod generators;
 mod ids;
 mod malformed;
 mod padme;
+mod parity;
+mod persons;
 mod reach;
 mod roundtrip;
 mod values;

@@ -18,24 +18,27 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        CheckRecord, Event, KitRecord, LogEntry, Named, PointerRecord, ProbeRecord, PruneRecord, RecipientRemoved,
-        RestoreRecord, Revoking, Rewrapped,
+        CheckRecord, DrillRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named, PointerRecord,
+        ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
     object::{Kind, with_start},
     pack::{Birth, Footer, FrameEntry, Trailer},
+    parity::ParityHeader,
     policy::{
         CellEntry, Holders, HomeEntry, KeepRules, KitState, Policy, RecipientEntry, Retention, Revocation, Role,
         SEAL_PUBLIC_BYTES,
     },
-    reach::Reach,
+    reach::{Reach, RebuiltReach},
     root::{Root, Secret32, Shape, Stream, StreamKind, Top},
     run::{RunDetails, RunJob, RunRecord},
     segment::{Salted, Segment, SegmentPack},
     session::{Outcome, Session, SessionEnd},
     signed::Signed,
 };
+
+use crate::persons;
 
 pub(crate) const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
 pub(crate) const SNAPSHOT: SnapshotId = SnapshotId::new([0x22; 16]);
@@ -132,6 +135,7 @@ pub(crate) fn header() -> Header {
         label: vec![0x1a; 24],
         derived_from: None,
         opened: vec![],
+        erasure: None,
     }
 }
 
@@ -169,6 +173,7 @@ pub(crate) fn stream() -> Stream {
         cut: (1, 4096),
         dump_id: Some(3051),
         chunks: 251,
+        rewritten: None,
     }
 }
 
@@ -357,7 +362,19 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         bytes_deleted: 200_000_000,
         bytes_written: 20_000_000,
     };
+    let drill = DrillRecord {
+        snapshot: SNAPSHOT,
+        passed: true,
+        rto_ms: 93_000,
+        duration_ms: 101_500,
+        tables: 20,
+        bytes: 200_000_000,
+        checks: 6,
+        failed: 0,
+        place: 1,
+    };
     vec![
+        ("event-drill", Event::Drill(drill)),
         ("event-forget", Event::Forget(named("keep-daily 7"))),
         ("event-unforget", Event::Unforget(named("still needed"))),
         ("event-hold", Event::Hold(named("audit 2026"))),
@@ -374,6 +391,18 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ),
         ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
         (
+            "event-repair",
+            Event::Repair(RepairRecord { fetched: 2, corrected: 1, rebuilt: 1, bytes: 33_000_000, left: 1 }),
+        ),
+        (
+            "event-loss",
+            Event::Loss(LossRecord {
+                snapshots: vec![Incomplete { snapshot: SNAPSHOT, frames: 120 }],
+                packs: vec![PackName::new([0x88; 32])],
+                findings: vec![[0xf1; 16].into()],
+            }),
+        ),
+        (
             "event-probe",
             Event::Probe(ProbeRecord {
                 conditional: 1,
@@ -388,12 +417,13 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
     ]
     .into_iter()
     .chain(erasure_events())
+    .chain(persons::events())
     .collect()
 }
 
 const CLAIM: Token = Token::new([0x61; 16]);
-const ERASURE: Token = Token::new([0x62; 16]);
-const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
+pub(crate) const ERASURE: Token = Token::new([0x62; 16]);
+pub(crate) const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
 
 /// Events of changing the seal and of erasing.
 fn erasure_events() -> Vec<(&'static str, Event)> {
@@ -422,6 +452,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         request: Some(digest(0xdb)),
         intended: TAKEN,
         signed: TAKEN,
+        person: None,
     };
     let intent = EraseIntent {
         id: ERASURE,
@@ -525,6 +556,24 @@ pub(crate) fn gc_step() -> GcStep {
     }
 }
 
+pub(crate) fn parity_header() -> ParityHeader {
+    ParityHeader {
+        pack: PackName::new([0x88; 32]),
+        pack_bytes: 100,
+        shard_bytes: 64,
+        recovery: 1,
+        checks: vec![[0xc1; 16], [0xc2; 16], [0xc3; 16]],
+    }
+}
+
+pub(crate) fn parity() -> Vec<u8> {
+    parity_header().object([0xc0; 16], &[0x1e; 64])
+}
+
+pub(crate) fn rebuilt_reach() -> RebuiltReach {
+    RebuiltReach { repository: REPOSITORY, snapshot: SNAPSHOT, made: COMMITTED, salt: SALT, map: vec![0x1c; 32] }
+}
+
 pub(crate) fn segment() -> Segment {
     let pack = SegmentPack { name: PackName::new([0x88; 32]), bytes: 1513, footer: footer().encode().into() };
     Segment { packs: vec![pack] }
@@ -569,7 +618,12 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("session-end", codec::to_cbor(&session_end()), "session"),
         ("gc-plan", codec::to_cbor(&gc_plan()), "gc"),
         ("gc-step", codec::to_cbor(&gc_step()), "gc"),
+        ("parity", parity(), "parity"),
+        ("rebuilt-reach", codec::to_cbor(&rebuilt_reach()), "rebuilt_reach"),
+        ("person-account", codec::to_cbor(&persons::account()), "log_entry"),
+        ("suppression", codec::to_cbor(&persons::suppression()), "key_entry"),
     ];
+    all.push(("event-person-receipt", persons::receipt().encode().1, ""));
     for (name, event) in events() {
         let (kind, body) = event.encode();
         let entry = LogEntry { kind, body: body.into(), ..log_entry() };

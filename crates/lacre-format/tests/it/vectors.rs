@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use lacre_format::{
     codec::from_cbor,
+    erasure::PersonAccount,
     exercise::DECODERS,
     frame::{Codec, decode_body},
     gc::{GcPlan, GcStep},
@@ -18,16 +19,18 @@ use lacre_format::{
     node::Node,
     object::{Kind, strip_start},
     pack::{Footer, Trailer},
+    parity::ParityHeader,
     policy::{Policy, Retention},
-    reach::Reach,
+    reach::{Reach, RebuiltReach},
     root::Root,
     run::RunDetails,
     segment::{Salted, Segment},
     session::{Session, SessionEnd},
     signed::Signed,
+    suppression::Suppression,
 };
 
-use crate::values;
+use crate::{persons, values};
 
 pub(crate) fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
@@ -126,6 +129,9 @@ fn vectors_of_cbor_are_read_as_on_the_first_day() {
     assert_eq!(from_cbor::<GcPlan>("", &read("gc-plan")).unwrap(), values::gc_plan());
     assert_eq!(from_cbor::<GcStep>("", &read("gc-step")).unwrap(), values::gc_step());
     assert_eq!(from_cbor::<Segment>("", &read("segment")).unwrap(), values::segment());
+    assert_eq!(from_cbor::<RebuiltReach>("", &read("rebuilt-reach")).unwrap(), values::rebuilt_reach());
+    assert_eq!(from_cbor::<PersonAccount>("", &read("person-account")).unwrap(), persons::account());
+    assert!(from_cbor::<Suppression>("", &read("suppression")).unwrap() == persons::suppression());
 }
 
 #[test]
@@ -138,6 +144,10 @@ fn vectors_of_objects_are_read_as_on_the_first_day() {
     let sealed = read("sealed-object");
     let salted: Salted = from_cbor("", strip_start(Kind::Reach, &sealed).unwrap()).unwrap();
     assert_eq!(salted, values::salted());
+    let parity = read("parity");
+    let (header, shards) = ParityHeader::find(&parity, |_| [0xc0; 16]).unwrap();
+    assert_eq!((&header, &shards[..64]), (&values::parity_header(), [0x1e; 64].as_slice()));
+    assert_eq!(header.object_bytes(), parity.len() as u64);
     let bundle = read("bundle-object");
     assert_eq!(decode_bundle_object(&bundle).unwrap(), (values::GENERATION, [0x1d; 48].as_slice()));
 }

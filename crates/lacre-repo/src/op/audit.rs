@@ -1,14 +1,17 @@
 //! Audit: the small signed objects that a restore can do without, proved without any key (level 2).
 //!
-//! Session markers and ends, the envelopes of key entries, the bundle of carried entries and its list. Packs, reach maps, policies, logs
+//! Session markers and ends, the envelopes of key entries, the bundle of carried entries and its list, the parity of packs. Packs, reach maps, policies, logs
 //! and snapshots are proved where they are read.
+
+use std::collections::BTreeSet;
 
 use lacre_format::{
     codec,
-    ids::{Digest, SnapshotId},
+    ids::{Digest, GenerationId, PackName, SnapshotId},
     keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, decode_bundle_object},
     name::{Named, ObjectName},
     object::Kind,
+    parity::PARITY_BYTES_MAX,
     policy::HomeEntry,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
     signed::Signed,
@@ -16,9 +19,10 @@ use lacre_format::{
 
 use crate::{
     error::{Error, Kind as ErrorKind},
-    monitor::Finding,
+    monitor::{Finding, Severity},
+    parity,
     repository::Repository,
-    view::{View, finding_of, foreign, foreign_name},
+    view::{View, finding_of, foreign, foreign_name, of_the_object},
 };
 
 impl Repository {
@@ -35,13 +39,44 @@ impl Repository {
                 };
                 match self.audit_object(view, &name, &named) {
                     Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::Damaged => {
-                        let advice = "bring the object back from a copy of the repository";
+                    // What nothing needs any more opens nothing, damaged or not.
+                    Err(error) if of_the_object(&error) && is_dead(view, &named) => {
+                        let advice = "nothing needs it any more: its seal was changed, or its snapshot is gone";
+                        findings.push(Finding::new(Severity::Note, error.to_string(), name, advice));
+                    }
+                    Err(error) if of_the_object(&error) || error.kind() == ErrorKind::Damaged => {
+                        let advice = "lacre repo repair --from COPY brings it back";
                         findings.push(finding_of(&error, name, advice));
                     }
                     Err(error) => return Err(error),
                 }
             }
+        }
+        Ok(findings)
+    }
+
+    /// Proves every parity object by the checks in it, without keys; says how many packs have none where they should.
+    pub(crate) fn audit_parity(&self, packs: &mut dyn Iterator<Item = PackName>) -> Result<Vec<Finding>, Error> {
+        let listing = self.store().list("parity")?;
+        let mut findings: Vec<Finding> = listing.foreign.iter().map(foreign).collect();
+        let mut present = BTreeSet::new();
+        for object in listing.objects {
+            let Some((name, Named::Parity(pack))) = ObjectName::parse(&object.name) else {
+                findings.push(foreign_name(&object.name));
+                continue;
+            };
+            present.insert(pack);
+            let stored = self.store().get(&name, PARITY_BYTES_MAX);
+            if !stored.is_ok_and(|stored| parity::is_whole(pack, &stored)) {
+                let advice = "lacre repo repair computes it again from the pack";
+                findings.push(Finding::new(Severity::Warning, "the parity of a pack is damaged", name, advice));
+            }
+        }
+        let bare = packs.filter(|pack| !present.contains(pack)).count();
+        if bare > 0 && self.keeps_parity() {
+            let what = format!("{bare} packs have no parity");
+            let advice = "lacre repo repair --parity adds it";
+            findings.push(Finding::new(Severity::Note, what, "parity", advice));
         }
         Ok(findings)
     }
@@ -117,6 +152,22 @@ fn read<T: for<'b> minicbor::Decode<'b, ()>>(
     payload: &[u8],
 ) -> Result<T, Error> {
     codec::from_cbor(what, payload).map_err(|error| Error::format(name, error))
+}
+
+/// Whether nothing needs an object of the keyring any more: its seal is not the newest, or its snapshot is gone on record.
+fn is_dead(view: &View, named: &Named) -> bool {
+    if let Named::KeyEntry(_, snapshot, _) = named
+        && (view.plans.reclaimed.contains_key(snapshot) || view.ledger.dropped().contains(snapshot))
+    {
+        return true;
+    }
+    let generation: Option<GenerationId> = match named {
+        Named::KeyEntry(generation, ..) | Named::Bundle(generation) | Named::BundleList(generation) => {
+            Some(*generation)
+        }
+        _ => None,
+    };
+    generation.is_some_and(|generation| generation != view.policy.generation)
 }
 
 fn is_of(name: &ObjectName, found: SnapshotId, named: SnapshotId) -> Result<(), Error> {

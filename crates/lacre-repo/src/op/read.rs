@@ -10,12 +10,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use lacre_format::{
     ids::{Digest, JobName, Millis, SnapshotId},
     node::{Entry, Node},
+    reach::Reach,
     root::{Root, Stream, Top},
 };
+use lacre_seal::node_list::NodeListHasher;
 use zeroize::Zeroizing;
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     frames::{Frames, Opener, Reading},
     limits::{BATCHES_WAITING, GROUP_RAW_BYTES, STRETCH_BYTES_MAX, WHOLE_PACK_DIVISOR, WORKERS_MAX},
     monitor::{Finding, Monitor, Progress},
@@ -151,6 +153,12 @@ impl Snapshot<'_> {
         &self.findings
     }
 
+    /// Damage that was met while streams were read and that parity put right for this reading.
+    #[must_use]
+    pub fn corrections(&self) -> Vec<Finding> {
+        self.frames.corrections()
+    }
+
     /// The job.
     #[must_use]
     pub const fn job(&self) -> &JobName {
@@ -190,7 +198,8 @@ impl Snapshot<'_> {
         found.ok_or_else(|| Error::NoStream { snapshot: self.id(), stream: name.to_owned() })
     }
 
-    /// Writes a stream's bytes to a sink, in order, and compares length and BLAKE3 with the root.
+    /// Writes a stream's bytes to a sink, in order, and compares length and BLAKE3 with the root; of a stream that the erasure of a
+    /// person rewrote, the list of its nodes.
     ///
     /// The sink sees bytes that are authentic frame by frame, but only `Ok` says that the stream is whole.
     ///
@@ -199,16 +208,18 @@ impl Snapshot<'_> {
     pub fn read(&self, stream: &Stream, sink: &mut dyn Write, monitor: &dyn Monitor) -> Result<StreamProof, Error> {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = 0u64;
-        if let Some(top) = &stream.top {
-            self.walk(top, monitor, &mut |piece| {
+        let nodes = match &stream.top {
+            Some(top) => self.walk(top, monitor, &mut |piece| {
                 hasher.update(piece);
                 bytes += piece.len() as u64;
                 monitor.progress(Progress::Bytes(piece.len() as u64));
                 sink.write_all(piece).map_err(Error::Sink)
-            })?;
-        }
+            })?,
+            None => NodeListHasher::default().finish(),
+        };
         let proof = StreamProof { bytes, blake3: Digest::new(*hasher.finalize().as_bytes()) };
-        if proof.bytes == stream.bytes && proof.blake3 == stream.blake3 {
+        let same = stream.rewritten.map_or(proof.blake3 == stream.blake3, |list| list == nodes);
+        if proof.bytes == stream.bytes && same {
             Ok(proof)
         } else {
             let what = format!("stream {:?} of snapshot {}", stream.name, self.id());
@@ -220,10 +231,18 @@ impl Snapshot<'_> {
 
     /// Visits every node below a top and gives the leaves to `each`, in order, in groups of about 2 MiB.
     pub(crate) fn leaves(&self, top: &Top, each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>) -> Result<(), Error> {
+        self.leaves_listed(top, &mut NodeListHasher::default(), each)
+    }
+
+    /// The same, and lists the nodes right above the leaves.
+    fn leaves_listed(
+        &self,
+        top: &Top,
+        list: &mut NodeListHasher,
+        each: &mut dyn FnMut(Vec<Entry>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut opener = Opener::new()?;
-        let entry =
-            Entry { capability: top.capability.clone(), birth: top.birth(), raw_bytes: top.raw_bytes, dictionary: 0 };
-        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry].into_iter())];
+        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry_of(top)].into_iter())];
         let mut group = Vec::new();
         let mut group_bytes = 0u64;
         while let Some((level, entries)) = open.last_mut() {
@@ -237,6 +256,7 @@ impl Snapshot<'_> {
                 open.push((level - 1, node.entries.into_iter()));
                 continue;
             }
+            list.add(entry.raw_bytes, &entry.capability);
             for leaf in node.entries {
                 group_bytes += u64::from(leaf.raw_bytes);
                 group.push(leaf);
@@ -249,7 +269,60 @@ impl Snapshot<'_> {
         if group.is_empty() { Ok(()) } else { each(group) }
     }
 
-    fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
+    /// Visits a tree as far as its nodes can be read, in order: what is lost of it is named and stepped over.
+    pub(crate) fn pieces(
+        &self,
+        top: &Top,
+        is_lost: &dyn Fn(&Entry) -> bool,
+        each: &mut dyn FnMut(Piece<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut opener = Opener::new()?;
+        let mut open: Vec<(u8, std::vec::IntoIter<Entry>)> = vec![(top.level, vec![entry_of(top)].into_iter())];
+        while let Some((level, entries)) = open.last_mut() {
+            let level = *level;
+            let Some(entry) = entries.next() else {
+                open.pop();
+                continue;
+            };
+            if level == 0 {
+                each(if is_lost(&entry) { Piece::LostLeaf(&entry) } else { Piece::Leaf(&entry) })?;
+                continue;
+            }
+            let node = if is_lost(&entry) { None } else { Some(self.node(&mut opener, &entry, level)) };
+            match node {
+                Some(Ok(node)) => open.push((level - 1, node.entries.into_iter())),
+                Some(Err(error)) if error.kind() != Kind::Damaged => return Err(error),
+                Some(Err(_)) | None => each(Piece::LostNode)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The plaintext of one chunk.
+    pub(crate) fn chunk(&self, entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut opener = Opener::new()?;
+        open_group(&self.frames, &mut opener, std::slice::from_ref(entry)).map(Zeroizing::new)
+    }
+
+    /// Every frame the snapshot uses, by its root and nodes.
+    pub(crate) fn births(&self) -> Result<Reach, Error> {
+        let mut births = Reach::default();
+        let mut opener = Opener::new()?;
+        for stream in self.streams() {
+            stream.dictionaries.iter().for_each(|dictionary| births.insert(dictionary.birth()));
+            let mut open: Vec<(u8, Entry)> = stream.top.iter().map(|top| (top.level, entry_of(top))).collect();
+            while let Some((level, entry)) = open.pop() {
+                births.insert(entry.birth);
+                if level > 0 {
+                    let node = self.node(&mut opener, &entry, level)?;
+                    open.extend(node.entries.into_iter().map(|entry| (level - 1, entry)));
+                }
+            }
+        }
+        Ok(births)
+    }
+
+    pub(crate) fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
         let sealed = self.frames.read(std::slice::from_ref(entry), Reading::Node)?;
         let mut plaintext = Zeroizing::new(Vec::new());
         let sealed = sealed.first().map(|bytes| &bytes[..]).unwrap_or_default();
@@ -257,6 +330,16 @@ impl Snapshot<'_> {
         let place = format!("frame {} of pack {}", entry.birth.slot, entry.birth.pack);
         let node = Node::decode(&plaintext).map_err(|error| Error::format(&place, error))?;
         if node.level == level { Ok(node) } else { Err(Error::damaged(place, "it is a node of another level")) }
+    }
+
+    /// Opens chunks, each by itself.
+    pub(crate) fn chunks(&self, opener: &mut Opener, entries: &[Entry]) -> Result<Vec<Vec<u8>>, Error> {
+        let sealed = self.frames.read(entries, Reading::Chunks)?;
+        let open = |(entry, sealed): (&Entry, &bytes::Bytes)| {
+            let mut chunk = Vec::new();
+            self.frames.open(opener, entry, 0, sealed, &mut chunk).map(|()| chunk)
+        };
+        entries.iter().zip(&sealed).map(open).collect()
     }
 
     /// Checks that every chunk below a top is in a pack that is there, without reading chunks.
@@ -274,7 +357,7 @@ impl Snapshot<'_> {
         top: &Top,
         monitor: &dyn Monitor,
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Digest, Error> {
         let stop = AtomicBool::new(false);
         let (groups, group_queue) = bounded::<(u64, Vec<Entry>)>(BATCHES_WAITING);
         let (pieces, piece_queue) = bounded::<(u64, Result<Vec<u8>, Error>)>(BATCHES_WAITING);
@@ -287,12 +370,14 @@ impl Snapshot<'_> {
             }
             let failures = pieces.clone();
             drop((group_queue, pieces));
-            scope.spawn(move || self.feed(top, &groups, &failures, stop));
+            let feeder = scope.spawn(move || self.feed(top, &groups, &failures, stop));
             let result = in_order(&piece_queue, monitor, each);
             stop.store(true, Ordering::SeqCst);
             // Whoever waits for room in the queue must find it to see that the work has stopped.
             piece_queue.iter().for_each(drop);
-            result
+            let list =
+                feeder.join().map_err(|_| Error::Bug { why: "a thread panicked while it read nodes".to_owned() });
+            result.and(list)
         })
     }
 
@@ -302,9 +387,10 @@ impl Snapshot<'_> {
         groups: &Sender<(u64, Vec<Entry>)>,
         failures: &Sender<(u64, Result<Vec<u8>, Error>)>,
         stop: &AtomicBool,
-    ) {
+    ) -> Digest {
         let mut seq = 0u64;
-        let fed = self.leaves(top, &mut |group| {
+        let mut list = NodeListHasher::default();
+        let fed = self.leaves_listed(top, &mut list, &mut |group| {
             if stop.load(Ordering::SeqCst) || groups.send((seq, group)).is_err() {
                 return Err(Error::Interrupted);
             }
@@ -315,7 +401,22 @@ impl Snapshot<'_> {
             // A failed send means that nobody reads any more, because another error came first.
             drop(failures.send((seq, Err(error))));
         }
+        list.finish()
     }
+}
+
+/// One piece of a stream that may be damaged.
+pub(crate) enum Piece<'e> {
+    /// A chunk that should be there.
+    Leaf(&'e Entry),
+    /// A chunk that is lost.
+    LostLeaf(&'e Entry),
+    /// A node that is lost, and with it the lengths of everything below it.
+    LostNode,
+}
+
+fn entry_of(top: &Top) -> Entry {
+    Entry { capability: top.capability.clone(), birth: top.birth(), raw_bytes: top.raw_bytes, dictionary: 0 }
 }
 
 fn open_loop(

@@ -273,6 +273,7 @@ impl Repository {
             request: None,
             intended: *at,
             signed: Millis(self.clock().now().as_millisecond()),
+            person: None,
         };
         self.append(&admin, &Event::Receipt(Box::new(receipt)))?;
         self.newest_receipt(id)

@@ -7,8 +7,10 @@ use lacre_format::{
 };
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
+    limits::ROOTS_TRIED_MAX,
     monitor::Finding,
+    op::keys::ReadKeys,
     repository::Repository,
     retention,
     view::{Known, View},
@@ -86,10 +88,12 @@ impl Repository {
         let dropped = view.ledger.dropped();
         let row = |known: &Known| {
             let snapshot = known.header.snapshot;
-            let state = if view.voided.contains(&snapshot) {
+            let state = if view.voided.contains(&snapshot) || view.persons.stillborn.contains(&snapshot) {
                 SnapshotState::Void
             } else if view.erased.contains(&snapshot) {
                 if dropped.contains(&snapshot) { SnapshotState::Erased } else { SnapshotState::Pending }
+            } else if view.persons.unborn.contains_key(&snapshot) {
+                SnapshotState::Pending
             } else if view.forgotten.contains(&snapshot) {
                 SnapshotState::Forgotten
             } else {
@@ -108,6 +112,36 @@ impl Repository {
         let mut rows: Vec<SnapshotRow> = view.snapshots.values().map(row).collect();
         rows.sort_by_key(|row| (row.taken, row.known.header.seq, row.snapshot));
         rows
+    }
+
+    /// Whether this host can find a snapshot of that name only with the keys that open one: job names lie in sealed labels, and the key
+    /// of labels in roots.
+    #[must_use]
+    pub fn needs_keys_for(&self, name: &str) -> bool {
+        (name.starts_with("latest:") || name.contains('@')) && !self.has_structure()
+    }
+
+    /// Learns the key of labels from a root: the newest are opened until one opens.
+    ///
+    /// # Errors
+    /// Why the newest did not open, when none does.
+    pub fn learn_from_roots(&self, view: &View, keys: &ReadKeys) -> Result<(), Error> {
+        let seals = self.seals(view, keys)?;
+        let mut newest: Vec<&Known> =
+            view.snapshots.values().filter(|known| view.is_live(known.header.snapshot)).collect();
+        newest.sort_by_key(|known| std::cmp::Reverse((known.header.taken, known.header.seq)));
+        let mut first = None;
+        for known in newest.into_iter().take(ROOTS_TRIED_MAX) {
+            let opened = self.snapshot_key(view, &seals, keys, &known.header).and_then(|key| self.root(known, &key));
+            match opened {
+                Ok(_) => return Ok(()),
+                Err(error) if matches!(error.kind(), Kind::NoKey | Kind::Damaged | Kind::Refused) => {
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 
     /// Finds a snapshot by an id prefix, `latest`, `latest:JOB`, or `JOB@DATE` (the newest at or before the end of that local

@@ -122,6 +122,25 @@ impl LocalStore {
         Ok(outcome)
     }
 
+    /// Puts an object in the place of what lies under its name, in one step.
+    pub(super) fn replace(&self, name: &ObjectName, bytes: &[u8]) -> Result<(), StoreError> {
+        let name = name.as_str();
+        let (parent, leaf) = split(name);
+        let directory = self.make_directory(parent, name)?;
+        if let Some(stat) = stat_at(&directory, leaf, name)? {
+            require_regular(&stat, name)?;
+        }
+        let staging = self.make_directory(STAGING_DIRECTORY, name)?;
+        let staged = Staged::create(&staging, name)?;
+        (&staged.file).write_all(bytes).map_err(|source| of_io(source, Operation::Write, name))?;
+        rustix::fs::fsync(&staged.file).map_err(|errno| StoreError::of_errno(errno, Operation::SyncFile, name))?;
+        self.handles.forget(name);
+        rustix::fs::renameat(staged.directory(), staged.name(), &directory, leaf)
+            .map_err(|errno| StoreError::of_errno(errno, Operation::Link, name))?;
+        staged.moved_away();
+        sync(&directory, name)
+    }
+
     pub(super) fn get(&self, name: &ObjectName, bytes_max: u64) -> Result<Bytes, StoreError> {
         let handle = self.open_object(name.as_str())?;
         if handle.bytes > bytes_max {

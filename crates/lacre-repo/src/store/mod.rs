@@ -62,6 +62,17 @@ pub enum PutOutcome {
     AlreadyExists,
 }
 
+/// What became of an object given to [`Store::heal`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Healed {
+    /// Nothing lay under its name.
+    Added,
+    /// What lay under its name was not the object.
+    Replaced,
+    /// The object is there and sound; nothing was written.
+    WasGood,
+}
+
 /// What became of an object given to [`Store::delete`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deletion {
@@ -240,6 +251,38 @@ impl Store {
             self.counter.sent(length);
         }
         Ok(outcome)
+    }
+
+    /// Gives an object its bytes back: the one way over something that is stored. `is_good` says whether bytes are what the name says; what
+    /// is there stays if they are, and is replaced in one step if they are not, or if it is too long or unreadable for its device.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] when no regular file lies there; whatever kept the object from being read or from becoming durable.
+    pub fn heal(
+        &self,
+        name: &ObjectName,
+        bytes: &Bytes,
+        bytes_max: u64,
+        is_good: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Healed, StoreError> {
+        match self.get(name, bytes_max) {
+            Ok(found) if is_good(&found) => return Ok(Healed::WasGood),
+            Err(error) if error.is_not_found() => {
+                if self.put_new(name, bytes.clone())? == PutOutcome::Created {
+                    return Ok(Healed::Added);
+                }
+            }
+            Ok(_) | Err(StoreError::TooLarge { .. } | StoreError::OutOfRange { .. } | StoreError::Io { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.counter.begin(Verb::PutNew);
+        let replace = |bytes| self.backend.replace(name, bytes).map(|()| PutOutcome::Created);
+        match &self.faults {
+            None => replace(bytes.clone()),
+            Some(faults) => faults.put_new(name, bytes.clone(), replace),
+        }
+        .map(|_| self.counter.sent(bytes.len()))?;
+        Ok(Healed::Replaced)
     }
 
     /// Reads a whole object of at most `bytes_max` bytes.
@@ -497,6 +540,14 @@ impl Backend {
             Self::Local(local) => local.put_new(name, &bytes),
             Self::Remote(remote) => remote.put_new(name, bytes),
             Self::Bucket(bucket) => bucket.put_new(name, bytes),
+        }
+    }
+
+    fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        match self {
+            Self::Local(local) => local.replace(name, &bytes),
+            Self::Remote(remote) => remote.replace(name, bytes),
+            Self::Bucket(bucket) => bucket.replace(name, bytes),
         }
     }
 

@@ -43,6 +43,15 @@ impl RemoteStore {
         }
     }
 
+    pub(super) fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let (store, path) = self.target(name);
+        let put = async move { store.put(&path, PutPayload::from_bytes(bytes)).await };
+        match wait(name.as_str(), put)? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(of_remote(error, name.as_str())),
+        }
+    }
+
     pub(super) fn get(&self, name: &ObjectName, bytes_max: u64) -> Result<Bytes, StoreError> {
         let (store, path) = self.target(name);
         let get = async move {

@@ -112,6 +112,8 @@ impl Schedule {
         if let Some(at) = state.waiting.iter().position(|waiting| *waiting == call) {
             state.waiting.remove(at);
         }
+        // Of several threads one takes the last call that is allowed: whoever asks where the process stands has to look again.
+        self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! Putting: what is stored, and what a taken name does.
 
 use bytes::Bytes;
-use lacre_repo::store::PutOutcome;
+use lacre_repo::store::{Healed, PutOutcome};
 
 use crate::Case;
 use crate::place::{Place, name, noise};
@@ -44,6 +44,23 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(place.put("snap/a", b"one"), PutOutcome::Created);
         assert_eq!(place.put("snap/a", b"two"), PutOutcome::AlreadyExists);
         assert_eq!(place.names(""), ["snap/a"]);
+    }),
+    ("bad bytes give way to good ones, and only to them", |place| {
+        let good = Bytes::from_static(b"good");
+        let heal = || place.store.heal(&name("packs/ab/a"), &good, 1000, &|found| found == b"good").unwrap();
+        assert_eq!(heal(), Healed::Added);
+        assert_eq!(heal(), Healed::WasGood);
+        assert_eq!(place.store.delete(&name("packs/ab/a")).unwrap(), lacre_repo::store::Deletion::Gone);
+        assert_eq!(place.put("packs/ab/a", b"bad"), PutOutcome::Created);
+        assert_eq!(heal(), Healed::Replaced);
+        assert_eq!((place.get("packs/ab/a"), place.names("")), (good.clone(), vec!["packs/ab/a".to_owned()]));
+        assert_eq!(heal(), Healed::WasGood);
+    }),
+    ("what is far too long gives way too", |place| {
+        assert_eq!(place.put("packs/ab/a", &noise(5_000, 4)), PutOutcome::Created);
+        let good = Bytes::from_static(b"good");
+        let healed = place.store.heal(&name("packs/ab/a"), &good, 1000, &|found| found == b"good").unwrap();
+        assert_eq!((healed, place.get("packs/ab/a")), (Healed::Replaced, good));
     }),
     ("every kind of name the vault writes", |place| {
         let hex = "0123456789abcdef".repeat(4);

@@ -50,6 +50,7 @@ fn receipt() -> Receipt {
         request: None,
         intended: Millis(0),
         signed: Millis(0),
+        person: None,
     }
 }
 

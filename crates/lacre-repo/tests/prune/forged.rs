@@ -146,7 +146,11 @@ fn a_pack_that_claims_anothers_birth_name_displaces_nothing_and_stays_out_of_rep
         assert!(after.contains(honest), "{honest} is the one that can be read, {forged} its twin");
     }
     let findings = bench.check_all().findings;
-    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:?}");
+    // The forger gave its packs no parity.
+    let of_parity =
+        |finding: &lacre_repo::Finding| (finding.severity, finding.object.as_str()) == (Severity::Note, "parity");
+    let expected = |finding: &lacre_repo::Finding| finding.severity == Severity::Warning || of_parity(finding);
+    assert!(findings.iter().all(expected), "{findings:?}");
 }
 
 #[test]

@@ -34,6 +34,21 @@ pub enum EraseAction {
     ///
     /// Example: lacre erase job astro --before 2026-01-01T00:00:00Z
     Job(EraseJobArgs),
+    /// Erase one person's rows out of every snapshot, in every copy ever made
+    ///
+    /// The rules file says which rows of which tables are a person's (docs/ERASURE.md). Every snapshot of the jobs gets a successor without
+    /// them, what survives is searched for traces, and the seal is changed so that only the successors can be opened.
+    ///
+    /// The person's key comes from a file with one key on each line (columns of a composite key with tabs between them), from standard
+    /// input with -, or is asked for. Identifiers to search for besides those in the person's own row: column=value on each line.
+    ///
+    /// If it is interrupted, or a held snapshot was released since: run the same command again.
+    ///
+    /// Examples:
+    ///   lacre erase person --rules erasure.toml --subject user --key-file key.txt --dry-run
+    ///   printf 4711 | lacre erase person --rules erasure.toml --subject user --key-file - --reason art17 --request TICKET-812
+    #[command(verbatim_doc_comment)]
+    Person(ErasePersonArgs),
     /// Carry on with what an erasure or a rotation waits for
     ///
     /// Changes the seal for every erasure that is due, finishes a rotation that was interrupted, destroys the old seal in cells on this
@@ -120,6 +135,32 @@ pub struct EraseJobArgs {
     /// Snapshots taken before this time (RFC 3339)
     #[arg(long, value_name = "T")]
     pub before: Timestamp,
+    /// How.
+    #[command(flatten)]
+    pub options: EraseOptions,
+}
+
+/// Arguments of `lacre erase person`.
+#[derive(Clone, Debug, Args)]
+pub struct ErasePersonArgs {
+    /// Rules file
+    #[arg(long, value_name = "F")]
+    pub rules: PathBuf,
+    /// Kind of person: the NAME of [subject.NAME] in the rules
+    #[arg(long, value_name = "NAME")]
+    pub subject: String,
+    /// File with the person's key, - for standard input
+    #[arg(long = "key-file", value_name = "F")]
+    pub key_file: Option<PathBuf>,
+    /// The key itself; other programs on this host can read it
+    #[arg(long, value_name = "V", conflicts_with = "key_file")]
+    pub key: Option<String>,
+    /// File with identifiers of the person to search for, column=value; repeatable
+    #[arg(long = "identifier-file", value_name = "F")]
+    pub identifier_files: Vec<PathBuf>,
+    /// Only snapshots of this job; repeatable; default all jobs
+    #[arg(long = "job", value_name = "J")]
+    pub jobs: Vec<JobName>,
     /// How.
     #[command(flatten)]
     pub options: EraseOptions,

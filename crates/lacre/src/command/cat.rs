@@ -1,5 +1,6 @@
 //! `lacre cat`: one stream's bytes on stdout.
 
+use super::findings;
 use crate::{
     cli::CatArgs,
     error::{CliError, Kind},
@@ -27,5 +28,7 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     let read = snapshot.read(stream, &mut out, &watching);
     line.finish();
     read.map_err(|error| vault.explain(error))?;
-    Ok(Exit::Done)
+    let corrections = snapshot.corrections();
+    findings::warn(invocation, &corrections);
+    Ok(findings::exit(&corrections))
 }

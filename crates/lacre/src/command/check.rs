@@ -4,10 +4,13 @@ use std::io::{self, Write};
 
 use lacre_repo::{
     Severity,
-    op::check::{CheckOptions, ReadData as Share},
+    op::{
+        check::{CheckOptions, ReadData as Share},
+        rolling::Rolling,
+    },
 };
 
-use super::findings;
+use super::{findings, structure::ArchiveStructure};
 use crate::{
     cli::{CheckArgs, ReadData},
     error::CliError,
@@ -24,8 +27,13 @@ use crate::{
 /// Those that prevent the audit itself.
 pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
-    let snapshot = args.snapshot.as_ref().map(|name| vault.resolve(name)).transpose()?;
+    let (snapshot, keys) = match &args.snapshot {
+        Some(name) => {
+            let (snapshot, keys) = vault.resolve_with_keys(invocation, name, &args.keys.kits)?;
+            (Some(snapshot), keys)
+        }
+        None => (None, vault.read_keys(invocation, &args.keys.kits)?),
+    };
     let read_data = match args.read_data() {
         ReadData::None => Share::None,
         ReadData::Share(share) if share.fraction() >= 1.0 => Share::All,
@@ -33,7 +41,9 @@ pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, Cli
     };
     let options = CheckOptions { level: args.level, read_data, snapshot };
     let (line, watching) = watching(invocation);
-    let report = vault.repository.check(&options, &keys, &watching);
+    let structure = ArchiveStructure::default();
+    let rolling = Rolling { max_age: args.max_age, max_duration: args.max_duration, structure: Some(&structure) };
+    let report = vault.repository.check_rolling(&options, &rolling, &keys, &watching);
     line.finish();
     let report = report.map_err(|error| vault.explain(error))?;
     let document = CheckResult {
@@ -60,7 +70,7 @@ fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut 
     let opened = if document.level >= 4 { format!(", {snapshots} snapshots opened") } else { String::new() };
     writeln!(
         out,
-        "{verdict}: level {} of 4 reached{opened}; {packs_read} of {} packs read ({})",
+        "{verdict}: level {} of 5 reached{opened}; {packs_read} of {} packs read ({})",
         document.level,
         document.packs,
         human::bytes(document.bytes_read)

@@ -29,11 +29,10 @@ use crate::{
 /// Those of the vault; a missing key is none.
 pub(super) fn show(invocation: &Invocation, args: &ShowArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let id = vault.resolve(&args.snapshot)?;
+    let (id, keys) = vault.resolve_with_keys(invocation, &args.snapshot, &args.keys.kits)?;
     let rows = vault.repository.snapshots().map_err(|error| vault.explain(error))?.rows;
     let row = rows.into_iter().find(|row| row.snapshot == id);
     let row = row.ok_or_else(|| CliError::new(Kind::NotFound, format!("no snapshot is named {id}")))?;
-    let keys = vault.read_keys(invocation, &args.keys.kits)?;
     let mut document = header(&row);
     match vault.repository.open_snapshot(id, &keys) {
         Ok(snapshot) => unsealed(&snapshot, &mut document),

@@ -9,7 +9,7 @@ const fn field(name: &'static str, help: &'static str) -> Field {
 }
 
 /// One snapshot of an erasure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasedEntry {
     /// Id of the erased snapshot, hexadecimal.
     pub old: String,
@@ -28,6 +28,36 @@ pub struct PendingEntry {
     pub what: String,
     /// The command that settles it.
     pub command: String,
+}
+
+/// What an erasure of a person does to a table, over all snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedTableEntry {
+    /// Table.
+    pub table: String,
+    /// Rows removed.
+    pub removed: u64,
+    /// Rows changed.
+    pub changed: u64,
+    /// Rows kept as they are.
+    pub kept: u64,
+    /// Why they are kept.
+    pub bases: Vec<String>,
+}
+
+/// Traces of a person in what survives; never a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEntry {
+    /// Table or stream.
+    pub place: String,
+    /// Column, or null.
+    pub column: Option<String>,
+    /// Column of the person's own row the identifier belongs to.
+    pub identifier: String,
+    /// Form it was found in.
+    pub form: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// An erasure, or what it would do.
@@ -55,10 +85,24 @@ pub struct EraseResult {
     pub forgotten: u64,
     /// Salt of the request's hash, hexadecimal, or null: keep it with the request.
     pub request_salt: Option<String>,
+    /// Of a person: tables with rows of theirs.
+    pub tables: Vec<ErasedTableEntry>,
+    /// Of a person: traces that are left.
+    pub traces: Vec<TraceEntry>,
+    /// Of a person: identifiers that were not searched for, by their columns.
+    pub unsearched: Vec<String>,
+    /// Of a person: held snapshots, which keep the person until they are released.
+    pub held: Vec<String>,
+    /// Of a person: what to look at before it is carried out.
+    pub cautions: Vec<String>,
+    /// Of a person: plaintext bytes searched, each stored piece once.
+    pub bytes_read: u64,
+    /// Of a person: bytes added to the store.
+    pub bytes_written: u64,
 }
 
 impl Document for EraseResult {
-    const COMMAND: &'static str = "erase snapshot, erase job";
+    const COMMAND: &'static str = "erase snapshot, erase job, erase person";
     const FIELDS: &'static [Field] = &[
         field("erasure", "Id of the erasure, hexadecimal; null for a dry run."),
         field("snapshots", "Snapshots: old, new, rows_removed."),
@@ -71,6 +115,13 @@ impl Document for EraseResult {
         field("writers", "Hosts whose next backup the erasure waits for."),
         field("forgotten", "Forgotten snapshots that die with the same change of the seal."),
         field("request_salt", "Salt of the request's hash, hexadecimal, or null: keep it with the request."),
+        field("tables", "Of a person, tables with rows of theirs: table, removed, changed, kept, bases."),
+        field("traces", "Of a person, traces that are left: place, column, identifier, form, count; never a value."),
+        field("unsearched", "Of a person, identifiers that were not searched for, by their columns."),
+        field("held", "Of a person, held snapshots, which keep the person until they are released."),
+        field("cautions", "Of a person, what to look at before it is carried out."),
+        field("bytes_read", "Of a person, plaintext bytes searched, each stored piece once."),
+        field("bytes_written", "Of a person, bytes added to the store."),
     ];
 }
 
@@ -205,6 +256,50 @@ pub struct ReceiptText {
     pub intended: String,
     /// When the receipt was signed, RFC 3339, UTC.
     pub signed: String,
+    /// Of the erasure of a person: what it was about, or null.
+    #[serde(default)]
+    pub person: Option<ReceiptPerson>,
+}
+
+/// What a receipt says of the erasure of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptPerson {
+    /// It was about everything of its jobs that had not seen this entry of the signer's log.
+    pub unseen: u32,
+    /// BLAKE3 of each account, hexadecimal.
+    pub accounts: Vec<String>,
+    /// Which snapshot replaces which.
+    pub successors: Vec<ReceiptSuccessor>,
+}
+
+/// A snapshot and its successor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptSuccessor {
+    /// Erased snapshot.
+    pub old: String,
+    /// The same without the person.
+    pub new: String,
+}
+
+/// The account of an erasure of a person: names of tables and numbers. The log holds its hash only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptAccount {
+    /// Jobs.
+    pub jobs: Vec<String>,
+    /// Kind of person.
+    pub subject: String,
+    /// BLAKE3 of the rules file.
+    pub rules: String,
+    /// Tables.
+    pub tables: Vec<ErasedTableEntry>,
+    /// Snapshots: old, new, rows_removed.
+    pub snapshots: Vec<ErasedEntry>,
+    /// Traces that were allowed.
+    pub traces: Vec<TraceEntry>,
+    /// Identifiers that were not searched for.
+    pub unsearched: Vec<String>,
+    /// The account as it was hashed, hexadecimal.
+    pub object: String,
 }
 
 /// A snapshot on a receipt.
@@ -251,6 +346,9 @@ pub struct ReceiptResult {
     pub receipt: ReceiptText,
     /// The signed log entry, hexadecimal.
     pub signed_object: String,
+    /// Of the erasure of a person: its accounts.
+    #[serde(default)]
+    pub accounts: Vec<ReceiptAccount>,
 }
 
 impl Document for ReceiptResult {
@@ -261,8 +359,12 @@ impl Document for ReceiptResult {
         field("entry", "Its number in that home's log."),
         field(
             "receipt",
-            "What it says: erasure, state, snapshots, from, to, bundle, cells, kits, pending, declared, bytes_dead, bytes_shared, reason, request, intended, signed.",
+            "What it says: erasure, state, snapshots, from, to, bundle, cells, kits, pending, declared, bytes_dead, bytes_shared, reason, request, intended, signed, person.",
         ),
         field("signed_object", "The signed log entry, hexadecimal: what `receipt verify` proves."),
+        field(
+            "accounts",
+            "Of the erasure of a person: jobs, subject, rules, tables, snapshots, traces, unsearched, object; the receipt holds the hash of each object.",
+        ),
     ];
 }

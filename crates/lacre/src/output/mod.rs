@@ -4,11 +4,15 @@
 //! serialized by deriving. No plaintext digest, key or value of a database ever has a field here.
 
 mod documents;
+mod drill;
 mod entries;
 mod erasure;
+mod import;
 mod keys;
 mod operate;
 mod prune;
+mod repair;
+mod rows;
 mod seal;
 
 use serde::Serialize;
@@ -19,15 +23,18 @@ pub use self::{
         FromEnvResult, HoldResult, InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult,
         ShowResult, SnapshotsResult, StatsResult, UndoResult,
     },
+    drill::{DrillCheck, DrillResult},
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
         SnapshotState, StreamEntry,
     },
     erasure::{
-        EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, ReceiptCell, ReceiptKit,
-        ReceiptResult, ReceiptSnapshot, ReceiptText, RotateResult,
+        EraseResult, ErasedEntry, ErasedTableEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult,
+        ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
+        ReceiptText, RotateResult, TraceEntry,
     },
+    import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
@@ -37,6 +44,11 @@ pub use self::{
         StatusResult,
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
+    repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
+    rows::{
+        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
+        TableDifference,
+    },
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 

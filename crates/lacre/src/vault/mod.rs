@@ -68,7 +68,8 @@ impl Vault {
         let cells = CellWay::new(&settings, &invocation.interrupt);
         let repository = Repository::open(store, &home, Arc::new(SystemClock))
             .map_err(|error| explain(error, None))?
-            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>);
+            .with_cells(Arc::clone(&cells) as Arc<dyn lacre_repo::cell::CellReach>)
+            .with_parity(settings.parity);
         for finding in repository.home().exposed() {
             invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
         }
@@ -94,6 +95,50 @@ impl Vault {
     /// [`crate::error::Kind::NotFound`] for none, [`crate::error::Kind::Usage`] for several.
     pub fn resolve(&self, name: &SnapshotName) -> Result<SnapshotId, CliError> {
         self.repository.resolve(&name.to_string(), &Zoned::now()).map_err(|error| self.explain(error))
+    }
+
+    /// Finds the snapshot a person named, and gathers the keys at hand. On a machine that has only a kit and an identity, names of jobs can be
+    /// read only once a root was opened with them.
+    ///
+    /// # Errors
+    /// As [`Vault::resolve`] and [`Vault::read_keys`].
+    pub fn resolve_with_keys(
+        &self,
+        invocation: &Invocation,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<(SnapshotId, ReadKeys), CliError> {
+        self.named(invocation, &self.look()?, name, sheets)
+    }
+
+    fn named(
+        &self,
+        invocation: &Invocation,
+        look: &Look,
+        name: &SnapshotName,
+        sheets: &[PathBuf],
+    ) -> Result<(SnapshotId, ReadKeys), CliError> {
+        let gather = || keys::gather(self, invocation, sheets, &look.view.policy);
+        let name = name.to_string();
+        let mut keys = None;
+        if self.repository.needs_keys_for(&name) {
+            let gathered = gather()?;
+            self.repository.learn_from_roots(&look.view, &gathered).map_err(|error| self.explain(error))?;
+            keys = Some(gathered);
+        }
+        let found = self.repository.resolve_at(&look.view, &name, &Zoned::now());
+        let snapshot = found.map_err(|error| self.explain(error))?;
+        Ok((snapshot, keys.map_or_else(gather, Ok)?))
+    }
+
+    /// Whether a person is being erased from a snapshot, and which snapshot replaces it, if that is made already.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn covered(&self, snapshot: SnapshotId) -> Result<Option<Option<SnapshotId>>, CliError> {
+        let view = self.repository.view().map_err(|error| self.explain(error))?;
+        let covered = view.persons.covered.contains_key(&snapshot);
+        Ok(covered.then(|| view.persons.successors.get(&snapshot).copied()))
     }
 
     /// Opens the snapshot a person named with the keys at hand, in whatever state it is, from one look at the store.
@@ -130,11 +175,24 @@ impl Vault {
         allowed: impl Fn(&View, SnapshotId) -> Result<(), CliError>,
     ) -> Result<Snapshot<'_>, CliError> {
         let look = self.look()?;
-        let found = self.repository.resolve_at(&look.view, &name.to_string(), &Zoned::now());
-        let snapshot = found.map_err(|error| self.explain(error))?;
-        let keys = keys::gather(self, invocation, sheets, &look.view.policy)?;
+        let (snapshot, keys) = self.named(invocation, &look, name, sheets)?;
         allowed(&look.view, snapshot)?;
-        self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))
+        let opened = self.repository.open_at(&look, snapshot, &keys).map_err(|error| self.explain(error))?;
+        if look.view.ledger.standing_persons().next().is_some() {
+            // What such an erasure covers, a host without keys of its own can tell only now.
+            allowed(&self.repository.view().map_err(|error| self.explain(error))?, snapshot)?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens a snapshot that is kept.
+    ///
+    /// # Errors
+    /// As [`Vault::open_kept`].
+    pub fn open_id(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, CliError> {
+        let look = self.look()?;
+        self.refuse_forgotten(&look.view, snapshot)?;
+        self.repository.open_at(&look, snapshot, keys).map_err(|error| self.explain(error))
     }
 
     fn refuse_forgotten(&self, view: &View, snapshot: SnapshotId) -> Result<(), CliError> {
@@ -143,6 +201,12 @@ impl Vault {
         }
         if view.ledger.dropped().contains(&snapshot) && view.erased.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Erased { snapshot }));
+        }
+        if view.persons.covered.contains_key(&snapshot) {
+            let what = format!("a person is being erased from snapshot {}", short(&snapshot.to_string()));
+            return Err(CliError::new(Kind::Refused, what).hint(
+                "lacre erase status names the erasure; lacre restore --accept-erasing hands it out without that person",
+            ));
         }
         if view.erased.contains(&snapshot) {
             let what = format!("snapshot {} is about to be erased", short(&snapshot.to_string()));
@@ -160,6 +224,18 @@ impl Vault {
         let view = self.repository.view().map_err(|error| self.explain(error))?;
         keys::gather(self, invocation, sheets, &view.policy)
     }
+}
+
+/// Opens the copy of the repository that a person named.
+///
+/// # Errors
+/// [`crate::error::Kind::Usage`] for what is no place of a store; otherwise as [`open_store`].
+pub fn open_copy(named: &str, settings: &Settings) -> Result<Store, CliError> {
+    let place: StoreUrl = named.parse().map_err(|error| {
+        CliError::new(Kind::Usage, format!("{named:?} names no copy: {error}"))
+            .hint("write its URL: /path, s3://bucket/prefix or b2://bucket/prefix?region=R")
+    })?;
+    open_store(&place, settings)
 }
 
 /// Opens the store of an existing repository.

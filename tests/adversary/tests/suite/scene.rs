@@ -162,10 +162,12 @@ impl Scene {
         }
         let live: Vec<SnapshotId> = self.nights.keys().filter(|snapshot| !dead.contains(snapshot)).copied().collect();
         for snapshot in &live {
-            let streams = after.streams(*snapshot).unwrap_or_else(|| {
-                panic!("{context}: {snapshot} lives and stayed shut: {}", self.why_shut(&after, *snapshot))
-            });
-            assert_eq!(streams["t"], self.nights[snapshot], "{context}: {snapshot}");
+            let streams = after.streams(*snapshot);
+            assert!(
+                streams.as_ref().is_some_and(|streams| streams["t"] == self.nights[snapshot]),
+                "{context}: {snapshot} lives and stayed shut: {}",
+                self.why_shut(&after, *snapshot)
+            );
         }
         let reachable: BTreeSet<(u8, Key)> = live.iter().flat_map(|snapshot| frames_of(&after, *snapshot)).collect();
         assert!(

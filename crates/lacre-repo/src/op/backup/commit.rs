@@ -13,6 +13,7 @@ use lacre_format::{
     keyring::KeyEnvelope,
     name::{Named, ObjectName},
     object::Kind,
+    policy::Policy,
     reach::Reach,
     root::{Root, Stream, StreamKind},
     segment::{SEGMENT_PACKS_MAX, Segment, SegmentPack},
@@ -28,10 +29,12 @@ use crate::{
     catalog::KnownPack,
     error::Error,
     files::LockFile,
+    home::Signer,
     limits::{ANCHOR_ATTEMPTS_MAX, LOCK_PATIENCE, REACH_KEPT_BYTES_MAX, SEGMENT_FOOTERS_BYTES, SHRINK_DIVISOR},
     monitor::{Finding, Progress, Severity},
     op::backup::{Backup, kept_reach, pipeline::Produced, put_end, stream::StreamSummary},
     pack::salted_object,
+    repository::Repository,
     view::View,
 };
 
@@ -74,11 +77,11 @@ pub struct BackupReport {
 }
 
 /// A key entry that lies under the tip policy.
-struct Anchor {
-    policy: u32,
-    generation: GenerationId,
-    token: Token,
-    entry: Digest,
+pub(crate) struct Anchor {
+    pub(crate) policy: u32,
+    pub(crate) generation: GenerationId,
+    pub(crate) token: Token,
+    pub(crate) entry: Digest,
 }
 
 impl Backup<'_> {
@@ -93,8 +96,8 @@ impl Backup<'_> {
         let committed = produced.and_then(|produced| self.commit_produced(produced, source));
         if committed.is_err() && !self.stands {
             // The session ends without a snapshot; an error of that end is less telling than the one at hand.
-            drop(self.repository.home().destroy_indexes(&self.job, self.base));
-            let ended = put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned);
+            drop(self.repository.home().destroy_indexes(&self.job, self.indexed));
+            let ended = put_end(self.repository, &self.keys.signer, self.snapshot, Outcome::Abandoned);
             drop(ended.and_then(|()| self.repository.home().forget_session(&self.job, self.snapshot)));
         }
         committed
@@ -110,7 +113,7 @@ impl Backup<'_> {
         self.guard(bytes)?;
         self.monitor.progress(Progress::Phase("committing".to_owned()));
         index.finish()?;
-        let (segments, segment_bytes) = self.put_segments(&packs)?;
+        let (segments, segment_bytes) = self.repository.put_segments(&self.keys.signer, &packs)?;
         let reach_object = self.put_reach(&reach)?;
         self.resolve(&reach)?;
         let stored = packs.iter().map(|pack| pack.bytes).sum::<u64>() + segment_bytes + reach_object.1;
@@ -162,41 +165,8 @@ impl Backup<'_> {
         Ok(())
     }
 
-    fn put_segments(&self, packs: &[KnownPack]) -> Result<(Vec<Digest>, u64), Error> {
-        let structure = self.repository.structure()?;
-        let mut digests = Vec::new();
-        let mut bytes = 0u64;
-        let mut rest = packs;
-        while !rest.is_empty() {
-            let (some, later) = rest.split_at(packs_of_one_segment(rest));
-            rest = later;
-            let mut packs: Vec<SegmentPack> = some
-                .iter()
-                .map(|pack| SegmentPack {
-                    name: pack.name,
-                    bytes: pack.bytes,
-                    footer: ByteVec::from(pack.footer.clone()),
-                })
-                .collect();
-            packs.sort_by_key(|pack| pack.name);
-            let sealed =
-                structure.seal(Structure::Segment, self.repository.id(), &codec::to_cbor(&Segment { packs }))?;
-            let signer = &self.keys.signer;
-            let signed = signer.key.sign(Kind::Segment, self.repository.id(), signer.home, codec::to_cbor(&sealed));
-            let object = signed.encode(Kind::Segment);
-            let digest = Digest::new(*blake3::hash(&object).as_bytes());
-            bytes += object.len() as u64;
-            self.repository.put_plain(&ObjectName::of(&Named::Segment(digest)), object)?;
-            self.repository.catalog()?.add_packs(Some(&digest), some)?;
-            digests.push(digest);
-        }
-        Ok((digests, bytes))
-    }
-
     fn put_reach(&self, reach: &Reach) -> Result<(Digest, u64), Error> {
-        let structure = self.repository.structure()?;
-        let sealed = structure.seal(Structure::Reach(self.snapshot), self.repository.id(), &reach.encode())?;
-        let object = salted_object(Kind::Reach, &sealed);
+        let object = self.repository.reach_object(self.snapshot, reach)?;
         let (digest, bytes) = (Digest::new(*blake3::hash(&object).as_bytes()), object.len() as u64);
         if object.len() <= REACH_KEPT_BYTES_MAX {
             // Only a cache: the next run of this host need not read it again.
@@ -208,10 +178,17 @@ impl Backup<'_> {
 
     /// Rule 3: every pack the snapshot needs is in the store now, whatever a cache believes.
     fn resolve(&self, reach: &Reach) -> Result<(), Error> {
-        match self.repository.unresolved(&self.view, reach)? {
-            None => Ok(()),
-            Some(pack) => Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 }),
+        let Some(pack) = self.repository.unresolved(&self.view, reach)?.first().copied() else { return Ok(()) };
+        // A run that slept until it was voided: what it had stored was garbage by then, and was collected.
+        self.refuse_voided(&self.repository.view()?)?;
+        Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 })
+    }
+
+    fn refuse_voided(&self, tip: &View) -> Result<(), Error> {
+        if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
+            return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
         }
+        Ok(())
     }
 
     fn label(&self, streams: &[Stream], stored: u64) -> Label {
@@ -269,46 +246,10 @@ impl Backup<'_> {
     }
 
     fn put_key_entry(&mut self, key: &SnapshotKey) -> Result<Anchor, Error> {
-        let policy = self.view.policy.clone();
-        let now = SystemTime::UNIX_EPOCH
-            + Duration::from_millis(u64::try_from(self.repository.clock().now().as_millisecond()).unwrap_or_default());
-        let recipients = self.usable(&policy, now)?;
-        let (repository, signer) = (self.repository.id(), &self.keys.signer);
-        let entry = key_entry::make_key_entry(key, repository, self.snapshot, policy.number, &recipients, now)?;
-        let signed =
-            signer.key.sign(Kind::KeyEntry, repository, signer.home, codec::to_cbor(&entry)).encode(Kind::KeyEntry);
-        let digest = Digest::new(*blake3::hash(&signed).as_bytes());
-        let public =
-            SealPublic::from_bytes(&policy.seal_public).map_err(|error| Error::damaged("policy", error.to_string()))?;
-        if public.hash8() != policy.generation.hash {
-            return Err(Error::damaged("policy", "its seal key is not of the generation it names"));
-        }
-        let sealed = public.seal(&signed).map_err(|error| Error::Bug { why: error.to_string() })?;
-        let envelope = KeyEnvelope { snapshot: self.snapshot, generation: policy.generation, entry: digest, sealed };
-        let signed = signer.key.sign(Kind::KeyEnvelope, repository, signer.home, codec::to_cbor(&envelope));
-        let object = signed.encode(Kind::KeyEnvelope);
-        let token = entropy::token()?;
-        self.repository.put(&ObjectName::of(&Named::KeyEntry(policy.generation, self.snapshot, token)), object)?;
-        Ok(Anchor { policy: policy.number, generation: policy.generation, token, entry: digest })
-    }
-
-    /// The recipients that can be wrapped to today; an expired certificate is a finding, none left is an error.
-    fn usable(&mut self, policy: &lacre_format::policy::Policy, now: SystemTime) -> Result<Vec<Recipient>, Error> {
-        let mut usable = Vec::new();
-        for entry in &policy.recipients {
-            let recipient = Recipient::from_record(entry.kind, &entry.bytes)?;
-            match recipient.check(now) {
-                Ok(_) => usable.push(recipient),
-                Err(error) => {
-                    let advice = "renew the certificate; until then only the other recipients can read new snapshots";
-                    self.findings.push(Finding::new(Severity::Warning, error.to_string(), &entry.label, advice));
-                }
-            }
-        }
-        if usable.is_empty() {
-            return Err(Error::Refused { why: "no recipient of the policy can be encrypted to today".to_owned() });
-        }
-        Ok(usable)
+        let (anchor, findings) =
+            self.repository.put_key_entry(&self.keys.signer, self.snapshot, key, &self.view.policy)?;
+        self.findings.extend(findings);
+        Ok(anchor)
     }
 
     fn header(
@@ -350,6 +291,7 @@ impl Backup<'_> {
             label: sealed_label.ciphertext,
             derived_from: None,
             opened: self.opened.clone(),
+            erasure: None,
         })
     }
 
@@ -367,9 +309,11 @@ impl Backup<'_> {
             tracing::warn!(%error, "the snapshot is not cached");
         }
         let tip: View = self.repository.view()?;
-        if tip.voided.contains(&self.snapshot) || tip.void_intents.contains(&self.snapshot) {
-            return Err(Error::Overtaken { why: "the session was voided while the run was under way".to_owned() });
+        if tip.persons.covered.contains_key(&self.snapshot) || tip.persons.late.contains(&self.snapshot) {
+            let why = "a person is being erased from this job, and this run began before that: its snapshot will not be kept; run it again";
+            return Err(Error::Overtaken { why: why.to_owned() });
         }
+        self.refuse_voided(&tip)?;
         self.view = tip;
         self.refuse_revoked()
     }
@@ -386,6 +330,7 @@ impl Backup<'_> {
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.
     fn after_commit(&mut self, packs: &[KnownPack]) -> Result<(), Error> {
+        let next_base = self.next_base();
         let mut note = |what: String| {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
@@ -393,8 +338,8 @@ impl Backup<'_> {
         // The end says that the old index is gone: erasures count on it, so it is not written before.
         let home = self.repository.home();
         let ended = home
-            .destroy_indexes(&self.job, Some(self.snapshot))
-            .and_then(|()| put_end(self.repository, &self.keys, self.snapshot, Outcome::Committed))
+            .destroy_indexes(&self.job, Some(next_base))
+            .and_then(|()| put_end(self.repository, &self.keys.signer, self.snapshot, Outcome::Committed))
             .and_then(|()| home.forget_session(&self.job, self.snapshot));
         if let Err(error) = ended {
             note(error.to_string());
@@ -402,6 +347,94 @@ impl Backup<'_> {
         tracing::info!(snapshot = %self.snapshot, packs = packs.len(), "committed");
         Ok(())
     }
+}
+
+impl Repository {
+    /// Stores the footers of new packs in index segments, which also enter the catalog; gives their digests and length.
+    pub(crate) fn put_segments(&self, signer: &Signer, packs: &[KnownPack]) -> Result<(Vec<Digest>, u64), Error> {
+        let structure = self.structure()?;
+        let mut digests = Vec::new();
+        let mut bytes = 0u64;
+        let mut rest = packs;
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(packs_of_one_segment(rest));
+            rest = later;
+            let mut packs: Vec<SegmentPack> = some
+                .iter()
+                .map(|pack| SegmentPack {
+                    name: pack.name,
+                    bytes: pack.bytes,
+                    footer: ByteVec::from(pack.footer.clone()),
+                })
+                .collect();
+            packs.sort_by_key(|pack| pack.name);
+            let sealed = structure.seal(Structure::Segment, self.id(), &codec::to_cbor(&Segment { packs }))?;
+            let signed = signer.key.sign(Kind::Segment, self.id(), signer.home, codec::to_cbor(&sealed));
+            let object = signed.encode(Kind::Segment);
+            let digest = Digest::new(*blake3::hash(&object).as_bytes());
+            bytes += object.len() as u64;
+            self.put_plain(&ObjectName::of(&Named::Segment(digest)), object)?;
+            self.catalog()?.add_packs(Some(&digest), some)?;
+            digests.push(digest);
+        }
+        Ok((digests, bytes))
+    }
+
+    /// A reach map as it is stored.
+    pub(crate) fn reach_object(&self, snapshot: SnapshotId, reach: &Reach) -> Result<Vec<u8>, Error> {
+        let sealed = self.structure()?.seal(Structure::Reach(snapshot), self.id(), &reach.encode())?;
+        Ok(salted_object(Kind::Reach, &sealed))
+    }
+
+    /// Wraps a snapshot's key to the recipients of a policy and seals it to that policy's generation.
+    pub(crate) fn put_key_entry(
+        &self,
+        signer: &Signer,
+        snapshot: SnapshotId,
+        key: &SnapshotKey,
+        policy: &Policy,
+    ) -> Result<(Anchor, Vec<Finding>), Error> {
+        let now = SystemTime::UNIX_EPOCH
+            + Duration::from_millis(u64::try_from(self.clock().now().as_millisecond()).unwrap_or_default());
+        let (recipients, findings) = usable(policy, now)?;
+        let repository = self.id();
+        let entry = key_entry::make_key_entry(key, repository, snapshot, policy.number, &recipients, now)?;
+        let signed =
+            signer.key.sign(Kind::KeyEntry, repository, signer.home, codec::to_cbor(&entry)).encode(Kind::KeyEntry);
+        let digest = Digest::new(*blake3::hash(&signed).as_bytes());
+        let public =
+            SealPublic::from_bytes(&policy.seal_public).map_err(|error| Error::damaged("policy", error.to_string()))?;
+        if public.hash8() != policy.generation.hash {
+            return Err(Error::damaged("policy", "its seal key is not of the generation it names"));
+        }
+        let sealed = public.seal(&signed).map_err(|error| Error::Bug { why: error.to_string() })?;
+        let envelope = KeyEnvelope { snapshot, generation: policy.generation, entry: digest, sealed };
+        let signed = signer.key.sign(Kind::KeyEnvelope, repository, signer.home, codec::to_cbor(&envelope));
+        let object = signed.encode(Kind::KeyEnvelope);
+        let token = entropy::token()?;
+        self.put(&ObjectName::of(&Named::KeyEntry(policy.generation, snapshot, token)), object)?;
+        Ok((Anchor { policy: policy.number, generation: policy.generation, token, entry: digest }, findings))
+    }
+}
+
+/// The recipients that can be wrapped to today; an expired certificate is a finding, none left is an error.
+fn usable(policy: &Policy, now: SystemTime) -> Result<(Vec<Recipient>, Vec<Finding>), Error> {
+    let mut usable = Vec::new();
+    let mut findings = Vec::new();
+    for entry in &policy.recipients {
+        let recipient = Recipient::from_record(entry.kind, &entry.bytes)?;
+        match recipient.check(now) {
+            Ok(_) => usable.push(recipient),
+            Err(error) => {
+                let advice = "renew the certificate; until then only the other recipients can read new snapshots";
+                findings.push(Finding::new(Severity::Warning, error.to_string(), &entry.label, advice));
+            }
+        }
+    }
+    if usable.is_empty() {
+        return Err(Error::Refused { why: "no recipient of the policy can be encrypted to today".to_owned() });
+    }
+    Ok((usable, findings))
 }
 
 /// How many of the first packs go into one segment: at least one, and no more than a reader can hold several copies of.

@@ -7,10 +7,11 @@
 //! after   destroy the old index, PUT the session's end
 //! ```
 
-mod commit;
+pub(crate) mod commit;
 mod packer;
-mod pipeline;
+pub(crate) mod pipeline;
 mod stream;
+mod successor;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +23,14 @@ use lacre_format::{
     authority::Authority,
     codec,
     header::{ChainHead, Label, SnapshotObject, StreamCut},
-    ids::{Digest, HomeId, JobName, Millis, SnapshotId},
+    ids::{Digest, HomeId, JobName, Millis, Salt, SnapshotId},
     name::{Named, ObjectName},
     object::Kind,
-    reach::{REACH_BYTES_MAX, Reach},
+    reach::{REACH_BYTES_MAX, Reach, RebuiltReach},
     root::Shape,
     segment::Salted,
     session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
+    signed::Signed,
 };
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
 
@@ -37,7 +39,7 @@ use crate::{
     cut::{CutKeys, CutParameters},
     error::Error,
     files::LockFile,
-    home::WriterKeys,
+    home::{Signer, WriterKeys},
     limits::TAGS_MAX,
     monitor::{Finding, Monitor, Severity},
     op::backup::{
@@ -86,6 +88,8 @@ pub struct Backup<'r> {
     /// The same, for the index: it stands for a file or pipe as well.
     opened: Vec<ChainHead>,
     base: Option<SnapshotId>,
+    /// Whose run made the index that is used: the base, or the snapshot the base replaces.
+    indexed: Option<SnapshotId>,
     previous: Option<Label>,
     cuts: BTreeMap<lacre_format::ids::StreamTag, StreamCut>,
     pipeline: Option<Pipeline>,
@@ -99,6 +103,27 @@ pub struct Backup<'r> {
     taken: Millis,
     started: jiff::Timestamp,
     _lock: LockFile,
+}
+
+impl Backup<'_> {
+    /// Dates the snapshot: its source is a dump that was made then.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a time that is still to come.
+    pub fn date(&mut self, taken: Millis) -> Result<(), Error> {
+        if taken.0 > self.repository.clock().now().as_millisecond() {
+            return Err(Error::Usage { why: "a dump cannot be dated in the future".to_owned() });
+        }
+        self.taken = taken;
+        Ok(())
+    }
+
+    /// The snapshot whose index the next run of the job wants: this one, or its base when that is of a later day.
+    pub(super) fn next_base(&self) -> SnapshotId {
+        let later =
+            self.base.filter(|base| self.view.snapshots.get(base).is_some_and(|known| known.header.taken > self.taken));
+        later.unwrap_or(self.snapshot)
+    }
 }
 
 /// A session that is written, and nothing else yet.
@@ -141,7 +166,7 @@ impl Repository {
         let wish = self.wish(job, &keys)?;
         let dead = self.home().noted_sessions(job)?;
         self.home().note_session(job, snapshot)?;
-        let session = put_session(self, &keys, job, snapshot, wish)?;
+        let session = put_session(self, &keys.signer, job, snapshot, wish)?;
         let opening =
             Opening { snapshot, session, keys, secret, options, monitor, wish, dead, sent_before, started, lock };
         self.begin_opened(job, opening).inspect_err(|_| self.end_unused(job, snapshot))
@@ -153,7 +178,7 @@ impl Repository {
         let ended = self
             .home()
             .writer_keys()
-            .and_then(|keys| put_end(self, &keys, snapshot, Outcome::Abandoned))
+            .and_then(|keys| put_end(self, &keys.signer, snapshot, Outcome::Abandoned))
             .and_then(|()| self.home().forget_session(job, snapshot));
         if let Err(error) = ended {
             tracing::warn!(%error, %snapshot, "the session stays open until the next run of its job");
@@ -169,12 +194,16 @@ impl Repository {
         findings.extend(self.refresh_from(&view, &listing)?);
         let newest = newest_of(self, &view, job, None)?;
         let own = newest_of(self, &view, job, Some(&keys))?.filter(|(known, _)| Some(known.header.snapshot) == wish);
-        let (base, own_label) = match own {
-            Some((known, label)) => (self.base(job, &view, &known, &listing, &mut findings)?, Some(label)),
+        let own = own.or_else(|| self.successor_of(&view, job, wish));
+        let (base, own_label) = match own.zip(wish) {
+            Some(((known, label), indexed)) => {
+                (self.base(job, &view, (indexed, &known), &listing, &mut findings)?, Some(label))
+            }
             None => (None, None),
         };
         let base_id = base.as_ref().map(|(snapshot, _)| *snapshot);
-        let (index, index_key) = self.new_index(job, snapshot, base_id)?;
+        let indexed = wish.filter(|_| base.is_some());
+        let (index, index_key) = self.new_index(job, snapshot, indexed)?;
         // Only now: a session's end says that the indexes before it are destroyed.
         findings.extend(self.end_dead_sessions(&keys, job, &view, &dead));
         let pipeline = Pipeline::start(Setup {
@@ -184,13 +213,13 @@ impl Repository {
             base: base.map(|(_, base)| base),
             level: options.level,
             store: self.store().clone(),
+            parity: self.parity(),
             monitor: Arc::clone(&monitor),
             index,
             index_key,
             job: job.clone(),
             snapshot,
         })?;
-        let tables = secret.cut_secret();
         let cuts = own_label.or_else(|| newest.as_ref().map(|(_, label)| label.clone()));
         Ok(Backup {
             repository: self,
@@ -198,13 +227,14 @@ impl Repository {
             snapshot,
             session,
             keys,
-            cut_keys: Arc::new(CutKeys::new(tables.gear(), tables.row())),
+            cut_keys: Arc::new(cut_keys(&secret)),
             secret,
             options,
             seen: view.admin_heads(),
             opened: view.admin_heads(),
             view,
             base: base_id,
+            indexed,
             previous: newest.map(|(_, label)| label),
             cuts: cuts.into_iter().flat_map(|label| label.cuts).map(|cut| (cut.stream, cut)).collect(),
             pipeline: Some(pipeline),
@@ -283,7 +313,7 @@ impl Repository {
         snapshot: SnapshotId,
     ) -> Result<(), Error> {
         if view.snapshots.contains_key(&snapshot) {
-            put_end(self, keys, snapshot, Outcome::Committed)?;
+            put_end(self, &keys.signer, snapshot, Outcome::Committed)?;
         } else if self.session_is_there(snapshot)? {
             if self.give_up_session(&keys.signer, snapshot)? {
                 // It is there after all, and nobody acknowledged it: the next look at the store decides.
@@ -305,36 +335,38 @@ impl Repository {
         }
     }
 
-    /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot.
+    /// What of the last run may be reused: its index, if this host still has it, within the reach of its snapshot; after the erasure of
+    /// a person, within that of the snapshot which replaces it.
     fn base(
         &self,
         job: &JobName,
         view: &View,
-        known: &Known,
+        (indexed, known): (SnapshotId, &Known),
         listing: &Listing,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<(SnapshotId, Base)>, Error> {
         let snapshot = known.header.snapshot;
-        let database = self.home().index_database(job, snapshot);
-        let Some(key) = self.home().index_key(job, snapshot) else { return Ok(None) };
+        let database = self.home().index_database(job, indexed);
+        let Some(key) = self.home().index_key(job, indexed) else { return Ok(None) };
         let Ok(table) = IndexTable::load(&database) else { return Ok(None) };
         match self.reach_of_base(job, known, listing) {
-            Ok(reach) => match self.unresolved_in(view, &reach, listing)? {
-                None => Ok(Some((snapshot, Base { key, database, table, reach }))),
-                // Rule 2: what a plan is about to take is not built upon.
-                Some(pack) if self.lies_in_condemned(&reach, view, pack)? => {
-                    let what = format!("pack {pack} of snapshot {} is about to be collected", snapshot.short());
-                    let advice = "everything is stored again this time; finish the collection with `lacre repo prune`";
-                    findings.push(Finding::new(Severity::Note, what, pack, advice));
-                    Ok(None)
-                }
-                Some(pack) => {
+            Ok(mut reach) => {
+                for pack in self.unresolved_in(view, &reach, listing)? {
+                    // Rule 2: what a plan is about to take is not built upon.
+                    if self.lies_in_condemned(&reach, view, pack)? {
+                        let what = format!("pack {pack} of snapshot {} is about to be collected", snapshot.short());
+                        let advice =
+                            "everything is stored again this time; finish the collection with `lacre repo prune`";
+                        findings.push(Finding::new(Severity::Note, what, pack, advice));
+                        return Ok(None);
+                    }
                     let what = format!("pack {pack} of snapshot {} is missing", snapshot.short());
-                    let advice = "everything is stored again this time; run `lacre repo check`";
+                    let advice = "what it held is stored again this time; run `lacre repo repair`";
                     findings.push(Finding::new(Severity::Warning, what, pack, advice));
-                    Ok(None)
+                    reach.remove(pack);
                 }
-            },
+                Ok(Some((snapshot, Base { key, database, table, reach })))
+            }
             Err(error @ (Error::Damaged { .. } | Error::Format { .. })) => {
                 let advice = "everything is stored again this time; run `lacre repo check`";
                 findings.push(Finding::new(Severity::Warning, error.to_string(), format!("reach/{snapshot}"), advice));
@@ -361,26 +393,68 @@ impl Repository {
     /// [`Error::Damaged`] when it is missing or not the one the writer signed for.
     pub fn reach(&self, known: &Known) -> Result<Reach, Error> {
         let name = ObjectName::of(&Named::Reach(known.header.snapshot));
-        let bytes = match self.store().get(&name, REACH_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Err(Error::damaged(&name, "the reach map is missing")),
-            Err(error) => return Err(error.into()),
+        let why = match self.store().get(&name, REACH_BYTES_MAX) {
+            Ok(bytes) if *blake3::hash(&bytes).as_bytes() == *known.header.reach.as_bytes() => {
+                return self.open_reach(known, &name, &bytes);
+            }
+            Ok(_) => "it is not the reach map its writer signed for",
+            Err(error) if error.is_not_found() => "the reach map is missing",
+            Err(error) => {
+                let error = Error::from(error);
+                if !crate::view::of_the_object(&error) {
+                    return Err(error);
+                }
+                "the reach map cannot be read"
+            }
         };
-        if *blake3::hash(&bytes).as_bytes() != *known.header.reach.as_bytes() {
-            return Err(Error::damaged(&name, "it is not the reach map its writer signed for"));
+        self.rebuilt_reach(known)?.ok_or_else(|| Error::damaged(&name, why))
+    }
+
+    /// A reach map that was made again, by the word of an admin or maintenance home.
+    fn rebuilt_reach(&self, known: &Known) -> Result<Option<Reach>, Error> {
+        let snapshot = known.header.snapshot;
+        let mut view = None;
+        for object in self.store().list("reach")?.objects {
+            let Some((name, Named::RebuiltReach(of, digest))) = ObjectName::parse(&object.name) else { continue };
+            if of != snapshot {
+                continue;
+            }
+            let Ok(bytes) = self.store().get(&name, REACH_BYTES_MAX) else { continue };
+            if *blake3::hash(&bytes).as_bytes() != *digest.as_bytes() {
+                continue;
+            }
+            let view = match &mut view {
+                Some(view) => view,
+                none => none.insert(self.view()?),
+            };
+            let Ok(signed) = Signed::decode(Kind::RebuiltReach, &bytes) else { continue };
+            let is_believed = view.verify(Kind::RebuiltReach, &name, &signed).is_ok() && view.may_maintain(signed.home);
+            let Ok(rebuilt) = codec::from_cbor::<RebuiltReach>("rebuilt reach map", &signed.payload) else { continue };
+            if is_believed && rebuilt.snapshot == snapshot && rebuilt.repository == self.id() {
+                return self.unseal_reach(known, &name, rebuilt.salt, &rebuilt.map).map(Some);
+            }
         }
-        self.open_reach(known, &name, &bytes)
+        Ok(None)
     }
 
     fn open_reach(&self, known: &Known, name: &ObjectName, bytes: &[u8]) -> Result<Reach, Error> {
         let body = lacre_format::object::strip_start(Kind::Reach, bytes).map_err(|error| Error::format(name, error))?;
         let salted: Salted = codec::from_cbor("reach map", body).map_err(|error| Error::format(name, error))?;
+        self.unseal_reach(known, name, salted.salt, &salted.ciphertext)
+    }
+
+    fn unseal_reach(&self, known: &Known, name: &ObjectName, salt: Salt, sealed: &[u8]) -> Result<Reach, Error> {
         let plaintext = self
             .structure()?
-            .open(Structure::Reach(known.header.snapshot), self.id(), salted.salt, &salted.ciphertext)
+            .open(Structure::Reach(known.header.snapshot), self.id(), salt, sealed)
             .map_err(|error| Error::damaged(name, error.to_string()))?;
         Reach::decode(&plaintext).map_err(|error| Error::format(name, error))
     }
+}
+
+fn cut_keys(secret: &StreamSecret) -> CutKeys {
+    let tables = secret.cut_secret();
+    CutKeys::new(tables.gear(), tables.row())
 }
 
 /// A run that could never commit does not begin.
@@ -426,9 +500,9 @@ fn newest_of(
     Ok(newest)
 }
 
-fn put_session(
+pub(crate) fn put_session(
     repository: &Repository,
-    keys: &WriterKeys,
+    signer: &Signer,
     job: &JobName,
     snapshot: SnapshotId,
     base: Option<SnapshotId>,
@@ -438,14 +512,14 @@ fn put_session(
     let session = Session {
         repository: repository.id(),
         snapshot,
-        home: keys.signer.home,
+        home: signer.home,
         opened: Millis(repository.clock().now().as_millisecond()),
         base,
         token: entropy::token()?,
         job_salt: sealed.salt,
         job: sealed.ciphertext,
     };
-    let signed = keys.signer.key.sign(Kind::Session, repository.id(), keys.signer.home, codec::to_cbor(&session));
+    let signed = signer.key.sign(Kind::Session, repository.id(), signer.home, codec::to_cbor(&session));
     let object = signed.encode(Kind::Session);
     let digest = Digest::new(*blake3::hash(&object).as_bytes());
     match repository.put(&ObjectName::of(&Named::Session(snapshot)), object) {
@@ -517,22 +591,27 @@ impl Backup<'_> {
     /// Errors of the store while the session's end is written.
     pub fn abandon(mut self) -> Result<Option<Error>, Error> {
         let failure = self.pipeline.take().and_then(|pipeline| pipeline.finish().err());
-        self.repository.home().destroy_indexes(&self.job, self.base)?;
-        put_end(self.repository, &self.keys, self.snapshot, Outcome::Abandoned)?;
+        self.repository.home().destroy_indexes(&self.job, self.indexed)?;
+        put_end(self.repository, &self.keys.signer, self.snapshot, Outcome::Abandoned)?;
         self.repository.home().forget_session(&self.job, self.snapshot)?;
         Ok(failure)
     }
 }
 
-fn put_end(repository: &Repository, keys: &WriterKeys, snapshot: SnapshotId, outcome: Outcome) -> Result<(), Error> {
+pub(crate) fn put_end(
+    repository: &Repository,
+    signer: &Signer,
+    snapshot: SnapshotId,
+    outcome: Outcome,
+) -> Result<(), Error> {
     let end = SessionEnd {
         repository: repository.id(),
         snapshot,
-        home: keys.signer.home,
+        home: signer.home,
         ended: Millis(repository.clock().now().as_millisecond()),
         outcome,
     };
-    let signed = keys.signer.key.sign(Kind::SessionEnd, repository.id(), keys.signer.home, codec::to_cbor(&end));
+    let signed = signer.key.sign(Kind::SessionEnd, repository.id(), signer.home, codec::to_cbor(&end));
     let name = ObjectName::of(&Named::SessionEnd(snapshot));
     repository.store().put_new(&name, Bytes::from(signed.encode(Kind::SessionEnd))).map(drop)?;
     Ok(())

@@ -145,6 +145,7 @@ impl Storage {
             cut: end.cut,
             dump_id: end.dump_id,
             chunks,
+            rewritten: None,
         })
     }
 

@@ -40,6 +40,7 @@ use crate::{
     monitor::{Monitor, Progress},
     op::backup::{packer::Packer, stream::StreamEnd},
     pack::ClosedPack,
+    parity::{self, ParityChoice},
     squeeze::{Squeezer, Unsqueezer},
     store::Store,
 };
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) level: i32,
     pub(crate) store: Store,
     pub(crate) monitor: Arc<dyn Monitor>,
+    parity: ParityChoice,
     /// Buffers of batches and of sealed frames that wait to be used again.
     pub(crate) spare_batches: Spare,
     pub(crate) spare_frames: Spare,
@@ -102,9 +104,7 @@ impl Shared {
         self.error.lock().ok().and_then(|mut error| error.take())
     }
 
-    /// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
-    ///
-    /// A node's plaintext is capabilities, so nothing of it stays in the thread's buffers.
+    /// As [`seal_proved`], with this run's suite.
     pub(crate) fn seal(
         &self,
         tools: &mut Tools,
@@ -112,41 +112,51 @@ impl Shared {
         level: u8,
         plaintext: &[u8],
     ) -> Result<SealedFrame, Error> {
-        let sealed = self.seal_and_open(tools, fingerprint, level, plaintext);
-        if level > 0 {
-            tools.payload.zeroize();
-            tools.check.zeroize();
-            tools.raw.zeroize();
-        }
-        sealed
+        seal_proved(self.suite, tools, fingerprint, level, plaintext)
     }
+}
 
-    fn seal_and_open(
-        &self,
-        tools: &mut Tools,
-        fingerprint: &Fingerprint,
-        level: u8,
-        plaintext: &[u8],
-    ) -> Result<SealedFrame, Error> {
-        let codec = tools.squeezer.squeeze(plaintext, &mut tools.payload)?;
-        let sealed = frame::seal_frame(self.suite, fingerprint, level, codec, plaintext.len(), &tools.payload)?;
-        tools.check.clear();
-        tools.check.extend_from_slice(&sealed.bytes);
-        let body = frame::open_frame(&sealed.capability, level, &mut tools.check).map_err(|_| Error::SelfCheck)?;
-        let same = match body.codec {
-            Codec::Raw => body.payload == plaintext,
-            codec => {
-                tools.raw.clear();
-                let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or_default();
-                tools
-                    .unsqueezer
-                    .unsqueeze(codec, body.payload, raw_bytes, &mut tools.raw)
-                    .map_err(|_| Error::SelfCheck)?;
-                tools.raw == plaintext
-            }
-        };
-        if same { Ok(sealed) } else { Err(Error::SelfCheck) }
+/// Compresses and seals a plaintext, and opens the result again before anybody believes it (verify before upload).
+///
+/// A node's plaintext is capabilities, so nothing of it stays in the thread's buffers.
+pub(crate) fn seal_proved(
+    suite: Suite,
+    tools: &mut Tools,
+    fingerprint: &Fingerprint,
+    level: u8,
+    plaintext: &[u8],
+) -> Result<SealedFrame, Error> {
+    let sealed = seal_and_open(suite, tools, fingerprint, level, plaintext);
+    if level > 0 {
+        tools.payload.zeroize();
+        tools.check.zeroize();
+        tools.raw.zeroize();
     }
+    sealed
+}
+
+fn seal_and_open(
+    suite: Suite,
+    tools: &mut Tools,
+    fingerprint: &Fingerprint,
+    level: u8,
+    plaintext: &[u8],
+) -> Result<SealedFrame, Error> {
+    let codec = tools.squeezer.squeeze(plaintext, &mut tools.payload)?;
+    let sealed = frame::seal_frame(suite, fingerprint, level, codec, plaintext.len(), &tools.payload)?;
+    tools.check.clear();
+    tools.check.extend_from_slice(&sealed.bytes);
+    let body = frame::open_frame(&sealed.capability, level, &mut tools.check).map_err(|_| Error::SelfCheck)?;
+    let same = match body.codec {
+        Codec::Raw => body.payload == plaintext,
+        codec => {
+            tools.raw.clear();
+            let raw_bytes = usize::try_from(body.raw_bytes).unwrap_or_default();
+            tools.unsqueezer.unsqueeze(codec, body.payload, raw_bytes, &mut tools.raw).map_err(|_| Error::SelfCheck)?;
+            tools.raw == plaintext
+        }
+    };
+    if same { Ok(sealed) } else { Err(Error::SelfCheck) }
 }
 
 /// Buffers that are used again: fresh memory costs a page fault every 4 KiB, and a run passes through gigabytes of it.
@@ -270,6 +280,7 @@ pub(crate) struct Setup {
     pub(crate) base: Option<Base>,
     pub(crate) level: i32,
     pub(crate) store: Store,
+    pub(crate) parity: ParityChoice,
     pub(crate) monitor: Arc<dyn Monitor>,
     pub(crate) index: IndexWriter,
     pub(crate) index_key: IndexKey,
@@ -290,6 +301,7 @@ impl Pipeline {
             level: setup.level,
             store: setup.store,
             monitor: setup.monitor,
+            parity: setup.parity,
             spare_batches: Spare::new(),
             spare_frames: Spare::new(),
             failed: AtomicBool::new(false),
@@ -431,16 +443,20 @@ fn upload_loop(shared: &Shared, queue: &Receiver<ClosedPack>, used: &Sender<Vec<
     let mut stored = Vec::new();
     for ClosedPack { known, object } in queue {
         let name = ObjectName::of(&Named::Pack(known.name));
-        let outcome = (!shared.has_failed()).then(|| shared.store.put_new(&name, object.clone()));
+        let put = || -> Result<u64, Error> {
+            let _outcome = shared.store.put_new(&name, object.clone())?;
+            if shared.parity.is_kept(&shared.store) { parity::put(&shared.store, known.name, &object) } else { Ok(0) }
+        };
+        let outcome = (!shared.has_failed()).then(put);
         // There is always room for a buffer that came from here; the packer may have ended meanwhile.
         drop(used.try_send(Vec::from(object)));
         let Some(outcome) = outcome else { continue };
         match outcome {
-            Ok(_) => {
-                shared.monitor.progress(Progress::Stored(known.bytes));
+            Ok(parity) => {
+                shared.monitor.progress(Progress::Stored(known.bytes + parity));
                 stored.push(known);
             }
-            Err(error) => shared.fail(error.into()),
+            Err(error) => shared.fail(error),
         }
     }
     stored

@@ -56,7 +56,7 @@ impl Repository {
         Ok(Account { frames_dead, bytes_dead, frames_shared, bytes_shared })
     }
 
-    fn weigh(&self, frames: &BTreeMap<PackId, BTreeSet<u32>>) -> Result<(u64, u64), Error> {
+    pub(super) fn weigh(&self, frames: &BTreeMap<PackId, BTreeSet<u32>>) -> Result<(u64, u64), Error> {
         let (mut count, mut bytes) = (0u64, 0u64);
         let catalog = self.catalog()?;
         for (pack, slots) in frames {

@@ -4,6 +4,7 @@
 //! are in `status.rs`.
 
 mod account;
+pub mod person;
 mod prove;
 mod status;
 
@@ -244,7 +245,8 @@ impl Repository {
 /// The homes that have ever made a snapshot of these jobs.
 fn writers_of<'a>(rows: impl Iterator<Item = &'a SnapshotRow>, jobs: &BTreeSet<JobName>) -> BTreeSet<HomeId> {
     let of_jobs = |row: &&SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
-    rows.filter(of_jobs).map(|row| row.known.header.home).collect()
+    let by_writer = |row: &&SnapshotRow| row.known.header.erasure.is_none();
+    rows.filter(of_jobs).filter(by_writer).map(|row| row.known.header.home).collect()
 }
 
 /// The newest verified live snapshot of a job stays, unless allowed.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     codec,
-    erasure::{Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, Receipt, Rotated},
+    erasure::{
+        Approval, Attestation, Destroyed, ErasedSnapshot, ErasureKind, KitEvidence, PersonEvidence, Receipt, Rotated,
+    },
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
     log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
@@ -126,6 +128,13 @@ impl Repository {
     }
 
     fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+        if intent.person.as_ref().is_some_and(|person| person.rewritten.is_empty()) {
+            return Pending {
+                item: "rewrite".to_owned(),
+                what: "the snapshots without the person are not made yet".to_owned(),
+                command: "the same lacre erase person again, with the same rules and key".to_owned(),
+            };
+        }
         let missing = view.missing_approvals(intent);
         if missing > 0 {
             return Pending {
@@ -163,6 +172,7 @@ impl Repository {
                 });
             }
         }
+        unsettled_holds(view, intent, &mut pending);
         self.unsettled_writers(view, intent, listing, &mut pending)?;
         Ok(pending)
     }
@@ -263,6 +273,9 @@ impl Repository {
         for row in &rows {
             let Some(job) = job_of(row).filter(|job| jobs.contains(job)) else { continue };
             let header = &row.known.header;
+            if header.erasure.is_some() {
+                continue;
+            }
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
             let settled = settled.entry((header.home, job)).or_default();
             // The old index dies between the snapshot and the session's end: only the end proves that it is gone.
@@ -349,7 +362,7 @@ impl Repository {
         let kits = view.kits.values().filter(|(_, kit)| kit.generation.number <= rotated.from.number);
         Receipt {
             erasure: intent.record.id,
-            kind: ErasureKind::Snapshots,
+            kind: if intent.person.is_some() { ErasureKind::Person } else { ErasureKind::Snapshots },
             complete: status.state == ErasureState::Complete,
             snapshots: intent.record.snapshots.iter().filter_map(commitment).collect(),
             from: rotated.from,
@@ -371,6 +384,11 @@ impl Repository {
             request: intent.record.request,
             intended: intent.at,
             signed: Millis(self.clock().now().as_millisecond()),
+            person: intent.person.as_ref().map(|person| PersonEvidence {
+                unseen: intent.place.seq,
+                accounts: person.rewritten.iter().map(|record| record.digest).collect(),
+                successors: person.successors().copied().collect(),
+            }),
         }
     }
 
@@ -502,6 +520,19 @@ fn still_vouched(view: &View, item: &str) -> bool {
     let saw_it = |head: &ChainHead| head.home == vouched.home && head.seq >= vouched.seq;
     let mut headers = view.snapshots.values().map(|known| &known.header);
     !headers.any(|header| header.home.to_string() == home && header.opened.iter().any(saw_it))
+}
+
+/// A held snapshot keeps the person until it is released, and is handed out only without them.
+fn unsettled_holds(view: &View, intent: &Intent, pending: &mut Vec<Pending>) {
+    for (snapshot, erasures) in &view.persons.covered {
+        if erasures.contains(&intent.record.id) && !intent.record.snapshots.contains(snapshot) {
+            pending.push(Pending {
+                item: format!("hold:{snapshot}"),
+                what: format!("snapshot {} is held and keeps the person", snapshot.short()),
+                command: format!("lacre release {}, then the same lacre erase person again", snapshot.short()),
+            });
+        }
+    }
 }
 
 /// The rotation that left every snapshot of an erasure behind; the last one, if they died in several.

@@ -163,7 +163,7 @@ impl Repository {
         let mut snapshots: Vec<SnapshotId> =
             named.filter(|snapshot| survey.view.is_needed(*snapshot) || open_bases.contains(snapshot)).collect();
         // A session that was thought to have ended without a snapshot, and has one.
-        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_live(**snapshot)));
+        snapshots.extend(plan.sessions.iter().filter(|snapshot| survey.view.is_needed(**snapshot)));
         snapshots.sort_unstable();
         snapshots.dedup();
         let step = self.put_step(run, id, GcStage::Decided, move |step| {
@@ -242,18 +242,22 @@ impl Repository {
             want(Named::Session(*session));
             want(Named::SessionEnd(*session));
         }
-        plan.delete
-            .iter()
-            .chain(&plan.repack)
-            .filter(|name| !kept_packs.contains(*name))
-            .for_each(|name| want(Named::Pack(*name)));
+        plan.delete.iter().chain(&plan.repack).filter(|name| !kept_packs.contains(*name)).for_each(|name| {
+            want(Named::Pack(*name));
+            want(Named::Parity(*name));
+        });
         plan.segments.iter().for_each(|digest| want(Named::Segment(*digest)));
         let mut deleted = Deleted::default();
         // Snapshots first: what is half gone is listed no more. Segments last: until then they say where packs were.
-        for folder in ["snap", "reach", "session", "packs", "index"] {
+        for folder in ["snap", "reach", "session", "packs", "parity", "index"] {
             for object in self.store().list(folder)?.objects {
                 let Some((name, named)) = ObjectName::parse(&object.name) else { continue };
-                if !wanted.contains(&name) {
+                // A reach map that was made again goes with the one it stands for.
+                let stands_for = match named {
+                    Named::RebuiltReach(snapshot, _) => Some(ObjectName::of(&Named::Reach(snapshot))),
+                    _ => None,
+                };
+                if !wanted.contains(stands_for.as_ref().unwrap_or(&name)) {
                     continue;
                 }
                 if self.is_late(run) || run.monitor.cancelled() {

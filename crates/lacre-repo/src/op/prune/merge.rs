@@ -30,8 +30,10 @@ pub(crate) struct Merge {
 
 /// Segments that name a pack that goes are replaced, and small ones with them once there are some.
 pub(crate) fn plan(survey: &Survey, goes: &BTreeSet<PackName>) -> Merge {
-    let stale =
-        |packs: &Vec<PackName>| packs.iter().any(|name| goes.contains(name) || !survey.packs.contains_key(name));
+    // A segment of which nothing is known is a damaged one that nothing needs.
+    let stale = |packs: &Vec<PackName>| {
+        packs.is_empty() || packs.iter().any(|name| goes.contains(name) || !survey.packs.contains_key(name))
+    };
     let small = |packs: &Vec<PackName>| packs.len() < SEGMENT_PACKS_MAX / 2;
     let stale_ones = survey.segments.iter().filter(|(_, packs)| stale(packs)).count();
     let small_ones = survey.segments.values().filter(|packs| small(packs)).count();

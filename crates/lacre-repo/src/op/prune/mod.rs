@@ -30,6 +30,7 @@ use lacre_format::{
 use lacre_seal::entropy;
 
 pub use choose::{Economy, HeldBack};
+pub(crate) use merge::Merge;
 pub(crate) use survey::Survey;
 pub use survey::{Keeper, Keepers, PackUse, Untouchable};
 

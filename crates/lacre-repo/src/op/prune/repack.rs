@@ -19,6 +19,7 @@ use crate::{
         prune::survey::{Claims, Survey, birth_of},
     },
     pack::{self, OpenPack},
+    parity,
     repository::Repository,
 };
 
@@ -74,6 +75,9 @@ impl Moves<'_> {
             return Err(error.into());
         }
         hash_pack(self.repository, closed.known.name, closed.known.bytes)?;
+        if self.repository.keeps_parity() {
+            parity::put(self.repository.store(), closed.known.name, &self.spare)?;
+        }
         self.outputs.push(closed.known);
         Ok(buffer)
     }

@@ -12,6 +12,7 @@ use lacre_format::{
     name::{Named, ObjectName},
     pack::{Birth, Footer},
     reach::Reach,
+    segment::SEGMENT_BYTES_MAX,
 };
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
         sessions::{Sessions, Standing},
     },
     repository::Repository,
+    store::Listing,
     view::{Known, View},
 };
 
@@ -81,6 +83,8 @@ pub(crate) struct Survey {
     pub(crate) view: View,
     pub(crate) sessions: Sessions,
     pub(crate) marks: Reach,
+    /// The part of it that no snapshot needs which is not incomplete on record: it may lie nowhere.
+    given_up: Reach,
     /// Every pack that is listed and whose footer is known.
     pub(crate) packs: BTreeMap<PackName, PackUse>,
     pub(crate) keepers: BTreeMap<PackId, Keepers>,
@@ -165,6 +169,7 @@ impl Repository {
         self.nothing_lost(&view, &sessions, losses)?;
         let (marks, keepers) = self.mark(&view, &sessions)?;
         let unsettled = self.unsettled_erasures(&view);
+        let given_up = self.given_up(&view, &sessions)?;
         let present = packs_listed(&listing.objects);
         let oldest = sessions.open().map(|(_, session)| session.written).min();
         let young: BTreeSet<PackName> = match oldest {
@@ -181,10 +186,11 @@ impl Repository {
             view,
             sessions,
             marks,
+            given_up,
             packs: BTreeMap::new(),
             keepers,
             holds: BTreeMap::new(),
-            segments: self.segments_listed()?,
+            segments: self.segments_listed(&listing)?,
             unsettled,
             contested: BTreeSet::new(),
             findings,
@@ -193,14 +199,19 @@ impl Repository {
         Ok(survey)
     }
 
-    fn segments_listed(&self) -> Result<BTreeMap<Digest, Vec<PackName>>, Error> {
+    fn segments_listed(&self, packs: &Listing) -> Result<BTreeMap<Digest, Vec<PackName>>, Error> {
         let mut segments = BTreeMap::new();
+        let is_superseded = self.all_in_segments(packs)?;
         for object in self.store().list("index")?.objects {
-            let Some((_, Named::Segment(digest))) = ObjectName::parse(&object.name) else { continue };
-            // One that could not be read is left where it is: it is a finding already.
-            let catalog = self.catalog()?;
-            if catalog.has_segment(&digest)? {
-                segments.insert(digest, catalog.segment_packs(&digest)?);
+            let Some((name, Named::Segment(digest))) = ObjectName::parse(&object.name) else { continue };
+            if self.catalog()?.has_segment(&digest)? {
+                segments.insert(digest, self.catalog()?.segment_packs(&digest)?);
+                continue;
+            }
+            // One that could not be read is left where it is, unless it is damaged for sure and nothing needs it.
+            let stored = self.store().get(&name, SEGMENT_BYTES_MAX);
+            if is_superseded && stored.is_ok_and(|stored| blake3::hash(&stored) != *digest.as_bytes()) {
+                segments.insert(digest, Vec::new());
             }
         }
         Ok(segments)
@@ -211,7 +222,8 @@ impl Repository {
         if losses == Losses::Accept {
             return Ok(());
         }
-        if let Some(snapshot) = sessions.with(Standing::Lost).next() {
+        let on_record = |snapshot: &SnapshotId| view.lost.snapshots.contains_key(snapshot);
+        if let Some(snapshot) = sessions.with(Standing::Lost).find(|snapshot| !on_record(snapshot)) {
             let why = "its session committed it, and it is not in the repository: bring it back from a copy, or say that it is lost with --accept-loss";
             return Err(Error::damaged(ObjectName::of(&Named::Snapshot(snapshot)), why));
         }
@@ -230,6 +242,34 @@ impl Repository {
             }
             None => Ok(()),
         }
+    }
+
+    /// What only snapshots need that are on record as incomplete.
+    fn given_up(&self, view: &View, sessions: &Sessions) -> Result<Reach, Error> {
+        let is_whole = |snapshot: &SnapshotId| !view.lost.snapshots.contains_key(snapshot);
+        let live = |snapshot: &&SnapshotId| view.is_live(**snapshot);
+        let mut given_up = Reach::default();
+        let lost: Vec<&SnapshotId> =
+            view.snapshots.keys().filter(live).filter(|snapshot| !is_whole(snapshot)).collect();
+        if lost.is_empty() {
+            return Ok(given_up);
+        }
+        let bases = sessions.open().filter_map(|(_, open)| open.base);
+        let whole: BTreeSet<SnapshotId> =
+            view.snapshots.keys().filter(live).copied().chain(bases).filter(is_whole).collect();
+        let mut strict = Reach::default();
+        for known in whole.iter().filter_map(|snapshot| view.snapshots.get(snapshot)) {
+            strict.merge(&self.reach(known)?);
+        }
+        for known in lost.into_iter().filter_map(|snapshot| view.snapshots.get(snapshot)) {
+            let reach = self.reach(known)?;
+            for pack in reach.packs() {
+                let only_here =
+                    reach.slots(pack).map(|slot| Birth { pack, slot }).filter(|birth| !strict.contains(*birth));
+                only_here.for_each(|birth| given_up.insert(birth));
+            }
+        }
+        Ok(given_up)
     }
 
     /// The union of what is needed.
@@ -348,7 +388,8 @@ impl Survey {
     /// Every frame that is needed lies somewhere.
     fn all_placed(&self, placed: &Reach) -> Result<(), Error> {
         for pack in self.marks.packs() {
-            let missing = self.marks.slots(pack).filter(|slot| !placed.contains(Birth { pack, slot: *slot })).count();
+            let lies = |birth: Birth| placed.contains(birth) || self.given_up.contains(birth);
+            let missing = self.marks.slots(pack).filter(|slot| !lies(Birth { pack, slot: *slot })).count();
             if missing > 0 {
                 return Err(Error::PackMissing { pack: pack.to_string(), frames: missing as u64 });
             }

@@ -220,6 +220,7 @@ impl Repository {
         drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
         drops.extend(&view.voided);
         drops.extend(view.plans.reclaimed.keys());
+        drops.extend(&view.persons.stillborn);
         for (snapshot, _) in carried.iter().filter(|(snapshot, _)| !view.snapshots.contains_key(snapshot)) {
             if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned)
                 && self.void_session(view, admin, snapshot)? == Voided::Final

@@ -100,6 +100,11 @@ impl BucketStore {
         wait(name.as_str(), async move { inner.put_new(&key, bytes).await })?
     }
 
+    pub(super) fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let (inner, key) = (Arc::clone(&self.inner), name.to_string());
+        wait(name.as_str(), async move { inner.replace(&key, bytes).await })?
+    }
+
     pub(super) fn get(&self, name: &ObjectName, bytes_max: u64) -> Result<Bytes, StoreError> {
         let (inner, key) = (Arc::clone(&self.inner), name.to_string());
         wait(name.as_str(), async move { inner.get(&key, bytes_max).await })?
@@ -258,6 +263,15 @@ impl Inner {
         put.headers.extend(self.lock_headers(name, &bytes));
         let reply = self.ask(name, &put).await?;
         created(name, &reply.answer)
+    }
+
+    /// A PUT without a condition; where versions are kept it is one more of them.
+    async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let key = self.full(name);
+        let mut put = put_request(&key, &bytes);
+        put.headers.extend(self.lock_headers(name, &bytes));
+        let reply = self.ask(name, &put).await?;
+        created(name, &reply.answer).map(drop)
     }
 
     /// Tells whether what is stored are the bytes that an earlier, unanswered try may have stored.

@@ -1,6 +1,7 @@
 //! `lacre erase` and `lacre seal rotate`: plan, confirmation, intent, change of the seal, receipt.
 
 mod hook;
+mod person;
 mod receipt;
 mod show;
 
@@ -16,7 +17,9 @@ use lacre_repo::op::{
 };
 use lacre_seal::{entropy, kit::Kit};
 
-pub(super) use self::{receipt::run as receipt, receipt::write as write_receipt_file, show::pending};
+pub(super) use self::{
+    person::explain as explain_person, receipt::run as receipt, receipt::write as write_receipt_file, show::pending,
+};
 use crate::{
     cli::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
@@ -56,10 +59,12 @@ pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, Cli
             }
             erase(invocation, &vault, &snapshots, &args.options)
         }
+        EraseAction::Person(args) => person::run(invocation, &vault, args),
         EraseAction::Resume(args) => resume(invocation, &vault, args),
         EraseAction::Cancel(args) => {
             let status = find(&vault, &args.erasure)?;
             vault.repository.cancel_erase(status.erasure).map_err(|error| vault.explain(error))?;
+            vault.repository.drop_suppressions().map_err(|error| vault.explain(error))?;
             show_all(invocation, &vault, Some(status.erasure), &[])
         }
         EraseAction::Approve(args) => {
@@ -244,10 +249,12 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let due = vault.repository.erasures().map_err(|error| vault.explain(error))?;
     let open = view.ledger.open_claims().next().is_some();
+    // An erasure of a person is due when its snapshots are rewritten.
     let must_rotate = |status: &ErasureStatus| {
         let late = status.pending.iter().any(|item| item.item.starts_with("entry:"));
         let waits_for_admins = status.pending.iter().any(|item| item.item == "approval");
-        late || (status.state == ErasureState::Pending && !waits_for_admins)
+        let is_due = status.state == ErasureState::Pending && !status.snapshots.is_empty();
+        late || (is_due && !waits_for_admins)
     };
     if open || due.iter().any(must_rotate) {
         let report = vault
@@ -260,6 +267,7 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
                 invocation.terminal.warn(&format!("{}; {}", item.what, item.command));
             }
         }
+        vault.repository.drop_suppressions().map_err(|error| vault.explain(error))?;
     }
     let mut written = Vec::new();
     for status in vault.repository.erasures().map_err(|error| vault.explain(error))? {

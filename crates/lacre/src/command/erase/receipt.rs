@@ -6,8 +6,9 @@ use std::{
 };
 
 use lacre_format::{
-    erasure::{Declared, Receipt},
-    ids::{PublicKey, RepositoryId, Token},
+    codec,
+    erasure::{Declared, PersonAccount, Receipt},
+    ids::{Digest, PublicKey, RepositoryId, Token},
     log::LOG_ENTRY_BYTES_MAX,
 };
 use lacre_repo::{
@@ -22,7 +23,10 @@ use crate::{
     exit::Exit,
     human,
     invocation::Invocation,
-    output::{self, ReceiptCell, ReceiptKit, ReceiptResult, ReceiptSnapshot, ReceiptText},
+    output::{
+        self, ErasedEntry, ErasedTableEntry, ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult,
+        ReceiptSnapshot, ReceiptSuccessor, ReceiptText, TraceEntry,
+    },
     term::table::printable,
     vault::{Vault, explain},
 };
@@ -49,7 +53,7 @@ fn show(invocation: &Invocation, args: &ReceiptShowArgs) -> Result<Exit, CliErro
         let vault = Vault::open(invocation)?;
         let status = super::find(&vault, &args.receipt)?;
         let signed = vault.repository.newest_receipt(status.erasure).map_err(|error| vault.explain(error))?;
-        document(vault.repository.id(), &signed)
+        with_accounts(&vault, &signed)?
     };
     invocation.print(&document, |out| write_text(&document, out))?;
     Ok(Exit::Done)
@@ -63,7 +67,18 @@ fn verify(invocation: &Invocation, args: &ReceiptVerifyArgs) -> Result<Exit, Cli
     let repository = RepositoryId::parse(&shown.repository).map_err(|_| damaged("its repository is no id"))?;
     let object = unhex(&shown.signed_object).ok_or_else(|| damaged("its signed object is not hexadecimal"))?;
     let signed = verify_receipt(&object, repository, &admin).map_err(|error| explain(error, None))?;
-    let proved = document(repository, &signed);
+    let mut proved = document(repository, &signed);
+    for account in &shown.accounts {
+        let object = unhex(&account.object).ok_or_else(|| damaged("an account is not hexadecimal"))?;
+        let hash = Digest::new(*blake3::hash(&object).as_bytes());
+        let is_signed = signed.receipt.person.as_ref().is_some_and(|person| person.accounts.contains(&hash));
+        let content = codec::from_cbor("person account", &object).map_err(|_| damaged("an account cannot be read"))?;
+        let said = account_of(&content, &object);
+        if !is_signed || said != *account {
+            return Err(damaged("an account is not the one that was signed for"));
+        }
+        proved.accounts.push(said);
+    }
     if proved.receipt != shown.receipt || proved.signer != shown.signer || proved.entry != shown.entry {
         return Err(damaged("what it says is not what was signed")
             .hint("believe only the signed object; ask for the receipt again"));
@@ -98,7 +113,7 @@ pub(super) fn is_missing_or_interim(vault: &Vault, erasure: Token) -> bool {
 /// Writes the receipt file into this home, replacing an earlier, interim one.
 pub(in crate::command) fn write(vault: &Vault, signed: &SignedReceipt) -> Result<String, CliError> {
     let path = path_of(vault, signed.receipt.erasure);
-    let text = output::to_json(&document(vault.repository.id(), signed));
+    let text = output::to_json(&with_accounts(vault, signed)?);
     let written = path
         .parent()
         .map_or(Ok(()), files::create_private_directory)
@@ -113,7 +128,64 @@ fn document(repository: RepositoryId, signed: &SignedReceipt) -> ReceiptResult {
         signer: signed.place.home.to_string(),
         entry: signed.place.seq,
         receipt: text_of(&signed.receipt),
-        signed_object: signed.object.iter().map(|byte| format!("{byte:02x}")).collect(),
+        signed_object: hex(&signed.object),
+        accounts: Vec::new(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A receipt with the accounts it has the hashes of, where this host can open them.
+fn with_accounts(vault: &Vault, signed: &SignedReceipt) -> Result<ReceiptResult, CliError> {
+    let mut document = document(vault.repository.id(), signed);
+    if signed.receipt.person.is_some() {
+        let accounts =
+            vault.repository.person_accounts(signed.receipt.erasure).map_err(|error| vault.explain(error))?;
+        document.accounts = accounts.iter().map(|(account, object)| account_of(account, object)).collect();
+    }
+    Ok(document)
+}
+
+fn account_of(account: &PersonAccount, object: &[u8]) -> ReceiptAccount {
+    ReceiptAccount {
+        jobs: account.jobs.iter().map(ToString::to_string).collect(),
+        subject: account.subject.clone(),
+        rules: account.rules.to_string(),
+        tables: account
+            .tables
+            .iter()
+            .map(|table| ErasedTableEntry {
+                table: table.table.clone(),
+                removed: table.removed,
+                changed: table.changed,
+                kept: table.kept,
+                bases: table.bases.clone(),
+            })
+            .collect(),
+        snapshots: account
+            .snapshots
+            .iter()
+            .map(|rows| ErasedEntry {
+                old: rows.old.to_string(),
+                new: Some(rows.new.to_string()),
+                rows_removed: Some(rows.removed),
+            })
+            .collect(),
+        traces: account
+            .traces
+            .iter()
+            .map(|trace| TraceEntry {
+                place: trace.place.clone(),
+                column: trace.column.clone(),
+                identifier: trace.identifier.clone(),
+                form: trace.form.clone(),
+                count: trace.count,
+            })
+            .collect(),
+        unsearched: account.unsearched.clone(),
+        object: hex(object),
     }
 }
 
@@ -158,6 +230,15 @@ fn text_of(receipt: &Receipt) -> ReceiptText {
         request: receipt.request.map(|digest| digest.to_string()),
         intended: streams::rfc3339(receipt.intended),
         signed: streams::rfc3339(receipt.signed),
+        person: receipt.person.as_ref().map(|person| ReceiptPerson {
+            unseen: person.unseen,
+            accounts: person.accounts.iter().map(ToString::to_string).collect(),
+            successors: person
+                .successors
+                .iter()
+                .map(|pair| ReceiptSuccessor { old: pair.old.to_string(), new: pair.new.to_string() })
+                .collect(),
+        }),
     }
 }
 
@@ -184,6 +265,7 @@ fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
     for snapshot in &receipt.snapshots {
         writeln!(out, "snapshot     {} (key commitment {})", snapshot.snapshot, snapshot.commitment)?;
     }
+    write_person(document, out)?;
     for cell in &receipt.cells {
         writeln!(
             out,
@@ -202,6 +284,52 @@ fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
     }
     for item in &receipt.pending {
         writeln!(out, "pending      {}", printable(item))?;
+    }
+    Ok(())
+}
+
+fn write_person(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
+    let Some(person) = &document.receipt.person else { return Ok(()) };
+    writeln!(
+        out,
+        "about        one person, in everything of these jobs that had not seen entry {} of the log",
+        person.unseen
+    )?;
+    for account in &document.accounts {
+        writeln!(out, "jobs         {}", printable(&account.jobs.join(", ")))?;
+        writeln!(out, "rules        subject {}, BLAKE3 {}", printable(&account.subject), account.rules)?;
+        for table in &account.tables {
+            let kept = if table.bases.is_empty() { String::new() } else { format!(" ({})", table.bases.join("; ")) };
+            writeln!(
+                out,
+                "table        {}: {} rows removed, {} changed, {} kept{}",
+                printable(&table.table),
+                table.removed,
+                table.changed,
+                table.kept,
+                printable(&kept)
+            )?;
+        }
+        for rows in &account.snapshots {
+            let new = rows.new.as_deref().unwrap_or_default();
+            writeln!(
+                out,
+                "replaced     {} by {new}: {} rows removed",
+                rows.old,
+                rows.rows_removed.unwrap_or_default()
+            )?;
+        }
+        for trace in &account.traces {
+            let column = trace.column.as_deref().unwrap_or("-");
+            writeln!(
+                out,
+                "trace left   {} {}: {} times, of {}",
+                printable(&trace.place),
+                printable(column),
+                trace.count,
+                printable(&trace.identifier)
+            )?;
+        }
     }
     Ok(())
 }

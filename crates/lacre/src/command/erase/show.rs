@@ -48,6 +48,13 @@ pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliEr
         writers: plan.writers.iter().map(host).collect(),
         forgotten: u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX),
         request_salt: None,
+        tables: Vec::new(),
+        traces: Vec::new(),
+        unsearched: Vec::new(),
+        held: Vec::new(),
+        cautions: Vec::new(),
+        bytes_read: 0,
+        bytes_written: 0,
     })
 }
 
@@ -70,6 +77,11 @@ pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Write) -> io::Res
 pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
     let id = document.erasure.as_deref().unwrap_or_default();
     writeln!(out, "erasure {}: {}", short(id), document.state)?;
+    for snapshot in document.snapshots.iter().filter(|snapshot| snapshot.new.is_some()) {
+        let new = snapshot.new.as_deref().unwrap_or_default();
+        let rows = snapshot.rows_removed.unwrap_or_default();
+        writeln!(out, "  {} is now {}: {} rows removed", short(&snapshot.old), short(new), human::count(rows))?;
+    }
     write_pending(&document.pending, out)?;
     if let Some(salt) = &document.request_salt {
         writeln!(out, "salt of the request's reference, for your file: {salt}")?;

@@ -18,9 +18,15 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{
     cli::RestoreArgs,
-    command::restore::last_look::{Record, still_there},
+    command::{
+        findings,
+        restore::last_look::{Record, still_there},
+    },
     driver::postgres::{
-        restore::archive::{self, Written},
+        restore::{
+            SnapshotSource,
+            archive::{self, Written},
+        },
         vault::VaultSource,
     },
     error::{CliError, Kind},
@@ -49,28 +55,34 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
     args: &RestoreArgs,
 ) -> Result<Exit, CliError> {
-    let job = Job { invocation, vault, snapshot };
+    let job = Job { invocation, vault, snapshot, without };
     let record = Record::begin(invocation, vault, snapshot.id());
     let written = job.anywhere(args);
     record.end();
     let written = written?;
     let blake3 = blake3::Hash::from_bytes(written.blake3).to_hex().to_string();
     let document = RestoreToBytesResult { bytes: written.bytes, blake3 };
+    let corrections = snapshot.corrections();
+    findings::warn(invocation, &corrections);
+    let exit = findings::exit(&corrections);
     let said = format!("{} written and verified, BLAKE3 {}", human::bytes(document.bytes), document.blake3);
     if args.stdout {
         invocation.terminal.detail(&said);
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     invocation.print(&document, |out| writeln!(out, "{said}"))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 struct Job<'a> {
     invocation: &'a Invocation,
     vault: &'a Vault,
     snapshot: &'a Snapshot<'a>,
+    /// The same without a person who is being erased from it.
+    without: Option<&'a dyn SnapshotSource>,
 }
 
 impl Job<'_> {
@@ -102,7 +114,8 @@ impl Job<'_> {
         let parts = self.snapshot.streams().iter().filter(|stream| stream.kind != StreamKind::Globals);
         watching.expect_bytes(parts.map(|stream| stream.bytes).sum());
         let streams = VaultSource::new(self.snapshot, Arc::new(watching));
-        let written = archive::write(&streams, out);
+        let source = self.without.unwrap_or(&streams);
+        let written = archive::write(source, out);
         line.finish();
         let home = self.vault.repository.home().directory();
         let written = written.map_err(|error| match error {
@@ -112,7 +125,7 @@ impl Job<'_> {
             other => explain_driver(other, Role::Target, Some(home)),
         })?;
         let hash = blake3::Hash::from_bytes(written.blake3).to_hex();
-        match self.snapshot.facts().get("archive.blake3") {
+        match source.facts().get("archive.blake3") {
             Some(recorded) if recorded.as_str() != hash.as_str() => {
                 let what = format!("the archive of snapshot {} is not the one pg_dump wrote", self.snapshot.id());
                 Err(CliError::new(Kind::Damaged, what).hint("lacre repo check --read-data"))
