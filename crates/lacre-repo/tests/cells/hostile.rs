@@ -91,7 +91,7 @@ fn an_old_slot_put_back_is_named_keeps_an_erasure_open_and_dies_again() {
     assert_eq!(said.matches(&report.from.to_string()).count(), 2, "{said}");
     let status = place.reopen().erasures().unwrap().pop().unwrap();
     assert_eq!(status.state, ErasureState::Interim);
-    assert_eq!(status.pending.iter().filter(|item| item.item.starts_with("cell:")).count(), 2, "{:?}", status.pending);
+    assert_eq!(status.pending.iter().filter(|item| item.item.starts_with("stray:")).count(), 2, "{:?}", status.pending);
     assert_eq!(place.rotate().unwrap().state, RotationState::Closed);
     for name in ["file:HERE/a", BUCKET, COMMAND] {
         assert_eq!(place.held(name), [place.current()].into(), "{name}");

@@ -75,7 +75,7 @@ fn a_bucket_that_cannot_forget_and_keys_that_cannot_delete_are_refused() {
     root.call("PUT", &format!("/{BUCKET_LOCKED}"), &[("object-lock", "")], &[], rule).expect(200);
     for (bucket, key, because) in [
         (BUCKET_LOCKED, Key::Root, "locks"),
-        (BUCKET_VERSIONED, Key::Backup, "may not delete"),
+        (BUCKET_VERSIONED, Key::Backup, "no right"),
         (BUCKET_VERSIONED, Key::Stranger, ""),
         (BUCKET_VERSIONED, Key::NoList, ""),
     ] {
