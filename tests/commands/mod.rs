@@ -1,21 +1,27 @@
 //! The commands from outside: what a person types, what is printed, which exit code, what lies in the repository afterwards.
 
 mod archives;
+mod audits;
 mod bad_days;
 mod cells;
 mod copies;
 mod damage;
 mod damage_matrix;
 mod database;
+mod drill;
 mod erase;
 mod extremes;
 mod homes;
+mod imports;
 mod keys;
 mod killed;
+mod migration;
+mod people;
 mod person;
 mod poolers;
 mod prune;
 mod recovery;
+mod rows;
 mod sources;
 mod versions;
 

@@ -24,6 +24,7 @@ mod assemble;
 mod entry;
 mod error;
 pub mod framing;
+mod inflate;
 mod int;
 mod mirror;
 mod query;
@@ -34,10 +35,11 @@ mod writer;
 
 pub use entry::{Entry, OffsetState, Section};
 pub use error::{Error, Unsupported};
+pub use inflate::Inflated;
 pub use query::{Setting, TableData};
 pub use reader::{ArchiveReader, Event, SetSummary, Summary};
 pub use sniff::{Sniff, sniff};
-pub use toc::{Created, Header, Toc, Version};
+pub use toc::{Created, Header, Peeked, Toc, Version};
 pub use writer::{ArchiveWriter, DataSet, write_archive, write_schema_only};
 
 /// The oldest archive version that is read.

@@ -10,6 +10,7 @@ pub mod archive;
 pub mod closure;
 pub mod copy;
 pub mod exercise;
+pub mod find;
 pub mod limits;
 pub mod personal;
 pub mod plain;

@@ -19,6 +19,9 @@ pub const WHOLE_BLOCK_BYTES_MAX: usize = 64 << 10;
 /// Size of the buffer an archive is read into, and so about the largest piece of content in one event, in bytes.
 pub const READ_BYTES: usize = 1 << 20;
 
+/// Length of the blocks that a compressed archive is given when it is read as an uncompressed one, as newer writers cut them, in bytes.
+pub const INFLATED_BLOCK_BYTES: usize = 128 << 10;
+
 /// Encoded framing is handed out when this many bytes have gathered.
 pub const FRAMING_BYTES_READY: usize = 32 << 10;
 

@@ -251,6 +251,39 @@ pub struct LossRecord {
     pub findings: Vec<FindingMark>,
 }
 
+/// A rehearsed restore: counts, times and bytes only.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct DrillRecord {
+    /// The snapshot that was restored.
+    #[n(0)]
+    pub snapshot: SnapshotId,
+    /// Whether every check passed.
+    #[n(1)]
+    pub passed: bool,
+    /// Milliseconds until the restored database could be used; 0 when the restore failed.
+    #[n(2)]
+    pub rto_ms: u64,
+    /// Milliseconds of the whole drill.
+    #[n(3)]
+    pub duration_ms: u64,
+    /// Tables compared.
+    #[n(4)]
+    pub tables: u64,
+    /// Bytes of the snapshot's streams.
+    #[n(5)]
+    pub bytes: u64,
+    /// Checks made.
+    #[n(6)]
+    pub checks: u32,
+    /// Checks that failed.
+    #[n(7)]
+    pub failed: u32,
+    /// Where: 0 a throw-away cluster, 1 a named server.
+    #[n(8)]
+    pub place: u8,
+}
+
 /// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
 /// either is pinned or sees this.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -332,6 +365,8 @@ pub enum Event {
     IntentEnd(IntentEnd),
     /// A garbage collection ended.
     Prune(PruneRecord),
+    /// A restore was rehearsed.
+    Drill(DrillRecord),
     /// A copy became the repository.
     Adopt(AdoptRecord),
     /// A pointer kit was printed, acknowledged or destroyed.
@@ -380,6 +415,7 @@ impl Event {
             Self::Receipt(record) => (16, codec::to_cbor(&**record)),
             Self::IntentEnd(record) => (17, codec::to_cbor(record)),
             Self::Prune(record) => (8, codec::to_cbor(record)),
+            Self::Drill(record) => (34, codec::to_cbor(record)),
             Self::Adopt(record) => (26, codec::to_cbor(record)),
             Self::Pointer(record) => (24, codec::to_cbor(record)),
             Self::Approval(record) => (25, codec::to_cbor(record)),
@@ -421,6 +457,7 @@ impl LogEntry {
             16 => Event::Receipt(Box::new(codec::from_cbor("receipt", body)?)),
             17 => Event::IntentEnd(codec::from_cbor("intent end", body)?),
             8 => Event::Prune(codec::from_cbor("prune record", body)?),
+            34 => Event::Drill(codec::from_cbor("drill record", body)?),
             26 => Event::Adopt(codec::from_cbor("adoption", body)?),
             24 => Event::Pointer(codec::from_cbor("pointer kit record", body)?),
             25 => Event::Approval(codec::from_cbor("approval", body)?),

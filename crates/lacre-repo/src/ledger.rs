@@ -12,7 +12,7 @@ use lacre_format::{
     },
     header::ChainHead,
     ids::{Digest, GenerationId, HomeId, Millis, SnapshotId, Token},
-    log::{Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
+    log::{DrillRecord, Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
     run::RunRecord,
 };
 
@@ -77,6 +77,8 @@ pub struct Ledger {
     pub attested_at: BTreeMap<String, ChainHead>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
+    /// Drills of any home, oldest first.
+    pub drills: Vec<(Millis, DrillRecord)>,
     /// What became of every pointer kit.
     pub pointers: BTreeMap<u32, (Millis, PointerRecord)>,
     /// Who approved which signed intent, by the digest of its log entry.
@@ -155,6 +157,13 @@ impl Ledger {
         *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
         running.retain(|_, open| *open > 0);
         self.restoring.retain(|_, running| !running.is_empty());
+    }
+
+    /// Takes a drill, which any home may record; gives its snapshot if it passed, which is then a check of level 6.
+    pub(crate) fn drill(&mut self, at: Millis, record: DrillRecord) -> Option<SnapshotId> {
+        let passed = record.passed.then_some(record.snapshot);
+        self.drills.push((at, record));
+        passed
     }
 
     /// The claims that are open.

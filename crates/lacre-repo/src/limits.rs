@@ -79,6 +79,12 @@ pub(crate) const COPY_ROUNDS_MAX: u32 = 4;
 pub(crate) const ADOPTION_STEP: u32 = 1_000;
 /// So many small segments make a merge worth its cost.
 pub(crate) const SMALL_SEGMENTS_MIN: usize = 4;
+/// Groups of chunks that are opened side by side while rows are compared or searched: 1 MiB each.
+pub(crate) const GROUPS_AT_ONCE: usize = 8;
+/// Chunks a search remembers as searched: about 24 bytes each. What is beyond is searched again.
+pub(crate) const CHUNKS_SEARCHED_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one row that is longer than its chunk.
+pub(crate) const ROW_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Most values of one cell: generations of every repository that keeps its seal there.
 pub(crate) const CELL_VALUES_MAX: usize = 10_000;
 /// Longest list that the command of a cell prints, bytes: so many names of 91 characters and what else it keeps.

@@ -86,6 +86,17 @@ pub struct Header<'a> {
     pub dump_version: &'a [u8],
 }
 
+/// What the first bytes of an archive tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peeked {
+    /// The compression setting; 0 for none.
+    pub compression: i32,
+    /// When the archive was begun.
+    pub created: Created,
+    /// The database dumped.
+    pub database: Vec<u8>,
+}
+
 /// The header and table of contents of an archive, with their verbatim bytes.
 #[derive(Debug, Clone)]
 pub struct Toc {
@@ -188,15 +199,21 @@ impl Toc {
 
     /// Reads a header and table of contents from where they lie.
     pub(super) fn read(pull: &mut impl Pull) -> Result<Toc, Error> {
+        let toc = Toc::read_compressed(pull)?;
+        if toc.compression != 0 {
+            return Err(Unsupported::Compressed(toc.compression).into());
+        }
+        Ok(toc)
+    }
+
+    /// The same whatever the compression of what follows.
+    pub(super) fn read_compressed(pull: &mut impl Pull) -> Result<Toc, Error> {
         let mut parser = Parser { raw: Vec::new(), pull };
         let fixed_span = parser.bytes(FIXED_BYTES)?;
         let fixed = parser.array::<FIXED_BYTES>(fixed_span)?;
         let version = check_fixed(&fixed)?.ok_or(Error::NotAnArchive)?;
         let offset_bytes = fixed[9];
         let compression = if version.has_compression_byte() { i32::from(parser.byte()?) } else { parser.int()? };
-        if compression != 0 {
-            return Err(Unsupported::Compressed(compression).into());
-        }
         let created = parser.created()?;
         let database = parser.string()?;
         let server_version = parser.string()?;
@@ -226,6 +243,31 @@ impl Toc {
             entries,
             dependencies,
         })
+    }
+
+    /// The bytes of header and table of contents of the same archive without compression, places of data marked as not recorded.
+    pub(super) fn uncompressed(&self) -> Vec<u8> {
+        let mut bytes = self.subset(|_| true);
+        let width = if self.version.has_compression_byte() { 1 } else { INT_BYTES };
+        if let Some(field) = bytes.get_mut(FIXED_BYTES..FIXED_BYTES + width) {
+            field.fill(0);
+        }
+        bytes
+    }
+
+    /// Looks at the header in the first bytes of an archive, compressed or not; 64 KiB are more than enough.
+    #[must_use]
+    pub fn peek(head: &[u8]) -> Option<Peeked> {
+        let mut slice = Slice { rest: head, total: offset(head.len()) };
+        let mut parser = Parser { raw: Vec::new(), pull: &mut slice };
+        let fixed_span = parser.bytes(FIXED_BYTES).ok()?;
+        let fixed = parser.array::<FIXED_BYTES>(fixed_span).ok()?;
+        let version = check_fixed(&fixed).ok()??;
+        let compression =
+            if version.has_compression_byte() { i32::from(parser.byte().ok()?) } else { parser.int().ok()? };
+        let created = parser.created().ok()?;
+        let database = parser.string().ok()?.and_then(|span| parser.raw.get(span.range())).unwrap_or_default().to_vec();
+        Some(Peeked { compression, created, database })
     }
 
     /// The bytes of header and table of contents as the archive has them.

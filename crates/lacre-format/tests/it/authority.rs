@@ -24,6 +24,8 @@ fn every_event_has_its_roles() {
         ("event-probe", every),
         ("event-check", maintenance),
         ("event-prune", maintenance),
+        ("event-repair", maintenance),
+        ("event-loss", maintenance),
         ("event-unforget", admin),
         ("event-hold", admin),
         ("event-release", admin),

@@ -12,7 +12,7 @@ use lacre_format::{
         Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind},
-    log::{CheckRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
@@ -335,10 +335,17 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         (plan(), counts).prop_map(|(plan, (snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written))| {
             Event::Prune(PruneRecord { plan, snapshots, packs_deleted, packs_written, bytes_deleted, bytes_written })
         });
+    let times = (any::<[u64; 4]>(), any::<[u32; 2]>(), any::<u8>());
+    let drill = (snapshot(), any::<bool>(), times).prop_map(
+        |(snapshot, passed, ([rto_ms, duration_ms, tables, bytes], [checks, failed], place))| {
+            Event::Drill(DrillRecord { snapshot, passed, rto_ms, duration_ms, tables, bytes, checks, failed, place })
+        },
+    );
     let run = (token(), millis(), millis(), any::<u8>(), salt(), bytes()).prop_map(
         |(id, started, ended, exit, salt, details)| Event::Run(RunRecord { id, started, ended, exit, salt, details }),
     );
     prop_oneof![
+        drill,
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
         named().prop_map(Event::Hold),

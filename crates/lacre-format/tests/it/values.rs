@@ -18,8 +18,8 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        AdoptRecord, CheckRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named, PointerRecord,
-        ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
+        AdoptRecord, CheckRecord, DrillRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named,
+        PointerRecord, ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
     },
     manifest::Manifest,
     node::{Capability, Entry, Node},
@@ -372,7 +372,19 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         bytes_deleted: 200_000_000,
         bytes_written: 20_000_000,
     };
+    let drill = DrillRecord {
+        snapshot: SNAPSHOT,
+        passed: true,
+        rto_ms: 93_000,
+        duration_ms: 101_500,
+        tables: 20,
+        bytes: 200_000_000,
+        checks: 6,
+        failed: 0,
+        place: 1,
+    };
     vec![
+        ("event-drill", Event::Drill(drill)),
         ("event-forget", Event::Forget(named("keep-daily 7"))),
         ("event-unforget", Event::Unforget(named("still needed"))),
         ("event-hold", Event::Hold(named("audit 2026"))),

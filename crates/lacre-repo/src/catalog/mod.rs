@@ -143,21 +143,21 @@ impl Catalog {
         self.run(|connection| connection.execute_batch("DELETE FROM object; DELETE FROM segment; DELETE FROM segment_pack; DELETE FROM pack; DELETE FROM place;"))
     }
 
-    /// Remembers that a pack was proved at a level.
+    /// Remembers that something was proved at a level: a pack by its name, a stream by where its top lies.
     ///
     /// # Errors
     /// [`Error::Cache`].
-    pub fn remember_audit(&self, name: PackName, level: u8, at_ms: i64) -> Result<(), Error> {
-        let bytes = name.as_bytes().as_slice();
+    pub fn remember_audit(&self, name: &[u8], level: u8, at_ms: i64) -> Result<(), Error> {
+        let bytes = name;
         self.run(|connection| connection.prepare_cached(AUDIT_PUT)?.execute(params![bytes, level, at_ms]).map(drop))
     }
 
-    /// When a pack was last proved at a level, in milliseconds since the epoch.
+    /// When it was last proved at a level, in milliseconds since the epoch.
     ///
     /// # Errors
     /// [`Error::Cache`].
-    pub fn last_audit(&self, name: PackName, level: u8) -> Result<Option<i64>, Error> {
-        let bytes = name.as_bytes().as_slice();
+    pub fn last_audit(&self, name: &[u8], level: u8) -> Result<Option<i64>, Error> {
+        let bytes = name;
         self.run(|connection| {
             connection.prepare_cached(AUDIT_GET)?.query_row(params![bytes, level], |row| row.get(0)).optional()
         })

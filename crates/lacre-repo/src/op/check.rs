@@ -12,16 +12,18 @@ use lacre_format::{
     name::{Named, ObjectName},
     pack::{Birth, PACK_BYTES_MAX},
     reach::Reach,
-    root::Stream,
 };
 use rayon::prelude::*;
 
 use crate::{
     catalog::Catalog,
     error::{Error, Kind},
-    limits::{HASH_PIECE_BYTES, STREAMS_REMEMBERED_MAX},
+    limits::HASH_PIECE_BYTES,
     monitor::{Finding, Monitor, Progress, Severity},
-    op::{keys::ReadKeys, read::Snapshot},
+    op::{
+        keys::ReadKeys,
+        rolling::{Budget, Rolling},
+    },
     repository::Repository,
     view::{Known, View},
 };
@@ -67,8 +69,8 @@ pub struct CheckReport {
 }
 
 impl Repository {
-    /// Puts the audit on record where an admin's or a maintenance home's key is at hand, not in a copy. Snapshots count as verified when all their data
-    /// were read.
+    /// Puts the audit on record where an admin's or a maintenance home's key is at hand, not in a copy. Snapshots count as verified when
+    /// all their data were read, now or within the age that was asked for.
     fn record_check(&self, view: &View, options: &CheckOptions, report: &CheckReport) -> Result<(), Error> {
         let signer = match self.maintainer(view) {
             Ok(signer) if options.read_data == ReadData::All && !self.is_copy() => signer,
@@ -86,16 +88,17 @@ impl Repository {
     }
 }
 
-struct Audit<'a> {
-    repository: &'a Repository,
-    view: View,
-    keys: &'a ReadKeys,
-    monitor: &'a dyn Monitor,
-    report: CheckReport,
-    level_max: u8,
-    options: &'a CheckOptions,
+pub(super) struct Audit<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) view: View,
+    pub(super) keys: &'a ReadKeys,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) report: CheckReport,
+    pub(super) level_max: u8,
+    pub(super) options: &'a CheckOptions,
+    pub(super) budget: Budget<'a>,
     damaged: BTreeSet<PackName>,
-    read: HashSet<(Birth, Digest, u64)>,
+    pub(super) read: HashSet<(Birth, Digest, u64)>,
 }
 
 impl Repository {
@@ -113,6 +116,20 @@ impl Repository {
     /// # Errors
     /// [`Error::NoRepository`], errors of the store that prevent the audit itself, [`Error::Interrupted`].
     pub fn check(&self, options: &CheckOptions, keys: &ReadKeys, monitor: &dyn Monitor) -> Result<CheckReport, Error> {
+        self.check_rolling(options, &Rolling::default(), keys, monitor)
+    }
+
+    /// Audits the repository within a budget: what was proved lately is not read again, and what the archives hold is examined too.
+    ///
+    /// # Errors
+    /// As [`Repository::check`].
+    pub fn check_rolling(
+        &self,
+        options: &CheckOptions,
+        rolling: &Rolling<'_>,
+        keys: &ReadKeys,
+        monitor: &dyn Monitor,
+    ) -> Result<CheckReport, Error> {
         self.forget_caches()?;
         let view = self.view()?;
         let findings = view.findings.clone();
@@ -125,7 +142,8 @@ impl Repository {
             findings,
             not_proved: Vec::new(),
         };
-        let level_max = options.level.unwrap_or(4).min(4);
+        let highest = if rolling.structure.is_some() { 5 } else { 4 };
+        let level_max = options.level.unwrap_or(highest).min(highest);
         let mut audit = Audit {
             repository: self,
             view,
@@ -134,6 +152,7 @@ impl Repository {
             report,
             level_max,
             options,
+            budget: Budget::new(rolling, self.clock().now().as_millisecond()),
             damaged: BTreeSet::new(),
             read: HashSet::new(),
         };
@@ -199,18 +218,18 @@ impl Audit<'_> {
         self.monitor.progress(Progress::Phase(name.to_owned()));
     }
 
-    fn not_proved(&mut self, what: &str) {
+    pub(super) fn not_proved(&mut self, what: &str) {
         self.report.not_proved.push(what.to_owned());
     }
 
     /// Damage of one snapshot; news only if it is not on record.
-    fn damage_of(&mut self, snapshot: SnapshotId, error: &Error, object: impl ToString, advice: &str) {
+    pub(super) fn damage_of(&mut self, snapshot: SnapshotId, error: &Error, object: impl ToString, advice: &str) {
         let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
         let known = self.view.lost.snapshots.contains_key(&snapshot);
         self.report.findings.push(self.view.lost.settle(finding, known));
     }
 
-    fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
+    pub(super) fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
         self.report.findings.push(Finding::new(Severity::Damage, error.to_string(), object, advice));
     }
 
@@ -309,25 +328,31 @@ impl Audit<'_> {
         let chosen = self.choose(present)?;
         self.monitor.progress(Progress::Expected(chosen.iter().map(|(_, bytes)| bytes).sum()));
         let read = AtomicU64::new(0);
-        let (repository, monitor) = (self.repository, self.monitor);
+        let (repository, monitor, budget) = (self.repository, self.monitor, &self.budget);
         let verdicts: Vec<(PackName, Result<(), Error>)> = chosen
             .par_iter()
-            .map(|(name, bytes)| {
+            .filter_map(|(name, bytes)| {
+                if budget.is_spent() {
+                    return None;
+                }
                 let verdict =
                     if monitor.cancelled() { Err(Error::Interrupted) } else { hash_pack(repository, *name, *bytes) };
                 read.fetch_add(*bytes, Ordering::Relaxed);
                 monitor.progress(Progress::Bytes(*bytes));
-                (*name, verdict)
+                Some((*name, verdict))
             })
             .collect();
-        self.report.packs_read = chosen.len() as u64;
+        self.report.packs_read = verdicts.len() as u64;
+        if verdicts.len() < chosen.len() {
+            self.not_proved(&format!("the bytes of {} packs: the time was up", chosen.len() - verdicts.len()));
+        }
         self.report.bytes_read += read.into_inner();
         let now = self.repository.clock().now().as_millisecond();
         for (name, verdict) in verdicts {
             match verdict {
                 Ok(()) => {
                     // Only the order of later partial audits depends on it.
-                    if let Err(error) = self.repository.catalog()?.remember_audit(name, 2, now) {
+                    if let Err(error) = self.repository.catalog()?.remember_audit(name.as_bytes(), 2, now) {
                         tracing::warn!(%error, "an audited pack is not remembered");
                     }
                 }
@@ -358,11 +383,18 @@ impl Audit<'_> {
     /// All packs, or the given share of them: never proved first, then longest ago.
     fn choose(&mut self, present: &BTreeMap<PackName, u64>) -> Result<Vec<(PackName, u64)>, Error> {
         let all: Vec<(PackName, u64)> = present.iter().map(|(name, bytes)| (*name, *bytes)).collect();
-        let ReadData::Percent(percent) = self.options.read_data else { return Ok(all) };
+        let percent = match self.options.read_data {
+            ReadData::Percent(percent) => percent,
+            _ if self.budget.is_limited() => 100.0,
+            _ => return Ok(all),
+        };
         let catalog = self.repository.catalog()?;
         let mut dated = Vec::new();
         for (name, bytes) in all {
-            dated.push((catalog.last_audit(name, 2)?.unwrap_or_default(), name, bytes));
+            let last = catalog.last_audit(name.as_bytes(), 2)?;
+            if !self.budget.is_fresh(last) {
+                dated.push((last.unwrap_or_default(), name, bytes));
+            }
         }
         dated.sort_unstable();
         let total: u64 = dated.iter().map(|(_, _, bytes)| bytes).sum();
@@ -374,7 +406,10 @@ impl Audit<'_> {
         };
         let chosen: Vec<(PackName, u64)> = dated.into_iter().map_while(take).collect();
         drop(catalog);
-        self.not_proved(&format!("the bytes of {} of {} packs", present.len() - chosen.len(), present.len()));
+        let fresh = present.len() - chosen.len();
+        if matches!(self.options.read_data, ReadData::Percent(_)) {
+            self.not_proved(&format!("the bytes of {fresh} of {} packs", present.len()));
+        }
         Ok(chosen)
     }
 
@@ -409,14 +444,16 @@ impl Audit<'_> {
         Ok(true)
     }
 
-    /// Level 4: roots, manifests, and with `--read-data` every stream to its end.
+    /// Levels 4 and 5: roots, manifests, and with `--read-data` every stream to its end.
     fn contents(&mut self, targets: &[Known]) -> Result<(), Error> {
         let mut proved_all = true;
-        for known in targets {
+        let mut late = Vec::new();
+        // Newest first: what is restored most likely is proved first when the time is short.
+        for known in targets.iter().rev() {
             let snapshot = known.header.snapshot;
             match self.repository.open_in(&self.view, snapshot, self.keys) {
                 Ok(opened) => {
-                    if self.streams(&opened)? {
+                    if self.streams(&opened, &mut late)? {
                         self.report.snapshots.push(snapshot);
                     }
                     self.report.findings.extend(opened.corrections());
@@ -432,48 +469,15 @@ impl Audit<'_> {
                 }
             }
         }
+        let is_whole = self.again(late)?;
         if proved_all {
-            self.report.level = 4;
+            let all_read = self.options.read_data == ReadData::All && is_whole;
+            self.report.level = if all_read { self.level_max } else { 4 };
         }
         if self.options.read_data == ReadData::None {
             self.not_proved("the data itself (--read-data reads it)");
         }
         Ok(())
-    }
-
-    fn streams(&mut self, snapshot: &Snapshot<'_>) -> Result<bool, Error> {
-        let mut well = true;
-        for stream in snapshot.streams() {
-            let verdict = self.stream(snapshot, stream);
-            match verdict {
-                Ok(()) => {}
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => {
-                    well = false;
-                    let object = format!("snapshot {} stream {:?}", snapshot.id().short(), stream.name);
-                    let advice =
-                        "this stream is lost unless a copy has the damaged pack; other streams can be restored";
-                    self.damage_of(snapshot.id(), &error, object, advice);
-                }
-            }
-        }
-        Ok(well)
-    }
-
-    /// A stream with the very top and hash of one that this audit has read is the same stream: nights share most of theirs.
-    fn stream(&mut self, snapshot: &Snapshot<'_>, stream: &Stream) -> Result<(), Error> {
-        if self.options.read_data == ReadData::All {
-            let identity = stream.top.as_ref().map(|top| (top.birth(), stream.blake3, stream.bytes));
-            if identity.is_some_and(|identity| self.read.contains(&identity)) {
-                return Ok(());
-            }
-            snapshot.read(stream, &mut std::io::sink(), self.monitor)?;
-            if self.read.len() < STREAMS_REMEMBERED_MAX {
-                self.read.extend(identity);
-            }
-            return Ok(());
-        }
-        stream.top.as_ref().map_or(Ok(()), |top| snapshot.locate_leaves(top).map(drop))
     }
 }
 

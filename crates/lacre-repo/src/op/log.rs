@@ -34,17 +34,20 @@ impl Repository {
         if self.is_copy() {
             return Ok(false);
         }
-        let home = self.home();
-        let any = home
-            .admin_key()
-            .or_else(|_| home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer));
-        let Ok(signer) = any else { return Ok(false) };
+        let Some(signer) = self.speaker() else { return Ok(false) };
         match self.append(&signer, &Event::Restore(record)) {
             Ok(()) => Ok(true),
             // Reading needs no standing, only the record does.
             Err(Error::Refused { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The key that speaks for this host: the admin's where it is at hand, else the writer's, else that of a maintenance home.
+    pub(crate) fn speaker(&self) -> Option<Signer> {
+        let home = self.home();
+        let other = || home.writer_keys().or_else(|_| home.maintenance_keys()).map(|keys| keys.signer);
+        home.admin_key().or_else(|_| other()).ok()
     }
 
     /// Appends an event to a home's log, right after the entry this host sees as its newest.

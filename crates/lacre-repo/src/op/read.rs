@@ -322,7 +322,7 @@ impl Snapshot<'_> {
         Ok(births)
     }
 
-    fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
+    pub(crate) fn node(&self, opener: &mut Opener, entry: &Entry, level: u8) -> Result<Node, Error> {
         let sealed = self.frames.read(std::slice::from_ref(entry), Reading::Node)?;
         let mut plaintext = Zeroizing::new(Vec::new());
         let sealed = sealed.first().map(|bytes| &bytes[..]).unwrap_or_default();
@@ -330,6 +330,16 @@ impl Snapshot<'_> {
         let place = format!("frame {} of pack {}", entry.birth.slot, entry.birth.pack);
         let node = Node::decode(&plaintext).map_err(|error| Error::format(&place, error))?;
         if node.level == level { Ok(node) } else { Err(Error::damaged(place, "it is a node of another level")) }
+    }
+
+    /// Opens chunks, each by itself.
+    pub(crate) fn chunks(&self, opener: &mut Opener, entries: &[Entry]) -> Result<Vec<Vec<u8>>, Error> {
+        let sealed = self.frames.read(entries, Reading::Chunks)?;
+        let open = |(entry, sealed): (&Entry, &bytes::Bytes)| {
+            let mut chunk = Vec::new();
+            self.frames.open(opener, entry, 0, sealed, &mut chunk).map(|()| chunk)
+        };
+        entries.iter().zip(&sealed).map(open).collect()
     }
 
     /// Checks that every chunk below a top is in a pack that is there, without reading chunks.

@@ -79,10 +79,14 @@ pub enum RepoAction {
     /// Audits the repository. Default: the highest level the keys at hand allow, without reading data.
     ///
     /// Levels: 1 sizes and counts; 2 every stored object hashes to its name and every signature holds (no keys needed); 3 every key entry
-    /// opens with the seal; 4 with an identity: roots, manifests and every stream's hash. Exit 4 when something is damaged, 3 when
+    /// opens with the seal; 4 with an identity: roots, manifests and every stream's hash; 5 what streams mean: archives are taken apart
+    /// again, and every table has the rows, the columns and the encoding it was saved with. Exit 4 when something is damaged, 3 when
     /// there are warnings.
     ///
-    /// Example: lacre repo check --read-data=10%
+    /// With --max-age and --max-duration an audit goes on from night to night: what was proved lately is left out, new data comes first,
+    /// then what was proved longest ago.
+    ///
+    /// Examples: lacre repo check --read-data=10%, lacre repo check --max-age 30d --max-duration 1h
     Check(CheckArgs),
     /// Show sizes, counts and how much deduplication saves
     ///
@@ -177,12 +181,18 @@ pub struct PruneArgs {
 /// Arguments of `lacre repo check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// Highest level to prove, 1 to 4
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    /// Highest level to prove, 1 to 5; 5 reads all data
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub level: Option<u8>,
     /// Read all packs, or a share of them that differs from run to run
     #[arg(long, value_name = "P%", num_args = 0..=1, require_equals = true, default_missing_value = "100%")]
     pub read_data: Option<Percent>,
+    /// Read all data, but not again what was proved less than this ago, for example 30d
+    #[arg(long, value_name = "D", value_parser = human::parse_duration, conflicts_with = "read_data")]
+    pub max_age: Option<Duration>,
+    /// Begin no new work after this time, for example 1h; new data comes first, then what was proved longest ago
+    #[arg(long, value_name = "D", value_parser = human::parse_duration)]
+    pub max_duration: Option<Duration>,
     /// Only this snapshot
     #[arg(long, value_name = "S")]
     pub snapshot: Option<SnapshotName>,
@@ -194,6 +204,10 @@ pub struct CheckArgs {
 impl CheckArgs {
     /// Returns how much data is to be read.
     pub fn read_data(&self) -> ReadData {
+        let is_asked = self.max_age.is_some() || self.max_duration.is_some() || self.level == Some(5);
+        if is_asked && self.read_data.is_none() {
+            return ReadData::Share(Percent::ALL);
+        }
         self.read_data.map_or(ReadData::None, ReadData::Share)
     }
 }

@@ -6,13 +6,16 @@
 mod admin;
 mod backup;
 mod copy;
+mod drill;
 mod erase;
 mod host;
+mod import;
 mod inspect;
 mod key;
 mod operate;
 mod restore;
 mod retention;
+mod rows;
 mod seal;
 pub mod value;
 
@@ -25,11 +28,13 @@ pub use self::{
     admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
     copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
+    drill::DrillArgs,
     erase::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, ErasePersonArgs,
         EraseProveArgs, EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
+    import::ImportArgs,
     inspect::{
         CatArgs, CheckArgs, KeyArgs, LsArgs, PruneArgs, ReadData, RepairArgs, RepoAction, RepoArgs, ShowArgs,
         SnapshotsArgs,
@@ -41,6 +46,7 @@ pub use self::{
     operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
+    rows::{ConditionArgs, DiffArgs, HistoryArgs, RecoverArgs, RowsArgs, SpotArgs, Where},
     seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},
 };
 use crate::term::{
@@ -158,6 +164,15 @@ pub enum Command {
     ///   lacre backup --file uploads=/var/dumps/uploads.tar
     #[command(verbatim_doc_comment)]
     Backup(BackupArgs),
+    /// Take old dumps in, with their dates
+    ///
+    /// Makes a snapshot of each file, dated when the dump was made: by its archive's header, else by its name, else by the file's own time.
+    ///
+    /// Compressed archives are re-inflated, so that what they share is stored once. A file that is cut off is refused, one that was
+    /// imported before is recognised and left out. The oldest goes first, whatever the order they are named in.
+    ///
+    /// Example: lacre import /var/backups/astro/*.sql.gz --job astro
+    Import(ImportArgs),
     /// List snapshots, newest last
     ///
     /// Lists snapshots, newest last. Needs no identity: job, time, sizes and state are in signed headers.
@@ -190,6 +205,11 @@ pub enum Command {
     /// A target that is not empty is refused unless --swap, which renames the verified side database
     /// into place and keeps the old one until you drop it.
     ///
+    /// The plan is shown first: bytes, room, the time it will take by earlier drills, what the server
+    /// lacks. Before a swap the database that is replaced is saved as a snapshot of its own job, and the
+    /// critical queries of lacre.toml must hold in the new one. On a terminal without arguments the
+    /// snapshots are listed to choose from.
+    ///
     /// To a file (--to-file), a program (--to-command) or stdout: the archive bit for bit as pg_dump
     /// wrote it, or the one raw stream.
     ///
@@ -199,6 +219,56 @@ pub enum Command {
     ///   lacre restore 8f21 --to-file astro.dump
     #[command(verbatim_doc_comment)]
     Restore(RestoreArgs),
+    /// Find rows in a snapshot without restoring it
+    ///
+    /// Prints the rows of a table that have the given values, as tab-separated COPY text with a line of column names first.
+    ///
+    /// Example: lacre rows astro@2026-11-20 users --where email=ana@example.org
+    Rows(RowsArgs),
+    /// Show what changed between two snapshots
+    ///
+    /// Counts rows added, removed and changed, table by table, and with --table shows them. Only chunks that the two do not share are
+    /// read, so that two nights of a large database take a moment.
+    ///
+    /// Example: lacre diff astro@2026-11-20 latest:astro --table users
+    Diff(DiffArgs),
+    /// Show every version of some rows over all snapshots
+    ///
+    /// Searches every kept snapshot of a job, oldest first, and shows when the rows appeared, changed and went. What several nights share
+    /// is searched once.
+    ///
+    /// Example: lacre history users --where id=42
+    History(HistoryArgs),
+    /// Bring back rows that were deleted, without touching those that are there
+    ///
+    /// Writes the rows of a snapshot's table that a database does not have any more as SQL, or puts them into a table of another schema.
+    /// The database compares by primary key; its own rows are read and never written.
+    ///
+    /// Examples:
+    ///   lacre recover users --from astro@2026-11-20 --missing-in postgres:///astro > users.sql
+    ///   lacre recover users --from latest --missing-in postgres:///astro --into-schema recovered
+    #[command(verbatim_doc_comment)]
+    Recover(RecoverArgs),
+    /// Compare a sample of live rows with the newest snapshot
+    ///
+    /// Looks up a random sample of the newest snapshot's rows in the live database, by primary key, table by table. Exit 3 when a larger
+    /// share than --tolerance has changed or gone.
+    ///
+    /// Example: lacre spot astro
+    Spot(SpotArgs),
+    /// Rehearse a restore and prove that it works
+    ///
+    /// Restores a snapshot into a scratch database, compares every table's rows and digest with what was dumped, asks the critical queries
+    /// of lacre.toml, and removes the database again. The result and the time it took go on record, signed.
+    ///
+    /// Without [drill] server or --server a throw-away PostgreSQL server is made on this machine, as an unprivileged user when run by
+    /// root. Subscriptions, event triggers, schedulers' extensions and passwords of other servers are not restored, so that a drill
+    /// acts on nothing but its own database. What a killed drill left is removed by the next one.
+    ///
+    /// Exit 0 when it passed, 3 when it passed with warnings, 4 when it did not pass.
+    ///
+    /// Example: lacre drill astro
+    Drill(DrillArgs),
     /// Look after the repository: check, stats, rebuild, repair, prune, adopt
     Repo(RepoArgs),
     /// Same as `repo check`

@@ -9,14 +9,19 @@ use crate::safe_url::SafeUrl;
 
 /// Arguments of `lacre restore`.
 #[derive(Clone, Debug, Args)]
-#[command(group = clap::ArgGroup::new("target").args(["to", "to_file", "to_command", "stdout"]).required(true))]
+#[command(group = clap::ArgGroup::new("target").args(["to", "to_file", "to_command", "stdout"]).requires("snapshot"))]
 pub struct RestoreArgs {
     /// Snapshot: beginning of its id, latest, latest:JOB or JOB@2026-11-20
-    #[arg(value_name = "SNAP")]
-    pub snapshot: SnapshotName,
+    ///
+    /// Without any argument a terminal lists them and asks.
+    #[arg(value_name = "SNAP", requires = "target")]
+    pub snapshot: Option<SnapshotName>,
     /// Target database: a URL or connection string
     #[arg(long, value_name = "URL")]
     pub to: Option<SafeUrl>,
+    /// Name of the target database, instead of the one in the URL
+    #[arg(long, value_name = "NAME", requires = "to")]
+    pub database: Option<String>,
     /// Target file; must not exist
     #[arg(long, value_name = "F")]
     pub to_file: Option<PathBuf>,
@@ -47,6 +52,12 @@ pub struct RestoreArgs {
     /// Agree beforehand: do not ask for the database's name
     #[arg(long, short)]
     pub yes: bool,
+    /// Do not take a snapshot of what --swap replaces
+    #[arg(long, requires = "swap")]
+    pub no_safety_snapshot: bool,
+    /// Do not ask the critical queries of lacre.toml before a restored database is shown
+    #[arg(long)]
+    pub no_smoke: bool,
     /// Do not run the hooks of lacre.toml
     #[arg(long = "no-hooks", action = ArgAction::SetTrue)]
     pub no_hooks: bool,

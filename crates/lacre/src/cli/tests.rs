@@ -67,7 +67,8 @@ fn check_has_an_alias_and_an_optional_share() {
     let RepoAction::Check(args) = repo.action else { panic!() };
     assert!(matches!(args.read_data(), ReadData::Share(share) if share.fraction() == 0.05));
     assert_eq!((args.level, args.snapshot), (Some(2), Some(SnapshotName::Prefix("8f".into()))));
-    refused("lacre repo check --level 5", "1..=4");
+    refused("lacre repo check --level 6", "1..=5");
+    refused("lacre repo check --max-age 1d --read-data", "cannot be used with");
     assert!(matches!(parse("lacre stats").command, Command::Stats));
 }
 

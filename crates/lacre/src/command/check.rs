@@ -4,10 +4,13 @@ use std::io::{self, Write};
 
 use lacre_repo::{
     Severity,
-    op::check::{CheckOptions, ReadData as Share},
+    op::{
+        check::{CheckOptions, ReadData as Share},
+        rolling::Rolling,
+    },
 };
 
-use super::findings;
+use super::{findings, structure::ArchiveStructure};
 use crate::{
     cli::{CheckArgs, ReadData},
     error::CliError,
@@ -38,7 +41,9 @@ pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, Cli
     };
     let options = CheckOptions { level: args.level, read_data, snapshot };
     let (line, watching) = watching(invocation);
-    let report = vault.repository.check(&options, &keys, &watching);
+    let structure = ArchiveStructure::default();
+    let rolling = Rolling { max_age: args.max_age, max_duration: args.max_duration, structure: Some(&structure) };
+    let report = vault.repository.check_rolling(&options, &rolling, &keys, &watching);
     line.finish();
     let report = report.map_err(|error| vault.explain(error))?;
     let document = CheckResult {
@@ -65,7 +70,7 @@ fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut 
     let opened = if document.level >= 4 { format!(", {snapshots} snapshots opened") } else { String::new() };
     writeln!(
         out,
-        "{verdict}: level {} of 4 reached{opened}; {packs_read} of {} packs read ({})",
+        "{verdict}: level {} of 5 reached{opened}; {packs_read} of {} packs read ({})",
         document.level,
         document.packs,
         human::bytes(document.bytes_read)

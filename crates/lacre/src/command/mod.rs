@@ -11,10 +11,12 @@ mod config_reach;
 mod copy;
 mod daemon;
 mod doctor;
+mod drill;
 mod erase;
 mod findings;
 mod forget;
 mod hold;
+mod import;
 mod init;
 mod key;
 mod kit;
@@ -23,6 +25,7 @@ mod operate;
 mod prune;
 mod repair;
 mod restore;
+mod rows;
 mod schedule;
 mod seal;
 mod show;
@@ -30,6 +33,7 @@ mod snapshots;
 mod stats;
 mod status;
 mod streams;
+mod structure;
 
 use crate::{
     cli::{Command, RepoAction},
@@ -46,11 +50,18 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
     match command {
         Command::Init(args) => init::run(invocation, args),
         Command::Backup(args) => backup::run(invocation, args),
+        Command::Import(args) => import::run(invocation, args),
         Command::Snapshots(args) => snapshots::run(invocation, args),
         Command::Show(args) => show::show(invocation, args),
         Command::Ls(args) => show::ls(invocation, args),
         Command::Cat(args) => cat::run(invocation, args),
         Command::Restore(args) => restore::run(invocation, args),
+        Command::Rows(args) => rows::rows(invocation, args),
+        Command::Diff(args) => rows::diff(invocation, args),
+        Command::History(args) => rows::history(invocation, args),
+        Command::Recover(args) => rows::recover(invocation, args),
+        Command::Spot(args) => rows::spot(invocation, args),
+        Command::Drill(args) => drill::run(invocation, args),
         Command::Repo(args) => match &args.action {
             RepoAction::Check(args) => check::run(invocation, args),
             RepoAction::Stats => stats::stats(invocation),

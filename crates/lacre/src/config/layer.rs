@@ -22,7 +22,7 @@ pub fn environment_name(table: &Table, key: &Key) -> Option<String> {
     if let Some(name) = key.env {
         return Some(name.to_owned());
     }
-    let once = table.shape == Shape::Single && table.name != "job.retention";
+    let once = table.shape == Shape::Single && !table.name.starts_with("job.");
     once.then(|| format!("{PREFIX}{}_{}", table.name.replace('.', "_"), key.name).to_uppercase())
 }
 
@@ -72,7 +72,7 @@ fn put(document: &mut Document, (table, name): (&str, &str), text: &str, layer: 
 fn nearest(table: &str, name: &str) -> String {
     let paths: Vec<String> = TABLES
         .iter()
-        .filter(|table| matches!(table.shape, Shape::Root | Shape::Single) && table.name != "job.retention")
+        .filter(|table| matches!(table.shape, Shape::Root | Shape::Single) && !table.name.starts_with("job."))
         .flat_map(|table| {
             table.keys.iter().map(|key| {
                 if table.name.is_empty() { key.name.to_owned() } else { format!("{}.{}", table.name, key.name) }

@@ -38,7 +38,7 @@ pub fn markdown() -> String {
 fn write_table(table: &Table, text: &mut String) -> std::fmt::Result {
     let header = match (table.shape, table.name) {
         (Shape::Root, _) => String::new(),
-        (Shape::Single, "job.retention") => "[job.retention]".to_owned(),
+        (Shape::Single, name) if name.starts_with("job.") => format!("[{name}]"),
         (Shape::Single, name) => format!("[{name}]"),
         (Shape::Named, name) => format!("[{name}.NAME]"),
         (Shape::List, name) => format!("[[{name}]]"),

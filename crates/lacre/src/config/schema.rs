@@ -273,13 +273,31 @@ const RETENTION_TABLE: Table = Table {
     example: "keep_daily = 30\nkeep_weekly = 4\nkeep_monthly = 6\nmin_verified = 3",
 };
 
+const JOB_DRILL: Table = Table {
+    name: "job.drill",
+    shape: Shape::Single,
+    effect: Effect::Acts,
+    help: "What a drill of the job above it asks besides what [drill] asks of all.",
+    keys: &[key("critical", Form::Texts, "Queries that must each return true.")],
+    example: "critical = [\"select count(*) > 0 from orders\"]",
+};
+
 const DRILL: Table = Table {
     name: "drill",
     shape: Shape::Single,
-    effect: Effect::ReadOnly,
+    effect: Effect::Acts,
     help: "Where and how restores are rehearsed.",
     keys: &[
-        key("server", Form::Url, "Server on which the scratch database is made."),
+        key(
+            "server",
+            Form::Url,
+            "Server on which the scratch database is made. Unset: a throw-away server on this machine.",
+        ),
+        key(
+            "folder",
+            Form::Path,
+            "Folder for throw-away servers, which hold restored rows until the drill ends. Default: /var/tmp.",
+        ),
         key("critical", Form::Texts, "Queries that must each return true."),
     ],
     example: "server = \"postgres://drill@127.0.0.1/postgres\"\ncritical = [\"select count(*) > 0 from users\"]",
@@ -342,11 +360,12 @@ const OBJECT_LOCK: Table = Table {
 };
 
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 21] = [
+pub const TABLES: [Table; 22] = [
     ROOT,
     CREDENTIAL,
     JOB,
     JOB_RETENTION,
+    JOB_DRILL,
     SEAL,
     RETENTION_TABLE,
     operate::RUN,
@@ -397,8 +416,8 @@ mod tests {
         for table in TABLES {
             let header = match table.shape {
                 super::Shape::Root => String::new(),
-                super::Shape::Single if table.name == "job.retention" => {
-                    "[[job]]\nname='a'\nstdin=true\n[job.retention]".to_owned()
+                super::Shape::Single if table.name.starts_with("job.") => {
+                    format!("[[job]]\nname='a'\nstdin=true\n[{}]", table.name)
                 }
                 super::Shape::Single => format!("[{}]", table.name),
                 super::Shape::Named => format!("[{}.x]", table.name),

@@ -110,6 +110,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Programs around a restore.
     pub hooks: Hooks,
+    /// How restores are rehearsed.
+    pub drill: Drill,
     /// Bounds on what a run takes from machine and network.
     pub limits: Limits,
     /// What runs by itself.
@@ -171,6 +173,19 @@ pub struct Job {
     pub password: Option<SecretSource>,
     /// Its own keep rules, if it has some.
     pub retention: Option<Retention>,
+    /// What a drill of it asks besides what every drill asks.
+    pub critical: Vec<String>,
+}
+
+/// How restores are rehearsed.
+#[derive(Clone, Debug, Default)]
+pub struct Drill {
+    /// The server; none: a throw-away one.
+    pub server: Option<SafeUrl>,
+    /// Where throw-away servers are made.
+    pub folder: Option<PathBuf>,
+    /// Queries that must each return true.
+    pub critical: Vec<String>,
 }
 
 /// What a job backs up.
@@ -310,6 +325,7 @@ pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Sett
             after_restore: get(hooks, "after_restore", as_argvs).unwrap_or_default(),
             on_erase_intent: get(hooks, "on_erase_intent", as_argvs).unwrap_or_default(),
         },
+        drill: drill(document.of("drill").next()),
         operate: operate::settle(document),
         limits: limits(document.of("limits").next()),
         object_lock: object_lock(document.of("object_lock").next()),
@@ -322,6 +338,14 @@ fn object_lock(section: Option<&Section>) -> Option<Lock> {
     let days = get(section, "days", as_count).filter(|days| *days > 0)?;
     let is_compliance = get(section, "mode", as_text).is_some_and(|mode| mode == "compliance");
     Some(Lock { mode: if is_compliance { LockMode::Compliance } else { LockMode::Governance }, days })
+}
+
+fn drill(section: Option<&Section>) -> Drill {
+    Drill {
+        server: get(section, "server", as_url),
+        folder: get(section, "folder", as_path),
+        critical: get(section, "critical", as_texts).unwrap_or_default(),
+    }
 }
 
 fn limits(section: Option<&Section>) -> Limits {
@@ -353,6 +377,8 @@ fn job(section: &Section, document: &Document) -> Option<Job> {
         tags: get(section_ref, "tags", as_texts).unwrap_or_default(),
         password: operate::secret(section, "password"),
         retention: document.of("job.retention").find(|rules| rules.label == section.label).map(retention),
+        critical: get(document.of("job.drill").find(|drill| drill.label == section.label), "critical", as_texts)
+            .unwrap_or_default(),
     })
 }
 
@@ -409,8 +435,8 @@ fn shown(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Vec<(Stri
         let present = sections.iter().map(|section| Some(*section));
         let absent = (sections.is_empty()
             && matches!(table.shape, schema::Shape::Root | schema::Shape::Single)
-            && table.name != "job.retention")
-            .then_some(None);
+            && !table.name.starts_with("job."))
+        .then_some(None);
         for section in present.chain(absent) {
             let title = section.map_or_else(|| table.name.to_owned(), Section::title);
             for key in table.keys {

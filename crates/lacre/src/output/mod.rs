@@ -6,12 +6,15 @@
 mod backup;
 mod copies;
 mod documents;
+mod drill;
 mod entries;
 mod erasure;
+mod import;
 mod keys;
 mod operate;
 mod prune;
 mod repair;
+mod rows;
 mod seal;
 
 use serde::Serialize;
@@ -26,6 +29,7 @@ pub use self::{
         InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult, ShowResult,
         SnapshotsResult, StatsResult, UndoResult,
     },
+    drill::{DrillCheck, DrillResult},
     entries::{
         BackupStream, CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, HomeEntry,
         JobFailure, JobStats, KeptEntry, RecipientEntry, RestoredTable, SealHolder, ShowStream, SnapshotEntry,
@@ -36,6 +40,7 @@ pub use self::{
         ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult, ReceiptSnapshot, ReceiptSuccessor,
         ReceiptText, RotateResult, TraceEntry,
     },
+    import::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     keys::{
         AddRecipientResult, DelegateResult, DelegatedEntry, EnrolResult, JoinResult, KeyListResult, KeyRequestResult,
         RemovalEntry, RemoveRecipientResult, RevokeResult,
@@ -46,6 +51,10 @@ pub use self::{
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
     repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
+    rows::{
+        DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
+        TableDifference,
+    },
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 

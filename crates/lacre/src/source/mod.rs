@@ -4,6 +4,7 @@
 //! ends well when its end was judged: a command by its exit status, a file by not having changed. It must not know the vault.
 
 mod command;
+mod dump_file;
 mod file;
 mod stdin;
 
@@ -18,7 +19,7 @@ use rustix::{
     time::Timespec,
 };
 
-pub use self::{command::CommandSource, file::FileSource, stdin::StdinSource};
+pub use self::{command::CommandSource, dump_file::DumpFile, file::FileSource, stdin::StdinSource};
 use crate::process::Interrupt;
 
 /// The largest piece handed to a sink, bytes.

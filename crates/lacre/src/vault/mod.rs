@@ -193,6 +193,16 @@ impl Vault {
         Ok(opened)
     }
 
+    /// Opens a snapshot that is kept.
+    ///
+    /// # Errors
+    /// As [`Vault::open_kept`].
+    pub fn open_id(&self, snapshot: SnapshotId, keys: &ReadKeys) -> Result<Snapshot<'_>, CliError> {
+        let look = self.look()?;
+        self.refuse_forgotten(&look.view, snapshot)?;
+        self.repository.open_at(&look, snapshot, keys).map_err(|error| self.explain(error))
+    }
+
     fn refuse_forgotten(&self, view: &View, snapshot: SnapshotId) -> Result<(), CliError> {
         if view.forgotten.contains(&snapshot) {
             return Err(self.explain(lacre_repo::Error::Forgotten { snapshot }));

@@ -330,6 +330,7 @@ impl Backup<'_> {
 
     /// The snapshot stands. Only now may the old index die and the session end; a failure here loses no data.
     fn after_commit(&mut self, packs: &[KnownPack]) -> Result<(), Error> {
+        let next_base = self.next_base();
         let mut note = |what: String| {
             let advice = "the snapshot is committed; the next run cleans up";
             self.findings.push(Finding::new(Severity::Warning, what, "session", advice));
@@ -337,7 +338,7 @@ impl Backup<'_> {
         // The end says that the old index is gone: erasures count on it, so it is not written before.
         let home = self.repository.home();
         let ended = home
-            .destroy_indexes(&self.job, Some(self.snapshot))
+            .destroy_indexes(&self.job, Some(next_base))
             .and_then(|()| put_end(self.repository, &self.keys.signer, self.snapshot, Outcome::Committed))
             .and_then(|()| home.forget_session(&self.job, self.snapshot));
         if let Err(error) = ended {

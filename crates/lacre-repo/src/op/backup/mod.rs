@@ -104,6 +104,27 @@ pub struct Backup<'r> {
     _lock: LockFile,
 }
 
+impl Backup<'_> {
+    /// Dates the snapshot: its source is a dump that was made then.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a time that is still to come.
+    pub fn date(&mut self, taken: Millis) -> Result<(), Error> {
+        if taken.0 > self.repository.clock().now().as_millisecond() {
+            return Err(Error::Usage { why: "a dump cannot be dated in the future".to_owned() });
+        }
+        self.taken = taken;
+        Ok(())
+    }
+
+    /// The snapshot whose index the next run of the job wants: this one, or its base when that is of a later day.
+    pub(super) fn next_base(&self) -> SnapshotId {
+        let later =
+            self.base.filter(|base| self.view.snapshots.get(base).is_some_and(|known| known.header.taken > self.taken));
+        later.unwrap_or(self.snapshot)
+    }
+}
+
 /// A session that is written, and nothing else yet.
 struct Opening {
     snapshot: SnapshotId,

@@ -74,9 +74,9 @@ pub(super) fn stdin(session: &Session<'_>, backup: Backup<'_>) -> Result<BackupR
     take(session, backup, "stdin", BTreeMap::new(), &mut |sink| source.pump(sink))
 }
 
-type Pump<'a> = &'a mut dyn FnMut(Sink<'_>) -> Result<SourceEnd, SourceError>;
+pub(in crate::command) type Pump<'a> = &'a mut dyn FnMut(Sink<'_>) -> Result<SourceEnd, SourceError>;
 
-fn take(
+pub(super) fn take(
     session: &Session<'_>,
     mut backup: Backup<'_>,
     kind: &str,

@@ -109,6 +109,69 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
     Ok(worst.unwrap_or_else(|| findings::exit(&found.concat())))
 }
 
+/// Takes one database as a snapshot of a job, and shows nothing of it.
+///
+/// # Errors
+/// As any backup of a database.
+pub(super) fn database(
+    invocation: &Invocation,
+    vault: &Vault,
+    job: &JobName,
+    url: &crate::safe_url::SafeUrl,
+    database: &str,
+) -> Result<lacre_format::ids::SnapshotId, CliError> {
+    let name = VaultJobName::parse(job.as_str())
+        .map_err(|error| CliError::new(Kind::Usage, format!("{job} is no job name")).because(&error))?;
+    let options = BackupOptions { allow_shrink: true, ..BackupOptions::default() };
+    let (line, watching) = watching(invocation);
+    let session = Session { invocation, vault, watching: watching.clone(), allow_empty: true };
+    let begun = vault.repository.begin_backup(&name, options, Arc::new(watching));
+    let taken = begun
+        .map_err(|error| vault.explain(error))
+        .and_then(|backup| postgres::take_named(&session, backup, url.expose(), None, Some(database)));
+    line.finish();
+    Ok(taken?.snapshot)
+}
+
+/// Takes a dump somebody made earlier, as a snapshot of that moment.
+///
+/// # Errors
+/// As any backup from a file.
+pub(super) fn import(
+    invocation: &Invocation,
+    vault: &Vault,
+    dump: Dump<'_>,
+    pump: intake::Pump<'_>,
+) -> Result<BackupReport, CliError> {
+    let job = VaultJobName::parse(dump.job.as_str())
+        .map_err(|error| CliError::new(Kind::Usage, format!("{} is no job name", dump.job)).because(&error))?;
+    // Older dumps are smaller than newer ones; that is no alarm.
+    let options = BackupOptions { allow_shrink: true, tags: dump.tags.to_vec(), ..BackupOptions::default() };
+    let (line, watching) = watching(invocation);
+    let session = Session { invocation, vault, watching: watching.clone(), allow_empty: false };
+    let mut backup =
+        vault.repository.begin_backup(&job, options, Arc::new(watching)).map_err(|error| vault.explain(error))?;
+    if let Err(error) = backup.date(dump.taken) {
+        let error = vault.explain(error);
+        return Err(abandon(&session, backup, error, Blame::Source));
+    }
+    let report = intake::take(&session, backup, "import", dump.facts, pump);
+    line.finish();
+    report
+}
+
+/// A dump that somebody made earlier.
+pub(super) struct Dump<'a> {
+    /// The job it becomes a snapshot of.
+    pub(super) job: &'a JobName,
+    /// When it was made.
+    pub(super) taken: lacre_format::ids::Millis,
+    /// Labels.
+    pub(super) tags: &'a [String],
+    /// What is recorded with it, sealed.
+    pub(super) facts: std::collections::BTreeMap<String, String>,
+}
+
 /// The snapshots stand; now the copies follow. What becomes of them takes no snapshot back.
 fn bring_copies(invocation: &Invocation, vault: &Vault, args: &BackupArgs) -> (Vec<CopySyncEntry>, Vec<Finding>) {
     if args.no_copies { (Vec::new(), Vec::new()) } else { copy::after_backup(invocation, vault) }

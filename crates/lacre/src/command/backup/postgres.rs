@@ -53,9 +53,20 @@ pub(crate) fn environment_with(password: Option<&SecretSource>) -> Result<Enviro
 /// Dumps the database into the open session.
 pub(super) fn take(
     session: &Session<'_>,
+    backup: Backup<'_>,
+    url: &str,
+    password: Option<&SecretSource>,
+) -> Result<BackupReport, CliError> {
+    take_named(session, backup, url, password, None)
+}
+
+/// The same, for a database of another name on the URL's server.
+pub(super) fn take_named(
+    session: &Session<'_>,
     mut backup: Backup<'_>,
     url: &str,
     password: Option<&SecretSource>,
+    database: Option<&str>,
 ) -> Result<BackupReport, CliError> {
     let started = Instant::now();
     let watch: Arc<dyn Watch> = Arc::new(session.watching.clone());
@@ -64,6 +75,7 @@ pub(super) fn take(
         Err(error) => return Err(abandon(session, backup, error, Blame::Source)),
     };
     let dumped = Target::resolve(url, &environment)
+        .map(|target| database.map_or_else(|| target.clone(), |name| target.with_database(name)))
         .and_then(|target| Source::open(&target))
         .and_then(|source| source.dump(&DumpOptions::default(), &mut VaultSink::new(&mut backup), &watch));
     let report = match dumped {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use lacre_format::root::{Stream, StreamKind};
 use lacre_repo::op::read::Snapshot;
 
+use super::outlook;
 use crate::{
     cli::RestoreArgs,
     command::{
@@ -20,7 +21,11 @@ use crate::{
     },
     driver::postgres::{
         report::Watch,
-        restore::{Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource, plan},
+        restore::{
+            Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource,
+            drill::{Outcome, ask},
+            plan,
+        },
         target::Target,
         vault::VaultSource,
     },
@@ -37,6 +42,9 @@ use crate::{
     vault::{Role, Vault, explain_driver, watching},
 };
 
+/// What is appended to a job's name for what a restore replaced.
+const SAFETY: &str = ".before-restore";
+
 /// Restores into a database.
 pub(super) fn run(
     invocation: &Invocation,
@@ -51,6 +59,7 @@ pub(super) fn run(
     let explain = |error| explain_driver(error, Role::Target, Some(home));
     refuse_other_sources(snapshot)?;
     let target = Target::resolve(url.expose(), &environment()).map_err(explain)?;
+    let target = args.database.as_ref().map_or_else(|| target.clone(), |name| target.with_database(name));
     // Nothing is drawn while a person may be asked.
     let (line, watching) = watching(invocation);
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
@@ -58,13 +67,23 @@ pub(super) fn run(
     let planned = plan(&target, without.unwrap_or(&streams), options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
+    outlook::say(invocation, vault, snapshot, &planned);
     agree(invocation, &planned, Agreement::from(args.yes))?;
+    let smoke = if args.no_smoke { Vec::new() } else { smoke_queries(vault, snapshot) };
+    let replaces = planned.state.is_filled() && args.swap && args.tables.is_empty();
     let record = Record::begin(invocation, vault, snapshot.id());
     let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
     let done = with_hooks(invocation, &hooks, || {
+        // After the hook that stops the application, so that nothing written meanwhile is missing in it.
+        if replaces && !args.no_safety_snapshot {
+            save_what_is_there(invocation, vault, snapshot, &target, url)?;
+        }
         let line = watching.resume(invocation);
         let watch: Arc<dyn Watch> = Arc::new(watching.clone());
-        let restored = planned.execute(&watch, &mut |_| still_there(vault, snapshot));
+        let restored = planned.execute(&watch, &mut |ready| {
+            still_there(vault, snapshot)?;
+            hold_up(&target.with_database(&ready.side), &smoke)
+        });
         line.finish();
         restored.map_err(explain)
     });
@@ -73,7 +92,7 @@ pub(super) fn run(
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
-fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {
+pub(in crate::command) fn refuse_other_sources(snapshot: &Snapshot<'_>) -> Result<(), CliError> {
     let is_toc = |stream: &Stream| stream.kind == StreamKind::ArchiveToc;
     if snapshot.source() == "postgres" || snapshot.streams().iter().any(is_toc) {
         return Ok(());
@@ -165,6 +184,55 @@ fn hook(argv: &[String], name: &str) -> Result<(), CliError> {
         .status()
         .map_err(|error| CliError::io(what.clone(), &error))?;
     if output.success() { Ok(()) } else { Err(CliError::new(Kind::Io, format!("{what} with {output}"))) }
+}
+
+/// The queries of lacre.toml that must return true in a database before anybody uses it.
+fn smoke_queries(vault: &Vault, snapshot: &Snapshot<'_>) -> Vec<String> {
+    let of_job = vault.settings.jobs.iter().find(|job| job.name.as_str() == snapshot.job().as_str());
+    let own = of_job.into_iter().flat_map(|job| &job.critical);
+    vault.settings.drill.critical.iter().chain(own).cloned().collect()
+}
+
+/// Asks the critical queries in the side database.
+fn hold_up(side: &Target, queries: &[String]) -> Result<(), String> {
+    for query in queries {
+        let check = ask(side, query).map_err(|error| error.to_string())?;
+        if check.outcome != Outcome::Passed {
+            return Err(format!("{}: {}", check.name, check.what));
+        }
+    }
+    Ok(())
+}
+
+/// Saves the database that is about to be replaced, under a job of its own: `latest` of the real job stays what it is. What cannot be
+/// saved is no reason not to restore: the database itself is kept under another name.
+fn save_what_is_there(
+    invocation: &Invocation,
+    vault: &Vault,
+    snapshot: &Snapshot<'_>,
+    target: &Target,
+    url: &SafeUrl,
+) -> Result<(), CliError> {
+    let name =
+        format!("{}{SAFETY}", snapshot.job().as_str().get(..64 - SAFETY.len()).unwrap_or(snapshot.job().as_str()));
+    let saved = name
+        .parse()
+        .map_err(|why: String| CliError::new(Kind::Usage, why))
+        .and_then(|job| crate::command::backup::database(invocation, vault, &job, url, target.database()));
+    match saved {
+        Ok(id) => {
+            invocation.terminal.say(&format!("what is replaced is saved as snapshot {} of job {name}", id.short()));
+            Ok(())
+        }
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        Err(error) => {
+            invocation.terminal.warn(&format!(
+                "what is replaced is not saved as a snapshot: {}; the database itself is kept under another name",
+                error.message()
+            ));
+            Ok(())
+        }
+    }
 }
 
 fn finish(

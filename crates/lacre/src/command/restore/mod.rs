@@ -3,13 +3,17 @@
 mod bytes;
 mod database;
 mod last_look;
+mod outlook;
+mod pick;
+
+pub(super) use self::database::refuse_other_sources;
 
 use std::sync::Arc;
 
 use lacre_repo::op::read::Snapshot;
 
 use crate::{
-    cli::RestoreArgs,
+    cli::{RestoreArgs, value::SnapshotName},
     driver::postgres::restore::SnapshotSource,
     error::{CliError, Kind},
     exit::Exit,
@@ -26,12 +30,27 @@ use crate::{
 pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, CliError> {
     bytes::refuse_json_on_stdout(invocation, args)?;
     let vault = Vault::open(invocation)?;
-    let (snapshot, standing) = open(invocation, &vault, args)?;
+    let Some(name) = &args.snapshot else {
+        let (id, chosen) = pick::choose(invocation, &vault, args)?;
+        let keys = vault.read_keys(invocation, &args.keys.kits)?;
+        return restore(invocation, &vault, &vault.open_id(id, &keys)?, None, &chosen);
+    };
+    let (snapshot, standing) = open(invocation, &vault, name, args)?;
     let without = match standing {
         Standing::Plain => None,
         Standing::Covered => Some(without_person(invocation, &vault, args, &snapshot)?),
     };
     let without = without.as_ref().map(|without| without as &dyn SnapshotSource);
+    restore(invocation, &vault, &snapshot, without, args)
+}
+
+fn restore(
+    invocation: &Invocation,
+    vault: &Vault,
+    snapshot: &Snapshot<'_>,
+    without: Option<&dyn SnapshotSource>,
+    args: &RestoreArgs,
+) -> Result<Exit, CliError> {
     if vault.repository.store().http_requests().is_some() {
         // A reach map that cannot be read is told by whoever needs it; a restore does not.
         if let Ok(estimate) = snapshot.estimate() {
@@ -40,8 +59,8 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
         }
     }
     match &args.to {
-        Some(url) => database::run(invocation, &vault, &snapshot, without, args, url),
-        None => bytes::run(invocation, &vault, &snapshot, without, args),
+        Some(url) => database::run(invocation, vault, snapshot, without, args, url),
+        None => bytes::run(invocation, vault, snapshot, without, args),
     }
 }
 
@@ -57,13 +76,14 @@ enum Standing {
 fn open<'v>(
     invocation: &Invocation,
     vault: &'v Vault,
+    name: &SnapshotName,
     args: &RestoreArgs,
 ) -> Result<(Snapshot<'v>, Standing), CliError> {
-    let kept = || vault.open_kept(invocation, &args.snapshot, &args.keys.kits);
+    let kept = || vault.open_kept(invocation, name, &args.keys.kits);
     if !args.accept_erasing {
         return Ok((kept()?, Standing::Plain));
     }
-    let snapshot = vault.open_any(invocation, &args.snapshot, &args.keys.kits)?;
+    let snapshot = vault.open_any(invocation, name, &args.keys.kits)?;
     match vault.covered(snapshot.id())? {
         None => Ok((kept()?, Standing::Plain)),
         Some(None) => Ok((snapshot, Standing::Covered)),

@@ -250,6 +250,22 @@ pub enum Error {
         /// What it holds, in short.
         contents: String,
     },
+    /// A database has the name of a scratch database and does not say that it is one.
+    #[error("database {database:?} on {target} has the name this drill needs and is not a scratch database of Lacre's")]
+    ScratchTaken {
+        /// Its name.
+        database: String,
+        /// Redacted description of the server.
+        target: String,
+    },
+    /// A throw-away server did not start.
+    #[error("a throw-away PostgreSQL server could not be started in {folder}: {why}", folder = folder.display())]
+    ClusterFailed {
+        /// Where.
+        folder: PathBuf,
+        /// What it said.
+        why: String,
+    },
     /// The role may not do what a restore needs.
     #[error("role {user} may not {what} on {target}")]
     NotAllowed {
@@ -349,6 +365,7 @@ impl Error {
             | Self::DumpTruncated { .. }
             | Self::Garbage { .. } => Kind::SourceFailed,
             Self::TargetNotEmpty { .. }
+            | Self::ScratchTaken { .. }
             | Self::NotAllowed { .. }
             | Self::NoRoom { .. }
             | Self::SessionsConnected { .. }
@@ -362,6 +379,7 @@ impl Error {
             | Self::Source { .. }
             | Self::NotRestorable(_)
             | Self::SwapFailed { .. }
+            | Self::ClusterFailed { .. }
             | Self::Io { .. } => Kind::Failed,
         }
     }
@@ -383,6 +401,8 @@ impl Error {
             Self::DatabaseMissing { .. } => "`psql -l` lists the databases of the server".to_owned(),
             Self::TargetMissing { .. } => "add --create to have it created".to_owned(),
             Self::TargetNotEmpty { .. } => "add --swap to restore beside it and rename; the old one is kept".to_owned(),
+            Self::ScratchTaken { .. } => "look into it, then rename or drop it; Lacre removes only what says that it is its own".to_owned(),
+            Self::ClusterFailed { .. } => "name a server instead: [drill] server in lacre.toml, or --server URL".to_owned(),
             Self::NotAllowed { what, user, .. } if what.contains("create databases") => format!("ALTER ROLE {user} CREATEDB, or restore as a superuser"),
             Self::TableMissing { close, .. } if !close.is_empty() => format!("did you mean {}", close.join(", ")),
             Self::TableMissing { .. } => "`lacre ls SNAPSHOT` lists the tables; a name is schema.table".to_owned(),

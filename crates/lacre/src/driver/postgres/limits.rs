@@ -14,6 +14,10 @@ pub const HOSTS_MAX: usize = 32;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a running child is looked at for an interruption.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a critical query of a drill may take.
+pub const CRITICAL_QUERY_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a throw-away server may take to start or to stop.
+pub const CLUSTER_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a killed child may take to disappear before the driver stops waiting for its error output.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
 /// Bytes of rows gathered before they go to the server as one `CopyData` message.

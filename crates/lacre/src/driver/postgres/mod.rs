@@ -6,6 +6,7 @@
 //! only [`vault`] joins both ends.
 
 pub mod child;
+pub mod cluster;
 pub mod conninfo;
 mod demux;
 pub mod dump;

@@ -163,6 +163,22 @@ impl Session {
             .map_err(|error| self.failed("writing a large object", &error))
     }
 
+    /// Reads at most so many bytes of a large object from an offset on; none when there is no such object.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn large_object(&self, oid: u32, offset: i64, length: i32) -> Result<Option<Vec<u8>>> {
+        let read = self
+            .reactor
+            .runtime
+            .block_on(self.client.query_one("SELECT pg_catalog.lo_get($1, $2, $3)", &[&oid, &offset, &length]));
+        match read.and_then(|row| row.try_get::<_, Vec<u8>>(0)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.code().is_some_and(|code| code.code() == "42704") => Ok(None),
+            Err(error) => Err(self.failed("reading a large object", &error)),
+        }
+    }
+
     /// Begins a `COPY ... FROM STDIN`. Dropping the writer without [`CopyWriter::finish`] makes the server forget the rows.
     ///
     /// # Errors

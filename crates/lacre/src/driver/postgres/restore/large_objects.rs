@@ -18,12 +18,38 @@ use crate::driver::postgres::{
     session::Session,
 };
 
+/// What is done with the bytes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// They are written into it.
+    Fill,
+    /// They are compared with what it holds.
+    Compare,
+}
+
+/// How many large objects were compared, and how many of them are not as they were saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Compared {
+    pub(super) objects: u64,
+    pub(super) different: u64,
+}
+
 /// Fills all large objects.
 pub(super) fn load(work: &Work<'_>, toc: &Toc) -> Result<()> {
+    each(work, toc, Duty::Fill).map(drop)
+}
+
+/// Compares all large objects with what was saved.
+pub(super) fn compare(work: &Work<'_>, toc: &Toc) -> Result<Compared> {
+    each(work, toc, Duty::Compare)
+}
+
+fn each(work: &Work<'_>, toc: &Toc, duty: Duty) -> Result<Compared> {
     let sets: Vec<StreamRef> =
         work.source.streams().iter().filter(|stream| stream.kind == StreamKind::LargeObjects).cloned().collect();
+    let mut all = Compared::default();
     if sets.is_empty() {
-        return Ok(());
+        return Ok(all);
     }
     let framing = stream_of(work.source, &StreamKind::Framing)
         .ok_or_else(|| Error::NotRestorable("its framing is missing".to_owned()))?;
@@ -39,20 +65,25 @@ pub(super) fn load(work: &Work<'_>, toc: &Toc) -> Result<()> {
         let mut writer = Objects {
             work,
             session: &session,
+            duty,
             ops,
             run: Run::Bytes(0),
             current: None,
             buffer: Vec::new(),
             in_transaction: 0,
+            is_different: false,
+            compared: Compared::default(),
             failure: None,
         };
         let pushed = work.source.read(&set, &mut writer);
         if let Err(source) = pushed {
             return Err(writer.failure.take().unwrap_or_else(|| Error::Source { stream: set.name.clone(), source }));
         }
-        writer.finish()?;
+        let compared = writer.finish()?;
+        all.objects += compared.objects;
+        all.different += compared.different;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// The part of the framing that speaks of one set: objects and how their blocks were cut.
@@ -115,12 +146,16 @@ impl Run {
 struct Objects<'a> {
     work: &'a Work<'a>,
     session: &'a Session,
+    duty: Duty,
     ops: std::vec::IntoIter<Op>,
     run: Run,
     /// The object being filled, and where its next bytes go.
     current: Option<(u32, i64)>,
     buffer: Vec<u8>,
     in_transaction: u64,
+    /// The object at hand was found to hold something else.
+    is_different: bool,
+    compared: Compared,
     failure: Option<Error>,
 }
 
@@ -147,7 +182,7 @@ impl Objects<'_> {
     fn next_op(&mut self) -> Result<()> {
         match self.ops.next() {
             Some(Op::Object { oid }) => {
-                self.write_out()?;
+                self.end_object()?;
                 self.current = Some((oid, 0));
             }
             Some(Op::Blocks { len, count }) => self.run = Run::Bytes(u64::from(len).saturating_mul(count)),
@@ -165,16 +200,37 @@ impl Objects<'_> {
         let Some((oid, offset)) = self.current else {
             return Err(Error::NotRestorable("its large objects begin without a number".to_owned()));
         };
-        if self.in_transaction == 0 {
-            self.session.run("loading large objects", "BEGIN")?;
+        match self.duty {
+            Duty::Fill => {
+                if self.in_transaction == 0 {
+                    self.session.run("loading large objects", "BEGIN")?;
+                }
+                self.session.put_large_object(oid, offset, &self.buffer)?;
+            }
+            Duty::Compare => {
+                let length = i32::try_from(self.buffer.len()).unwrap_or(i32::MAX);
+                self.is_different |=
+                    self.session.large_object(oid, offset, length)?.as_deref() != Some(self.buffer.as_slice());
+            }
         }
-        self.session.put_large_object(oid, offset, &self.buffer)?;
         self.current = Some((oid, offset.saturating_add(i64::try_from(self.buffer.len()).unwrap_or(0))));
         self.work.watch.event(Event::Bytes(u64::try_from(self.buffer.len()).unwrap_or(0)));
         self.buffer.clear();
-        self.in_transaction += 1;
+        self.in_transaction += u64::from(self.duty == Duty::Fill);
         if self.in_transaction == limits::LARGE_OBJECTS_PER_TRANSACTION {
             self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest of an object; one that is compared must end where the saved one ended.
+    fn end_object(&mut self) -> Result<()> {
+        self.write_out()?;
+        let Some((oid, length)) = self.current.take() else { return Ok(()) };
+        if self.duty == Duty::Compare {
+            self.is_different |= self.session.large_object(oid, length, 1)?.is_none_or(|more| !more.is_empty());
+            self.compared.objects += 1;
+            self.compared.different += u64::from(std::mem::take(&mut self.is_different));
         }
         Ok(())
     }
@@ -185,16 +241,26 @@ impl Objects<'_> {
     }
 
     /// Ends the set; every object must have got all its bytes.
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<Compared> {
         self.write_out()?;
+        // Objects without bytes come last too; what follows the last byte is only their numbers.
+        let mut is_short = !self.run.is_over();
+        while let Some(op) = self.ops.next() {
+            let Op::Object { oid } = op else {
+                is_short = true;
+                break;
+            };
+            self.end_object()?;
+            self.current = Some((oid, 0));
+        }
+        self.end_object()?;
         if self.in_transaction > 0 {
             self.commit()?;
         }
-        let short = !self.run.is_over() || self.ops.any(|op| !matches!(op, Op::Object { .. }));
-        if short {
+        if is_short {
             Err(Error::NotRestorable("its large objects are shorter than its framing".to_owned()))
         } else {
-            Ok(())
+            Ok(self.compared)
         }
     }
 }

@@ -8,11 +8,14 @@
 
 pub mod archive;
 mod complaints;
+pub mod drill;
 mod globals;
 mod large_objects;
+pub mod live;
 mod plan;
 mod properties;
 mod rows;
+mod sandbox;
 mod schema;
 mod side;
 mod sql;
@@ -82,6 +85,15 @@ pub enum Comparison {
     Digests,
 }
 
+/// Whether what is restored may act beyond its own database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything is made as it was recorded.
+    Open,
+    /// Nothing is made that acts elsewhere or by itself, and on a server that is somebody's no owners, rights or tablespaces either.
+    Sandbox,
+}
+
 /// What a restore is asked for.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
@@ -103,6 +115,8 @@ pub struct RestoreOptions {
     pub tables: Vec<String>,
     /// Put the chosen tables into this schema.
     pub into_schema: Option<String>,
+    /// Whether it may act beyond its own database.
+    pub isolation: Isolation,
     /// A moment as `20261122T231500Z`, for the name the old database is kept under.
     pub stamp: String,
 }
@@ -120,6 +134,7 @@ impl RestoreOptions {
             comparison: Comparison::Digests,
             tables: Vec::new(),
             into_schema: None,
+            isolation: Isolation::Open,
             stamp: stamp.into(),
         }
     }
@@ -181,6 +196,7 @@ struct Work<'a> {
     watch: &'a Arc<dyn Watch>,
     findings: &'a Findings,
     facts: &'a DatabaseFacts,
+    left_out: &'a sandbox::LeftOut,
 }
 
 impl Work<'_> {
@@ -232,16 +248,8 @@ impl Plan<'_> {
         if self.options.globals == Choice::Allow {
             globals::apply(&self.maintenance, self.source, &findings)?;
         }
-        side::create(&self, &findings)?;
-        let work = Work {
-            reactor: self.reactor.clone(),
-            target: self.maintenance.target().with_database(&self.side),
-            source: self.source,
-            options: &self.options,
-            watch,
-            findings: &findings,
-            facts: &self.facts,
-        };
+        side::create(&self, &side::incomplete(self.source), &findings)?;
+        let work = self.work(watch, &findings);
         let filled = fill(&self, &work).and_then(|tables| properties::apply(&self, &findings).map(|()| tables));
         let tables = match filled {
             Ok(tables) => tables,
@@ -266,6 +274,20 @@ impl Plan<'_> {
             verified,
             findings: all,
         })
+    }
+
+    /// What the steps of this plan share.
+    fn work<'w>(&'w self, watch: &'w Arc<dyn Watch>, findings: &'w Findings) -> Work<'w> {
+        Work {
+            reactor: self.reactor.clone(),
+            target: self.maintenance.target().with_database(&self.side),
+            source: self.source,
+            options: &self.options,
+            watch,
+            findings,
+            facts: &self.facts,
+            left_out: &self.left_out,
+        }
     }
 
     /// Stops before anything is shown when rows differ, or objects are missing and nobody allowed that.

@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 
 use lacre_dump::archive::{Setting, Toc};
 
-use super::{Choice, RestoreOptions, SnapshotSource, StreamRef, read_small, stream_of};
+use super::{
+    Choice, Isolation, RestoreOptions, SnapshotSource, StreamRef, read_small,
+    sandbox::{self, LeftOut},
+    stream_of,
+};
 use crate::driver::postgres::{
     dump::{StreamKind, table_names},
     error::{Error, Result},
@@ -73,6 +77,8 @@ pub struct Plan<'a> {
     /// Dump ids of the tables asked for; `None` is everything.
     pub(super) selected: Option<BTreeSet<i32>>,
     pub(super) server: Version,
+    /// What a sandbox does not make.
+    pub(super) left_out: LeftOut,
 }
 
 /// Makes a plan.
@@ -104,7 +110,12 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
     if let Some(free) = free_bytes.filter(|free| *free < needed_bytes) {
         return Err(Error::NoRoom { free, needed: needed_bytes });
     }
-    let (side, leftovers) = super::side::choose(&maintenance, &database, &source.short_id())?;
+    let (side, leftovers) = match options.isolation {
+        Isolation::Open => super::side::choose(&maintenance, &database, &source.short_id())?,
+        // What is only rehearsed is made under its own name and never renamed.
+        Isolation::Sandbox => (database.clone(), Vec::new()),
+    };
+    let left_out = sandbox::left_out(&toc, options.isolation);
     // Our own look inside has ended, but its process may take a moment more to be gone.
     let sessions = sessions(&maintenance, &database)?.into_iter().filter(|session| Some(session.pid) != own).collect();
     let mut findings = target.findings().to_vec();
@@ -135,6 +146,7 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
         toc,
         selected,
         server,
+        left_out,
     })
 }
 
@@ -191,7 +203,7 @@ fn refuse_statements(toc: &Toc, selected: &Option<BTreeSet<i32>>) -> Result<()> 
 }
 
 /// Connects to a database that is not the target, so that the target can be renamed.
-fn maintenance_session(reactor: &Reactor, target: &Target) -> Result<Session> {
+pub(super) fn maintenance_session(reactor: &Reactor, target: &Target) -> Result<Session> {
     let mut missing = None;
     for name in ["postgres", "template1"].into_iter().filter(|name| *name != target.database()) {
         match Session::connect(reactor, &target.with_database(name)) {

@@ -43,6 +43,26 @@ pub(super) fn apply(plan: &Plan<'_>, findings: &Findings) -> Result<()> {
     Ok(())
 }
 
+/// Replays on a scratch database the settings that change how its text is read and found; none that loads code or belongs to a role.
+pub(super) fn apply_settings(plan: &Plan<'_>, findings: &Findings) {
+    let name = quote::ident(&plan.side);
+    let harmless = |name: &str| {
+        let name = name.to_lowercase();
+        !name.ends_with("preload_libraries") && !name.contains("tablespace") && !name.contains('.')
+    };
+    for setting in plan.facts.settings.iter().filter(|setting| setting.role.is_none() && harmless(&setting.name)) {
+        let value = setting_value(&setting.name, &setting.value);
+        let sql = format!("ALTER DATABASE {name} SET {} TO {value}", setting_name(&setting.name));
+        if let Err(error) = plan.maintenance.run("setting the database's settings", &sql) {
+            findings.add(Finding::warning(
+                error.to_string(),
+                format!("setting {} of database {}", setting.name, plan.database),
+                "critical queries may see another search path than the application",
+            ));
+        }
+    }
+}
+
 /// One statement per property, each with a word for messages.
 fn statements(facts: &DatabaseFacts, side: &str) -> Vec<(&'static str, String)> {
     let name = quote::ident(side);

@@ -16,7 +16,7 @@ use std::{
 
 use lacre_dump::{
     archive::{TableData, Toc},
-    copy::{CopyStatement, RowCounter, RowSummary},
+    copy::{CopyStatement, Identifier, RowCounter, RowSummary},
 };
 
 use super::{Comparison, StreamRef, TableReport, Work, plan::encoding, plan::table_streams};
@@ -123,7 +123,8 @@ fn plan_loads(work: &Work<'_>, session: &Session, toc: &Toc, selected: &Option<B
     let extension_tables = extension_tables(session)?;
     let encoding = encoding(toc);
     let mut loads = Vec::new();
-    for stream in table_streams(work.source, selected) {
+    let made = |stream: &StreamRef| stream.dump_id.is_none_or(|id| !work.left_out.contains(id));
+    for stream in table_streams(work.source, selected).into_iter().filter(made) {
         let missing =
             || Error::NotRestorable(format!("its table of contents has no COPY statement for {}", stream.name));
         let table = stream.dump_id.and_then(|id| tables.get(&id)).ok_or_else(missing)?;
@@ -160,14 +161,21 @@ pub(super) struct CopySql {
 impl CopySql {
     pub(super) fn new(session: &Session, copy: &CopyStatement, encoding: &str) -> Result<Self> {
         let name = |bytes: &[u8]| name_text(session, bytes, encoding).map(|text| quote::ident(&text));
+        let columns = Self::names(session, copy, encoding)?;
         let mut table = String::new();
         if let Some(schema) = &copy.schema {
             table = format!("{}.", name(schema.as_bytes())?);
         }
         table.push_str(&name(copy.table.as_bytes())?);
-        let columns: Vec<String> = copy.columns.iter().map(|column| name(column.as_bytes())).collect::<Result<_>>()?;
         let columns = if columns.is_empty() { table.clone() } else { format!("{table} ({})", columns.join(", ")) };
         Ok(Self { table, columns })
+    }
+
+    /// The columns alone, each quoted.
+    pub(super) fn names(session: &Session, copy: &CopyStatement, encoding: &str) -> Result<Vec<String>> {
+        let name =
+            |column: &Identifier| name_text(session, column.as_bytes(), encoding).map(|text| quote::ident(&text));
+        copy.columns.iter().map(name).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
-use lacre_dump::archive::{Toc, write_schema_only};
+use lacre_dump::archive::{Entry, Toc, write_schema_only};
 
 use super::{Work, complaints, tables};
 use crate::driver::postgres::{
@@ -57,7 +57,13 @@ impl<'a> Schema<'a> {
                 work.findings.extend(skipped);
                 Some(list_file(&ids, toc)?)
             }
-            None => None,
+            None if work.left_out.is_empty() => None,
+            None => {
+                // Entries with data are not in the archive of definitions, and a list may name only what is there.
+                let made = |entry: &Entry<'_>| !entry.has_data() && !work.left_out.contains(entry.dump_id());
+                let ids = toc.entries().filter(made).map(|entry| entry.dump_id()).collect();
+                Some(list_file(&ids, toc)?)
+            }
         };
         Ok(Self { work, program: tools.program("pg_restore")?, archive: archive_file(toc)?, list })
     }
@@ -79,6 +85,7 @@ impl<'a> Schema<'a> {
         // An empty name makes pg_restore take PGDATABASE, so that no name is ever read as a connection string.
         let mut arguments = vec!["--no-password".to_owned(), "--verbose".to_owned(), "--dbname=".to_owned()];
         arguments.extend(sections.iter().map(|section| (*section).to_owned()));
+        arguments.extend(super::sandbox::arguments(self.work.options).iter().map(|argument| (*argument).to_owned()));
         let mut files = vec![&self.archive];
         if let Some(list) = &self.list {
             arguments.push(format!("--use-list={}", list.path()));

@@ -2,7 +2,7 @@
 //!
 //! A comment on it says that it is incomplete; name and comment together make it recognisable after a crash.
 
-use super::Plan;
+use super::{Plan, SnapshotSource};
 use crate::driver::postgres::{
     error::{Error, Result},
     limits, quote,
@@ -67,8 +67,13 @@ fn removable(maintenance: &Session, name: &str) -> Result<bool> {
     Ok(maintenance.value("looking at an earlier restore", &sql)?.as_deref() == Some("t"))
 }
 
+/// What a side database says of itself while it is being filled.
+pub(super) fn incomplete(source: &dyn SnapshotSource) -> String {
+    format!("{INCOMPLETE}{}", source.short_id())
+}
+
 /// Creates the side database as the original was created.
-pub(super) fn create(plan: &Plan<'_>, findings: &Findings) -> Result<()> {
+pub(super) fn create(plan: &Plan<'_>, comment: &str, findings: &Findings) -> Result<()> {
     let maintenance = &plan.maintenance;
     let exists = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", quote::literal(&plan.side));
     if maintenance.value("looking for an earlier restore", &exists)?.is_some() {
@@ -102,10 +107,9 @@ pub(super) fn create(plan: &Plan<'_>, findings: &Findings) -> Result<()> {
                         "install the locale on the server and restore again; until then text may sort differently",
                     ));
                 }
-                let comment = format!("{INCOMPLETE}{}", plan.source.short_id());
                 return maintenance.run(
                     "marking the side database",
-                    &format!("COMMENT ON DATABASE {name} IS {}", quote::literal(&comment)),
+                    &format!("COMMENT ON DATABASE {name} IS {}", quote::literal(comment)),
                 );
             }
             // 22023: a locale the server does not have or that does not fit the encoding; 42601, 42809: a provider it does not know.

@@ -118,15 +118,7 @@ pub(super) fn restore(
     findings: &Findings,
     last_look: &mut LastLook<'_>,
 ) -> Result<RestoreReport> {
-    let work = Work {
-        reactor: plan.reactor.clone(),
-        target: plan.maintenance.target().with_database(&plan.database),
-        source: plan.source,
-        options: &plan.options,
-        watch,
-        findings,
-        facts: &plan.facts,
-    };
+    let work = Work { target: plan.maintenance.target().with_database(&plan.database), ..plan.work(watch, findings) };
     let selected = plan.selected.clone().unwrap_or_default();
     let (ids, skipped) = entries(&plan.toc, &selected);
     findings.extend(skipped);

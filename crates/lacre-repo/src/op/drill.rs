@@ -1,0 +1,60 @@
+//! Drills on record: what a rehearsed restore proved, and what earlier ones took.
+//!
+//! The restore itself is somebody else's; here its result is signed and found again. Nothing of what was restored is recorded but counts,
+//! bytes and times.
+
+use lacre_format::{
+    ids::{HomeId, JobName, Millis, SnapshotId},
+    log::{DrillRecord, Event},
+};
+
+use crate::{error::Error, repository::Repository};
+
+/// One drill of the log.
+#[derive(Clone, Debug)]
+pub struct PastDrill {
+    /// When it was signed.
+    pub at: Millis,
+    /// What it proved.
+    pub record: DrillRecord,
+    /// The job of its snapshot; none when that cannot be read here.
+    pub job: Option<JobName>,
+}
+
+impl Repository {
+    /// Who this host is in the repository's log; none on a host that can sign nothing.
+    #[must_use]
+    pub fn speaks_as(&self) -> Option<HomeId> {
+        self.speaker().map(|signer| signer.home)
+    }
+
+    /// Puts a drill on record; `false` on a host that can sign nothing.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub fn record_drill(&self, record: DrillRecord) -> Result<bool, Error> {
+        match self.speaker() {
+            Some(signer) => self.append(&signer, &Event::Drill(record)).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The drills on record, oldest first.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub fn drills(&self) -> Result<Vec<PastDrill>, Error> {
+        let view = self.view()?;
+        let rows = self.rows(&view);
+        let job = |snapshot: SnapshotId| {
+            let row = rows.iter().find(|row| row.snapshot == snapshot)?;
+            row.label.as_ref().map(|label| label.job.clone())
+        };
+        let past = |(at, record): &(Millis, DrillRecord)| PastDrill {
+            at: *at,
+            record: record.clone(),
+            job: job(record.snapshot),
+        };
+        Ok(view.ledger.drills.iter().map(past).collect())
+    }
+}
