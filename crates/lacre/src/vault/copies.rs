@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Kind::Usage`] with the names there are.
-pub fn copy_named<'s>(name: &str, settings: &'s Settings) -> Result<&'s CopySettings, CliError> {
+pub(super) fn copy_named<'s>(name: &str, settings: &'s Settings) -> Result<&'s CopySettings, CliError> {
     settings.copies.iter().find(|copy| copy.name.as_str() == name).ok_or_else(|| {
         let known: Vec<&str> = settings.copies.iter().map(|copy| copy.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -40,7 +40,7 @@ pub fn copy_at<'s>(place: &StoreUrl, settings: &'s Settings) -> Option<&'s CopyS
 /// # Errors
 /// [`Kind::NotFound`] when its folder is not there; [`Kind::Configuration`] and [`Kind::Usage`] for a bucket that cannot be reached with
 /// what is given.
-pub fn open_copy(copy: &CopySettings, settings: &Settings) -> Result<Store, CliError> {
+pub(super) fn open_copy(copy: &CopySettings, settings: &Settings) -> Result<Store, CliError> {
     match &copy.url {
         StoreUrl::Folder(path) => folder::open(path),
         StoreUrl::Remote(url) => bucket::open(url, copy.credentials.as_deref(), settings),
@@ -52,7 +52,7 @@ pub fn open_copy(copy: &CopySettings, settings: &Settings) -> Result<Store, CliE
 ///
 /// # Errors
 /// As [`open_copy`].
-pub fn open_copy_folder(copy: &CopySettings, settings: &Settings) -> Result<Store, CliError> {
+pub(super) fn open_copy_folder(copy: &CopySettings, settings: &Settings) -> Result<Store, CliError> {
     let StoreUrl::Folder(path) = &copy.url else { return open_copy(copy, settings) };
     let parent_is_there = path.parent().is_some_and(std::path::Path::is_dir);
     match Store::open_local(path) {

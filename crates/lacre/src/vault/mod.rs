@@ -26,7 +26,7 @@ use lacre_repo::{
 
 pub use self::{
     cells::CellWay,
-    copies::{Making, OpenedCopies, configured_repository, copy_at, copy_named, open_copy, open_copy_folder},
+    copies::{Making, OpenedCopies, configured_repository, copy_at},
     failure::{Role, explain, explain_driver, short},
     keys::{identity_at_hand, new_passphrase, parse_cells, read_sheets},
     watch::{Watching, watching},
