@@ -57,6 +57,7 @@ pub(crate) fn receipt() -> Event {
         intended: TAKEN,
         signed: TAKEN,
         person: Some(PersonEvidence { unseen: 7, accounts: vec![digest(0xdc)], successors: vec![REPLACED] }),
+        physical: None,
     };
     Event::Receipt(Box::new(receipt))
 }

@@ -51,6 +51,7 @@ fn receipt() -> Receipt {
         intended: Millis(0),
         signed: Millis(0),
         person: None,
+        physical: None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     invocation::Invocation,
     output::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
     term::table::printable,
-    vault::{self, Vault, explain, open_copy, short, watching},
+    vault::{self, Vault, explain, open_copy_named, short, watching},
 };
 
 /// Stretches of one stream that people are shown without `-v`.
@@ -30,7 +30,7 @@ const STRETCHES_SHOWN: usize = 5;
 /// Those of the vault and of the copy.
 pub(super) fn run(invocation: &Invocation, args: &RepairArgs) -> Result<Exit, CliError> {
     let settings = invocation.settings()?;
-    let from = args.from.as_deref().map(|named| open_copy(named, &settings)).transpose()?;
+    let from = args.from.as_deref().map(|named| open_copy_named(named, &settings)).transpose()?;
     let manifest = manifest(invocation, from.as_ref())?;
     let vault = Vault::open(invocation)?;
     let keys = vault.read_keys(invocation, &args.keys.kits);

@@ -234,14 +234,17 @@ impl Vault {
     }
 }
 
-/// Opens the copy of the repository that a person named.
+/// Opens the copy of the repository that a person named, by the name it has in lacre.toml or by its URL.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] for what is no place of a store; otherwise as [`open_store`].
-pub fn open_copy(named: &str, settings: &Settings) -> Result<Store, CliError> {
+/// [`crate::error::Kind::Usage`] for what is neither; otherwise as [`open_store`].
+pub fn open_copy_named(named: &str, settings: &Settings) -> Result<Store, CliError> {
+    if let Ok(copy) = copy_named(named, settings) {
+        return open_copy(copy, settings);
+    }
     let place: StoreUrl = named.parse().map_err(|error| {
         CliError::new(Kind::Usage, format!("{named:?} names no copy: {error}"))
-            .hint("write its URL: /path, s3://bucket/prefix or b2://bucket/prefix?region=R")
+            .hint("write the name of a [[copy]] in lacre.toml, or a URL: /path, s3://bucket/prefix or b2://bucket/prefix?region=R")
     })?;
     open_store(&place, settings)
 }
