@@ -24,6 +24,7 @@ use lacre_repo::{
     view::View,
 };
 
+use self::copies::{copy_named, open_copy};
 pub use self::{
     cells::CellWay,
     copies::{Making, OpenedCopies, configured_repository, copy_at},
