@@ -18,6 +18,7 @@
 //! ```
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
 
+mod destroyed;
 mod remembered;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use lacre_seal::{
 use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) use self::destroyed::destroy_file;
 pub use self::remembered::CopyNote;
 use crate::{
     catalog::remove_database,
@@ -560,22 +562,6 @@ impl RepositoryHome {
             _ => None,
         };
         paths.filter_map(|path| shared(&path)).collect()
-    }
-}
-
-/// Overwrites a small secret file in place, syncs it and unlinks it. What a device keeps of old blocks is beyond any program.
-pub(crate) fn destroy_file(path: &Path) -> Result<(), Error> {
-    use std::io::Write;
-    let file = std::fs::OpenOptions::new().write(true).open(path);
-    match file {
-        Ok(mut file) => {
-            let length = file.metadata().map_err(|source| io(path, source))?.len().min(KEY_FILE_BYTES_MAX);
-            let zeros = vec![0u8; usize::try_from(length).unwrap_or_default()];
-            file.write_all(&zeros).and_then(|()| file.sync_all()).map_err(|source| io(path, source))?;
-            std::fs::remove_file(path).map_err(|source| io(path, source))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(io(path, source)),
     }
 }
 

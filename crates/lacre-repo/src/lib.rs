@@ -27,6 +27,7 @@ pub mod persons;
 pub mod plans;
 mod policies;
 mod prefetch;
+mod put;
 pub mod repository;
 pub mod retention;
 pub mod squeeze;

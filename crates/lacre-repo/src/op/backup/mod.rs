@@ -10,6 +10,7 @@
 pub(crate) mod commit;
 mod packer;
 pub(crate) mod pipeline;
+mod session;
 mod stream;
 mod successor;
 
@@ -18,7 +19,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
 use lacre_format::{
     authority::Authority,
     codec,
@@ -29,7 +29,7 @@ use lacre_format::{
     reach::{REACH_BYTES_MAX, Reach, RebuiltReach},
     root::Shape,
     segment::Salted,
-    session::{Outcome, SESSION_BYTES_MAX, Session, SessionEnd},
+    session::{Outcome, SESSION_BYTES_MAX},
     signed::Signed,
 };
 use lacre_seal::{entropy, index_row::IndexKey, secret::StreamSecret, structure::Structure};
@@ -39,7 +39,7 @@ use crate::{
     cut::{CutKeys, CutParameters},
     error::Error,
     files::LockFile,
-    home::{Signer, WriterKeys},
+    home::WriterKeys,
     limits::TAGS_MAX,
     monitor::{Finding, Monitor, Severity},
     op::backup::{
@@ -50,6 +50,8 @@ use crate::{
     store::Listing,
     view::{Known, View},
 };
+
+pub(crate) use session::{put_end, put_session};
 
 pub use commit::{BackupReport, SourceFacts};
 pub use stream::{Rows, StreamSpec, StreamSummary, StreamWriter};
@@ -500,37 +502,6 @@ fn newest_of(
     Ok(newest)
 }
 
-pub(crate) fn put_session(
-    repository: &Repository,
-    signer: &Signer,
-    job: &JobName,
-    snapshot: SnapshotId,
-    base: Option<SnapshotId>,
-) -> Result<Digest, Error> {
-    let structure = repository.structure()?;
-    let sealed = structure.seal(Structure::SessionJob(snapshot), repository.id(), job.as_str().as_bytes())?;
-    let session = Session {
-        repository: repository.id(),
-        snapshot,
-        home: signer.home,
-        opened: Millis(repository.clock().now().as_millisecond()),
-        base,
-        token: entropy::token()?,
-        job_salt: sealed.salt,
-        job: sealed.ciphertext,
-    };
-    let signed = signer.key.sign(Kind::Session, repository.id(), signer.home, codec::to_cbor(&session));
-    let object = signed.encode(Kind::Session);
-    let digest = Digest::new(*blake3::hash(&object).as_bytes());
-    match repository.put(&ObjectName::of(&Named::Session(snapshot)), object) {
-        // It was stored and is gone: this process slept so long that its session was voided and collected.
-        Err(Error::Store(error)) if error.is_not_found() => {
-            Err(Error::Overtaken { why: "the session was voided before it had begun".to_owned() })
-        }
-        stored => stored.map(|()| digest),
-    }
-}
-
 impl Backup<'_> {
     /// The id the snapshot will have.
     #[must_use]
@@ -596,23 +567,4 @@ impl Backup<'_> {
         self.repository.home().forget_session(&self.job, self.snapshot)?;
         Ok(failure)
     }
-}
-
-pub(crate) fn put_end(
-    repository: &Repository,
-    signer: &Signer,
-    snapshot: SnapshotId,
-    outcome: Outcome,
-) -> Result<(), Error> {
-    let end = SessionEnd {
-        repository: repository.id(),
-        snapshot,
-        home: signer.home,
-        ended: Millis(repository.clock().now().as_millisecond()),
-        outcome,
-    };
-    let signed = signer.key.sign(Kind::SessionEnd, repository.id(), signer.home, codec::to_cbor(&end));
-    let name = ObjectName::of(&Named::SessionEnd(snapshot));
-    repository.store().put_new(&name, Bytes::from(signed.encode(Kind::SessionEnd))).map(drop)?;
-    Ok(())
 }
