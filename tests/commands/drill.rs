@@ -112,6 +112,8 @@ fn damage_in_the_store_is_a_drill_that_does_not_pass() {
     bytes[middle] ^= 1;
     fs::set_permissions(largest, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(largest, bytes).unwrap();
+    // Parity would put it right on the way.
+    fs::remove_dir_all(sandbox.repository().join("parity")).unwrap();
     let document = sandbox.run(&["drill", "--server", &cluster.url("postgres"), "--json"]).exits(4).json();
     assert_eq!((&document["passed"], &document["rto_ms"]), (&false.into(), &0.into()));
     assert_eq!((result(&document, "restore"), &document["recorded"]), ("failed", &true.into()));

@@ -165,7 +165,7 @@ fn every_night_comes_back_without_the_person_and_with_everyone_else() {
     nights.cluster.create_database("one");
     nights.cluster.sql("one", "create table here (n int)");
     let url = nights.cluster.url("one");
-    sandbox.run(&["restore", &new[2], "--to", &url, "--table", "app.notes"]).exits(0);
+    sandbox.run(&["restore", &new[2], "--to", &url, "--table", "app.notes", "--yes"]).exits(0);
     assert_eq!(nights.cluster.sql("one", "select count(*) from app.notes"), "500");
 
     // The next night, from a database without the person, uploads no more than any other.

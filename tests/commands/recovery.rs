@@ -136,7 +136,7 @@ fn the_server_is_gone() {
     let owner = Owner::new();
     let machine = owner.machine(&["mnt/offsite/lacre", "media/usb/kit.txt", "media/usb/kit.txt-identity"]);
     let said = machine.follows("server");
-    assert!(said.text().contains("level 4 of 4"), "{}", said.text());
+    assert!(said.text().contains("level 4 of 5"), "{}", said.text());
     owner.restored(&machine);
 }
 

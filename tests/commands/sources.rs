@@ -19,6 +19,7 @@ const BACKUP_FIELDS: &[&str] = &[
     "bytes_stored",
     "chunks",
     "chunks_new",
+    "copies",
     "duration_ms",
     "source_ms",
     "peak_memory_bytes",

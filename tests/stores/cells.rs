@@ -24,7 +24,7 @@ fn ready() -> Sandbox {
     fs::write(&config, tables).unwrap();
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     sandbox.set("LACRE_CONFIG", &config);
-    for (variable, key) in [("ONE", Key::Admin), ("TWO", Key::Root)] {
+    for (variable, key) in [("ONE", Key::Other), ("TWO", Key::Root)] {
         sandbox.set(&format!("{variable}_ID"), key.id()).set(&format!("{variable}_SECRET"), key.secret());
     }
     sandbox
@@ -77,8 +77,9 @@ fn a_pointer_kit_opens_the_backups_on_a_bare_machine_and_does_not_go_stale() {
 fn a_cell_in_the_repositorys_bucket_or_behind_its_keys_is_refused() {
     let Some(weed) = Weed::start() else { return };
     let mut sandbox = ready();
-    super::point(&mut sandbox, weed.port(), BUCKET_PLAIN, "repo");
+    super::point(&mut sandbox, weed.port(), BUCKET_PLAIN, "lacre");
     super::show_role(&mut sandbox, Key::Admin);
+    sandbox.set("ONE_ID", Key::Admin.id()).set("ONE_SECRET", Key::Admin.secret());
     let refused = sandbox.run(&["init", "--no-kit", "--seal-cell", &cell(&weed, BUCKET_PLAIN, "two")]).exits(15);
     assert!(refused.stderr.contains("repository's own bucket"), "{}", refused.stderr);
     let refused = sandbox.run(&["init", "--no-kit", "--seal-cell", &cell(&weed, BUCKET_VERSIONED, "one")]).exits(15);

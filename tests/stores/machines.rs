@@ -19,9 +19,9 @@ fn joins(admin: &Sandbox, machine: &mut Sandbox, label: &str, role: &str) {
 #[test]
 fn each_machine_works_with_its_own_store_key_and_a_revoked_one_is_refused() {
     let Some(weed) = Weed::start() else { return };
-    let admin = in_bucket(weed.port(), BUCKET_PLAIN, "many", Key::Admin);
+    let admin = in_bucket(weed.port(), BUCKET_PLAIN, "lacre", Key::Admin);
     admin.run(&["init", "--no-kit"]).exits(0);
-    let mut db = in_bucket(weed.port(), BUCKET_PLAIN, "many", Key::Backup);
+    let mut db = in_bucket(weed.port(), BUCKET_PLAIN, "lacre", Key::Backup);
     joins(&admin, &mut db, "db2", "writer");
     for number in [1, 2, 3] {
         std::fs::write(db.path("dump"), night(number)).unwrap();
@@ -31,7 +31,7 @@ fn each_machine_works_with_its_own_store_key_and_a_revoked_one_is_refused() {
     admin.run(&["key", "delegate", "--keep-last", "2", "--min-verified", "0"]).exits(0);
     let forgotten = db.run(&["forget", "--json"]).exits(0).json();
     assert_eq!(forgotten["forgotten"].as_array().unwrap().len(), 1, "{forgotten}");
-    let mut keeper = in_bucket(weed.port(), BUCKET_PLAIN, "many", Key::Maintenance);
+    let mut keeper = in_bucket(weed.port(), BUCKET_PLAIN, "lacre", Key::Maintenance);
     joins(&admin, &mut keeper, "keeper", "maintenance");
     keeper.run(&["repo", "prune"]).exits(0);
     keeper.run(&["repo", "check"]).exits(0);

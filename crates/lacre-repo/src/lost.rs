@@ -36,6 +36,19 @@ pub(crate) fn mark_of(finding: &Finding) -> FindingMark {
     mark.into()
 }
 
+/// Whether a loss is on record already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OnRecord {
+    Yes,
+    No,
+}
+
+impl From<bool> for OnRecord {
+    fn from(known: bool) -> Self {
+        if known { Self::Yes } else { Self::No }
+    }
+}
+
 impl Lost {
     /// Takes a newer record in the place of what was there.
     pub(crate) fn take(&mut self, at: Millis, record: LossRecord) {
@@ -63,9 +76,9 @@ impl Lost {
         !self.findings.is_empty() && self.findings.contains(&mark_of(finding))
     }
 
-    /// The same finding, a warning if it is on record as `known`.
-    pub(crate) fn settle(&self, finding: Finding, known: bool) -> Finding {
-        if finding.severity < Severity::Damage || !known {
+    /// The same finding, a warning if it is known.
+    pub(crate) fn settle(&self, finding: Finding, record: OnRecord) -> Finding {
+        if finding.severity < Severity::Damage || record == OnRecord::No {
             return finding;
         }
         let advice = format!(
@@ -79,7 +92,7 @@ impl Lost {
     pub(crate) fn settle_all(&self, findings: &mut Vec<Finding>) {
         for finding in std::mem::take(findings) {
             let known = self.names(&finding);
-            findings.push(self.settle(finding, known));
+            findings.push(self.settle(finding, known.into()));
         }
     }
 }

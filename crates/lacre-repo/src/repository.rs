@@ -135,7 +135,7 @@ impl Repository {
 
     /// The same repository seen in a copy of it.
     pub(crate) fn seen_in_copy(&self, store: &Store, name: &str) -> Result<Self, Error> {
-        let manifest = self.manifest.clone();
+        let manifest = self.manifest;
         let seen = Self::copy_with(store.clone(), self.home.clone(), self.clock.clone(), manifest, name)?;
         Ok(seen.with_cells(Arc::clone(&self.reach)))
     }

@@ -51,6 +51,8 @@ pub enum Key {
     Restore,
     /// `docs/policies/admin.json`.
     Admin,
+    /// May everything, too, and belongs to somebody else: for what must not lie behind one key.
+    Other,
     /// May read and write objects but list nothing.
     NoList,
     /// Is known to the server and may nothing.
@@ -58,8 +60,16 @@ pub enum Key {
 }
 
 impl Key {
-    const ALL: [Self; 7] =
-        [Self::Root, Self::Backup, Self::Maintenance, Self::Restore, Self::Admin, Self::NoList, Self::Stranger];
+    const ALL: [Self; 8] = [
+        Self::Root,
+        Self::Backup,
+        Self::Maintenance,
+        Self::Restore,
+        Self::Admin,
+        Self::Other,
+        Self::NoList,
+        Self::Stranger,
+    ];
 
     /// The access key id.
     #[must_use]
@@ -70,6 +80,7 @@ impl Key {
             Self::Maintenance => "LACRETESTMAINTENANCE",
             Self::Restore => "LACRETESTRESTORE",
             Self::Admin => "LACRETESTADMIN",
+            Self::Other => "LACRETESTOTHER",
             Self::NoList => "LACRETESTNOLIST",
             Self::Stranger => "LACRETESTSTRANGER",
         }
@@ -83,7 +94,7 @@ impl Key {
 
     fn policies(self) -> Vec<(String, String)> {
         let role = match self {
-            Self::Root | Self::Stranger => return Vec::new(),
+            Self::Root | Self::Other | Self::Stranger => return Vec::new(),
             Self::Backup => "backup",
             Self::Maintenance => "maintenance",
             Self::Restore => "restore",
@@ -266,7 +277,11 @@ fn identities() -> String {
     let mut identities = Vec::new();
     for key in Key::ALL {
         let own = key.policies();
-        let actions = if key == Key::Root { vec!["Admin", "Read", "Write", "List", "Tagging"] } else { Vec::new() };
+        let actions = if matches!(key, Key::Root | Key::Other) {
+            vec!["Admin", "Read", "Write", "List", "Tagging"]
+        } else {
+            Vec::new()
+        };
         identities.push(json!({
             "name": key.id().to_lowercase(),
             "credentials": [{"accessKey": key.id(), "secretKey": key.secret()}],

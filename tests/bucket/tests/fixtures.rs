@@ -53,6 +53,7 @@ fn seaweed_gives_each_key_exactly_what_its_policy_says() {
         (Key::Maintenance, [200, 200, 200, 403, 204, 403, 403]),
         (Key::Admin, [200, 200, 200, 403, 204, 200, 403]),
         (Key::Root, [200, 200, 200, 200, 204, 200, 200]),
+        (Key::Other, [200, 200, 200, 200, 204, 200, 200]),
     ] {
         weed.client(Key::Root).put(BUCKET_PLAIN, old, b"one").expect(200);
         let client = weed.client(key);

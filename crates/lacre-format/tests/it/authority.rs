@@ -22,6 +22,8 @@ fn every_event_has_its_roles() {
         ("event-forget", every),
         ("event-restore", every),
         ("event-probe", every),
+        ("event-run", every),
+        ("event-drill", every),
         ("event-check", maintenance),
         ("event-prune", maintenance),
         ("event-repair", maintenance),
@@ -43,6 +45,11 @@ fn every_event_has_its_roles() {
         ("event-rewrapped", admin),
         ("event-person-intent", admin),
         ("event-rewritten", admin),
+        ("event-person-receipt", admin),
+        ("event-erase-intent-guarded", admin),
+        ("event-pointer", admin),
+        ("event-approval", admin),
+        ("event-adopt", admin),
     ]
     .into();
     for (name, event) in values::events() {

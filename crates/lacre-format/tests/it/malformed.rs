@@ -288,7 +288,7 @@ fn every_list_ends_at_its_bound() {
     bound(RULES_MAX, |count| Retention { rules: vec![retention.rules[0].clone(); count], ..retention.clone() });
     bound(CELLS_MAX, |count| Policy { cells: vec![policy.cells[0].clone(); count], ..policy.clone() });
     bound(CHAIN_HEADS_MAX, |count| Policy { heads: vec![head; count], ..policy.clone() });
-    let lost = vec![values::SNAPSHOT];
+    let lost = [values::SNAPSHOT];
     bound(EVENT_SNAPSHOTS_MAX, |count| AdoptRecord { lost: lost.repeat(count), ..values::adoption() });
     bound(RECEIPT_ITEMS_MAX, |count| Physical { lines: vec![String::new(); count] });
     bound(CELLS_MAX, |count| PointerRecord {

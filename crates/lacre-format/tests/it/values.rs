@@ -519,7 +519,8 @@ pub(crate) fn receipt_with_copies() -> Receipt {
 }
 
 pub(crate) fn log_entry() -> LogEntry {
-    let (kind, body) = events().swap_remove(0).1.encode();
+    let named = Named { snapshots: vec![SNAPSHOT, OTHER_SNAPSHOT], reason: "keep-daily 7".to_owned() };
+    let (kind, body) = Event::Forget(named).encode();
     LogEntry {
         repository: REPOSITORY,
         home: HOME,

@@ -212,7 +212,7 @@ fn to_hex(slot: &[u8]) -> Zeroizing<String> {
 /// Reads what [`to_hex`] wrote; white space at either end does not matter.
 fn from_hex(output: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = output.trim_ascii();
-    if text.is_empty() || text.len() % 2 != 0 || text.len() > 2 * SLOT_BYTES {
+    if text.is_empty() || !text.len().is_multiple_of(2) || text.len() > 2 * SLOT_BYTES {
         return None;
     }
     let mut slot = Zeroizing::new(vec![0; SLOT_BYTES]);

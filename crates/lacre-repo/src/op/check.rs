@@ -226,7 +226,7 @@ impl Audit<'_> {
     pub(super) fn damage_of(&mut self, snapshot: SnapshotId, error: &Error, object: impl ToString, advice: &str) {
         let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
         let known = self.view.lost.snapshots.contains_key(&snapshot);
-        self.report.findings.push(self.view.lost.settle(finding, known));
+        self.report.findings.push(self.view.lost.settle(finding, known.into()));
     }
 
     pub(super) fn damage(&mut self, error: &Error, object: impl ToString, advice: &str) {
@@ -259,7 +259,7 @@ impl Audit<'_> {
                 let advice = "lacre repo repair brings it back from its parity or from a copy (--from COPY)";
                 let finding = Finding::new(Severity::Damage, error.to_string(), name, advice);
                 let known = self.view.lost.packs.contains(&name);
-                self.report.findings.push(self.view.lost.settle(finding, known));
+                self.report.findings.push(self.view.lost.settle(finding, known.into()));
             }
         }
         for known in targets {
@@ -319,7 +319,7 @@ impl Audit<'_> {
                 "lacre repo repair --from COPY brings it back; the next backup stores again what it needs of it";
             let finding = Finding::new(Severity::Damage, what, name, advice);
             let known = self.view.lost.snapshots.contains_key(&snapshot);
-            self.report.findings.push(self.view.lost.settle(finding, known));
+            self.report.findings.push(self.view.lost.settle(finding, known.into()));
         }
     }
 
@@ -377,7 +377,7 @@ impl Audit<'_> {
         let object = ObjectName::of(&Named::Pack(name));
         let finding = Finding::new(Severity::Damage, error.to_string(), object, advice);
         let known = self.view.lost.packs.contains(&name);
-        self.report.findings.push(self.view.lost.settle(finding, known));
+        self.report.findings.push(self.view.lost.settle(finding, known.into()));
     }
 
     /// All packs, or the given share of them: never proved first, then longest ago.

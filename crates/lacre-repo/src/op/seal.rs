@@ -122,11 +122,11 @@ impl Repository {
             findings.push(Finding::new(Severity::Note, what, "identity sheet", advice));
         }
         let pointers: Vec<(Millis, PointerRecord)> = view.ledger.pointers.values().cloned().collect();
-        judge_pointers(&pointers, &view, &mut findings);
+        judge_pointers(&pointers, view, &mut findings);
         Ok(SealStatus {
             generation,
             holders: view.policy.holders,
-            sealed_at: self.sealed_at(&view),
+            sealed_at: self.sealed_at(view),
             holders_verified: holding + acknowledged,
             cells,
             pointers,

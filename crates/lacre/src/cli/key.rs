@@ -128,7 +128,7 @@ pub struct KeyJoinArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RevokeWriterArgs {
     /// Home: the beginning of its id, or its label
-    #[arg(value_name = "HOME")]
+    #[arg(id = "which", value_name = "HOME")]
     pub home: String,
     /// Do not ask
     #[arg(long)]

@@ -8,12 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{backup, operate};
 use crate::{
+    cli::value::StoreUrl,
     config::{
         JobSource, Settings,
         document::Problem,
         operate::{NotifyCommand, UrlSource, Webhook},
     },
     driver::postgres::{dump::Source, error::Error as DriverError, target::Target},
+    error::Kind,
     invocation::Invocation,
     notify::{self, email, healthchecks::Pings, http},
     process,
@@ -63,6 +65,13 @@ fn repository(invocation: &Invocation, settings: &Settings, problems: &mut Vec<P
         .and_then(|vault| Ok((vault.repository.status().map_err(|error| vault.explain(error))?, vault)));
     let (status, vault) = match seen {
         Ok(seen) => seen,
+        // Before `init` there is none; a folder without one was named with its line already.
+        Err(error) if error.kind() == Kind::NotFound => {
+            if !matches!(settings.repository, Some(StoreUrl::Folder(_))) {
+                problems.push(Problem::warning(None, format!("repository: {}", error.message()), "lacre init"));
+            }
+            return;
+        }
         Err(error) => {
             let fix = error.hints().first().cloned().unwrap_or_else(|| "lacre doctor".to_owned());
             problems.push(Problem::error(None, format!("repository: {}", error.message()), fix));

@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn a_copy_lies_elsewhere() {
         let copy = "repository='/b'\n[[copy]]\nname='a'\nurl=";
-        check(&format!("{copy}'/b'"), &["error 4:1 copy a is the repository itself"]);
+        check(&format!("{copy}'/b'"), &["error 4:1 copy 1 is the repository itself"]);
         check(&format!("{copy}'/c'"), &[]);
     }
 

@@ -51,6 +51,8 @@ pub(super) fn open(url: &SafeUrl, credentials: Option<&str>, settings: &Settings
         return Err(CliError::new(Kind::Usage, "credentials=NAME in a URL is for seal cells alone")
             .hint("write credentials = \"NAME\" beside the repository or the copy in lacre.toml"));
     }
+    // What is wrong with the URL comes before what is missing beside it.
+    drop(region(&place)?);
     let keys = keys(place.kind, credentials, settings)?;
     let mut options = options(&place, keys, settings)?;
     options.lock = settings.object_lock;

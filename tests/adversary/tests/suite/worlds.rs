@@ -84,9 +84,10 @@ fn shape(name: &str) -> String {
         if is_random && !is_counter { "#".to_owned() } else { part.to_owned() }
     };
     let shaped = name.split(['/', '-', '.']).map(of).collect::<Vec<_>>().join("/");
-    match shaped.strip_prefix("packs/") {
-        Some(_) => "packs/#/#".to_owned(),
-        None => shaped,
+    // The folder is the beginning of the pack's name.
+    match shaped.split_once('/') {
+        Some((folder @ ("packs" | "parity"), _)) => format!("{folder}/#/#"),
+        _ => shaped,
     }
 }
 

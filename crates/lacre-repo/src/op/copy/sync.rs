@@ -32,6 +32,19 @@ pub(super) struct Run<'a> {
     lanes: usize,
 }
 
+/// Whether anything was found to have moved since the source was listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    No,
+}
+
+impl From<bool> for Moved {
+    fn from(moved: bool) -> Self {
+        if moved { Self::Yes } else { Self::No }
+    }
+}
+
 impl Repository {
     pub(super) fn sync_copy(
         &self,
@@ -127,7 +140,7 @@ impl Run<'_> {
         if !moved && self.holds_outputs(source) {
             moved |= self.step(source, &missing, Step::Plans, "plans")?;
         }
-        moved |= self.snapshots(source, &missing, moved)?;
+        moved |= self.snapshots(source, &missing, Moved::from(moved))?;
         moved |= self.ends(source, &missing)?;
         if !moved {
             self.follow(source)?;
@@ -215,7 +228,7 @@ impl Run<'_> {
     }
 
     /// Snapshots enter one by one in the order of their commits, each after its reach map, and only when all they need lies in the copy.
-    fn snapshots(&mut self, source: &Source, missing: &[Item], moved: bool) -> Result<bool, Stopped> {
+    fn snapshots(&mut self, source: &Source, missing: &[Item], moved: Moved) -> Result<bool, Stopped> {
         let mut due: BTreeSet<(Millis, SnapshotId)> = BTreeSet::new();
         for item in missing {
             if let Named::Snapshot(snapshot) | Named::Reach(snapshot) = item.named
@@ -232,9 +245,9 @@ impl Run<'_> {
         if exact {
             let findings = self.repository.refresh_from(&source.view, &source.listing)?;
             self.report.status.findings.extend(findings);
-        } else if moved || self.lacks_packs(missing) {
+        } else if moved == Moved::Yes || self.lacks_packs(missing) {
             // Without the structure key only this proves that all is there: every pack that was listed after the snapshots arrived.
-            return Ok(moved);
+            return Ok(moved == Moved::Yes);
         }
         let present = self.target.packs();
         let mut vanished = false;

@@ -245,14 +245,14 @@ impl Repair<'_> {
             let object = ObjectName::of(&Named::Pack(name));
             let finding = Finding::new(Severity::Damage, what, object, advice);
             let known = view.lost.packs.contains(&name);
-            self.report.findings.push(view.lost.settle(finding, known));
+            self.report.findings.push(view.lost.settle(finding, known.into()));
         }
         for (snapshot, frames) in self.report.incomplete.clone() {
             let what = format!("it is incomplete: {frames} of its frames are lost");
             let object = ObjectName::of(&Named::Snapshot(snapshot));
             let finding = Finding::new(Severity::Damage, what, object, "its other streams can be restored");
             let known = view.lost.snapshots.contains_key(&snapshot);
-            self.report.findings.push(view.lost.settle(finding, known));
+            self.report.findings.push(view.lost.settle(finding, known.into()));
         }
         self.record(&view, &damage)
     }

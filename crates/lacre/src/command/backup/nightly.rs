@@ -85,7 +85,11 @@ impl Report {
 /// What keeps it from beginning; with a single job also what that failed of. Everybody was told before.
 pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, CliError> {
     let settings = invocation.settings()?;
-    let tasks = tasks(&settings, args)?;
+    let tasks = match tasks(&settings, args) {
+        Ok(tasks) => tasks,
+        // Where there is no repository, that is the first thing to say.
+        Err(error) => return Vault::with(invocation, settings).and(Err(error)),
+    };
     let run = Run::begin(&settings)?;
     let checks = settings.operate.notify.healthchecks.clone();
     let mut pings = checks.as_ref().and_then(|checks| Pings::of_run(checks, &run.name()));

@@ -136,6 +136,10 @@ fn target(
         ("swap", Some(url)) => (chosen.to, chosen.create, chosen.swap) = (Some(url), true, true),
         (other, _) => match other.strip_prefix("file:") {
             Some(path) => chosen.to_file = Some(path.into()),
+            None if !other.contains("://") && !other.contains('=') => {
+                return Err(CliError::new(Kind::Usage, format!("'{other}' is no URL of a database"))
+                    .hint("write postgres://HOST/DATABASE, or file:PATH"));
+            }
             None => {
                 let url: SafeUrl = other
                     .parse()

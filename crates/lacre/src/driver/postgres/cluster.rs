@@ -348,7 +348,9 @@ fn stop(folder: &Path) {
     let data = folder.join("data");
     let text = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let mut lines = text.lines();
-    let pid = lines.next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
+    let pid = lines.next().and_then(|line| line.trim().parse().ok());
+    // A server that is only being made writes its number with a sign.
+    let pid = pid.filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
     let (Some(pid), true) = (pid, lines.next() == data.to_str()) else { return };
     if !is_server_of(pid, &data) {
         return;

@@ -119,7 +119,7 @@ impl<'r> Reader<'r> {
 
     /// The rows of a run.
     pub(super) fn run(&mut self, run: &Run) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let mut rows = Zeroizing::new(Vec::with_capacity(run.entries.iter().map(|entry| raw(entry)).sum()));
+        let mut rows = Zeroizing::new(Vec::with_capacity(run.entries.iter().map(raw).sum()));
         self.chunks(&run.entries, &mut rows)?;
         Ok(rows)
     }
