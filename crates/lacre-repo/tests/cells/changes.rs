@@ -40,11 +40,11 @@ fn a_rotation_reaches_every_kind_of_cell() {
     }
     place.assert_reads(&made);
     // Any one of them is enough to read, whichever is gone.
-    place.shop.keys_of(BUCKET, false);
+    place.shop.shut(BUCKET);
     place.shop.behaves(WORDS, Manner::Hangs);
     std::fs::rename(place.bench.directory.path().join("a"), place.bench.directory.path().join("aside")).unwrap();
     assert!(crate::support::read(&place.reopen(), made[0].0, &place.bench.keys(), "t").is_err(), "no holder answers");
-    place.shop.keys_of(BUCKET, true);
+    place.shop.reopen(BUCKET);
     assert_eq!(crate::support::read(&place.reopen(), made[0].0, &place.bench.keys(), "t").unwrap(), made[0].1);
 }
 
@@ -162,7 +162,7 @@ fn what_cannot_keep_or_forget_is_no_cell() {
         let view = place.reopen().view().unwrap();
         assert_eq!((view.policy.cells.len(), view.ledger.open_claims().count()), (1, 0), "{manner:?}");
     }
-    place.shop.keys_of(BUCKET, false);
+    place.shop.shut(BUCKET);
     let refused = place.reopen().add_cell(&new_cell(&place, BUCKET, None), &ReadKeys::default()).unwrap_err();
     assert!(refused.to_string().contains("keys of the bucket are missing"), "{refused}");
     // Law L6 for files.

@@ -131,7 +131,7 @@ fn a_cell_without_an_answer_or_keys_stops_a_rotation_and_no_restore() {
     }
     let place = three();
     let made = place.nights(1);
-    place.shop.keys_of(BUCKET, false);
+    place.shop.shut(BUCKET);
     assert!(place.rotate().unwrap_err().to_string().contains("keys of the bucket are missing"));
     place.assert_reads(&made);
     let status = place.reopen().seal_status().unwrap();

@@ -70,10 +70,14 @@ impl Shop {
         (keeper.manner, keeper.requests) = (manner, 0);
     }
 
-    /// The keys of a bucket are refused from now on, or again accepted.
-    pub(crate) fn keys_of(&self, url: &str, right: bool) {
-        let mut shut = self.shut.lock().unwrap();
-        let _was = if right { shut.remove(url) } else { shut.insert(url.to_owned()) };
+    /// The keys of a bucket are refused from now on.
+    pub(crate) fn shut(&self, url: &str) {
+        let _was = self.shut.lock().unwrap().insert(url.to_owned());
+    }
+
+    /// They are accepted again.
+    pub(crate) fn reopen(&self, url: &str) {
+        let _was = self.shut.lock().unwrap().remove(url);
     }
 
     pub(crate) fn breaks(&self, url: &str, plan: FaultPlan) {

@@ -171,7 +171,7 @@ fn a_hold_that_sleeps_while_the_seal_changes_is_kept_or_refused() {
         match outcome {
             Ok(()) => drop(kept.insert(history.nights[0], night(0))),
             Err(error) => {
-                assert!(matches!(error, Error::Erased { .. } | Error::Overtaken { .. }), "{context}: {error}")
+                assert!(matches!(error, Error::Erased { .. } | Error::Overtaken { .. }), "{context}: {error}");
             }
         }
         site.whole(&kept, &context);

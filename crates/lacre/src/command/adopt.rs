@@ -44,7 +44,7 @@ pub(super) fn run(invocation: &Invocation, args: &AdoptArgs) -> Result<Exit, Cli
     let plan = copy.plan_adopt(&keys).map_err(explained)?;
     let mut found = plan.losses();
     found.extend(plan.findings.iter().cloned());
-    let document = document(&plan, &found, args.dry_run);
+    let document = document(&plan, &found, args);
     if args.dry_run {
         invocation.print(&document, |out| write(&document, &found, &place, out))?;
         return Ok(findings::exit(&found));
@@ -99,9 +99,9 @@ fn keys(settings: &Settings, cells: &CellWay, args: &AdoptArgs) -> Result<ReadKe
     Ok(keys)
 }
 
-fn document(plan: &AdoptPlan, found: &[Finding], dry_run: bool) -> AdoptResult {
+fn document(plan: &AdoptPlan, found: &[Finding], args: &AdoptArgs) -> AdoptResult {
     AdoptResult {
-        dry_run,
+        dry_run: args.dry_run,
         policy: plan.policy,
         from: plan.from,
         generation: plan.generation.number,

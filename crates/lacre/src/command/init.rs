@@ -56,7 +56,7 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     let cells: Vec<CellPlace> = specs.iter().map(|spec| way.place(spec)).collect::<Result<_, _>>()?;
     let setup = way.setup(&cells, &place)?;
     let options = CreateOptions {
-        recipients: named_recipients(&args.recipients, &args.pgp, args.passphrase)?,
+        recipients: named_recipients(&args.recipients, &args.pgp, args.passphrase.then_some(PASSPHRASE_QUESTION))?,
         cells,
         kit: if args.no_kit { KitChoice::None } else { KitChoice::Print },
         host: host_name(),
@@ -246,11 +246,14 @@ pub(super) fn write_kit(file: &Path, kit: &Kit) -> Result<(), CliError> {
     })
 }
 
-/// Everybody who may read, from flags.
+/// What a person is asked who wants to open backups with a passphrase.
+pub(super) const PASSPHRASE_QUESTION: &str = "New passphrase that opens the backups";
+
+/// Everybody who may read, from flags, and whoever answers the question for a passphrase.
 pub(super) fn named_recipients(
     texts: &[String],
     certificates: &[PathBuf],
-    passphrase: bool,
+    passphrase: Option<&str>,
 ) -> Result<Vec<NewRecipient>, CliError> {
     let plain = |recipient| NewRecipient { recipient, locked_identity: None };
     let mut found = Vec::new();
@@ -264,8 +267,8 @@ pub(super) fn named_recipients(
             Recipient::from_openpgp_cert(&bytes).map_err(|error| CliError::new(Kind::Usage, what()).because(&error))?;
         found.extend(parsed.into_iter().map(plain));
     }
-    if passphrase {
-        let passphrase = new_passphrase("New passphrase that opens the backups")?;
+    if let Some(question) = passphrase {
+        let passphrase = new_passphrase(question)?;
         let (recipient, locked) = new_passphrase_recipient(&passphrase.expose().to_owned().into())
             .map_err(|error| CliError::new(Kind::Usage, "cannot use the passphrase").because(&error))?;
         found.push(NewRecipient { recipient, locked_identity: Some(locked) });

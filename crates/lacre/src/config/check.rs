@@ -369,7 +369,7 @@ fn secrets(section: &Section, problems: &mut Vec<Problem>) {
                 )),
             },
             Value::Texts(argv) if name.ends_with("command") && section.table.name != "job" => {
-                program(argv, entry, &section.title(), problems)
+                program(argv, entry, &section.title(), problems);
             }
             _ => {}
         }

@@ -65,6 +65,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
     let file = |name: &str| home.map_or_else(|| name.to_owned(), |home| home.join(name).display().to_string());
     let one = |text: String| vec![text];
     match error {
+        Error::Refused { why } => refusal_hints(why),
         Error::Store(StoreError::Remote { cause, .. }) => one(cause.advice()),
         Error::NoRepository { place } => vec![
             "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
@@ -101,9 +102,6 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::Forgotten { snapshot } => one(format!("lacre forget --undo {}", short(&snapshot.to_string()))),
         Error::Reclaimed { .. } => one("lacre snapshots    (lists what there is)".to_owned()),
         Error::Busy { .. } => one("wait until it has ended, then run this again".to_owned()),
-        Error::Refused { why } if why.contains("revoked") || why.contains("not enrolled") => {
-            one("lacre key request    (asks the admin to enrol this machine with a new key)".to_owned())
-        }
         Error::Overtaken { why } if why.contains("revoked") => {
             one("nothing was committed; ask the admin (lacre key list shows who is enrolled)".to_owned())
         }
@@ -124,15 +122,20 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         Error::PackDamaged { .. } | Error::PackMissing { .. } | Error::Damaged { .. } | Error::Format { .. } => {
             one("lacre repo check --read-data    (tells the extent; delete nothing before)".to_owned())
         }
-        Error::Refused { why } if why.contains("--allow-empty") => one("add --allow-empty if that is right".to_owned()),
-        Error::Refused { why } if why.contains("--allow-shrink") => {
-            one("look at the source; add --allow-shrink if that is right".to_owned())
-        }
-        Error::Refused { why } if why.contains("seal cell") => {
-            one("name a place elsewhere with --seal-cell file:/other/disk/seal".to_owned())
-        }
         _ => Vec::new(),
     }
+}
+
+fn refusal_hints(why: &str) -> Vec<String> {
+    let hints = [
+        ("revoked", "lacre key request    (asks the admin to enrol this machine with a new key)"),
+        ("not enrolled", "lacre key request    (asks the admin to enrol this machine with a new key)"),
+        ("--allow-empty", "add --allow-empty if that is right"),
+        ("--allow-shrink", "look at the source; add --allow-shrink if that is right"),
+        ("seal cell", "name a place elsewhere with --seal-cell file:/other/disk/seal"),
+    ];
+    let found = hints.iter().find(|(words, _)| why.contains(words));
+    found.map(|(_, hint)| (*hint).to_owned()).into_iter().collect()
 }
 
 fn cell_hints(source: &CellError) -> Vec<String> {

@@ -4,7 +4,10 @@ use lacre_repo::op::{erase::ErasureState, rotate::RotateOptions};
 
 use crate::{
     cli::{AddRecipientArgs, RemoveRecipientArgs},
-    command::{erase, findings, init::named_recipients},
+    command::{
+        erase, findings,
+        init::{PASSPHRASE_QUESTION, named_recipients},
+    },
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
@@ -19,7 +22,7 @@ use crate::{
 /// [`Kind::Usage`] for something that is no recipient; those of the vault.
 pub(super) fn add(invocation: &Invocation, args: &AddRecipientArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
-    let named = named_recipients(&args.recipients, &args.pgp, args.passphrase)?;
+    let named = named_recipients(&args.recipients, &args.pgp, args.passphrase.then_some(PASSPHRASE_QUESTION))?;
     if named.is_empty() && !args.rewrap {
         return Err(CliError::new(Kind::Usage, "no recipient was named")
             .hint("lacre key add-recipient age1..., or --pgp CERTFILE, or --passphrase"));

@@ -155,14 +155,11 @@ fn email(section: &Section, problems: &mut Vec<Problem>) {
     super::required(section, "to", problems);
     ways(section, "password", problems);
     occasions(section, problems);
-    if let Some(Entry { value: Value::Url(url), place, .. }) = section.entries.get("smtp") {
-        match Server::parse(url.expose()) {
-            Err(why) => {
-                let fix = "write smtps://user@host or smtp://user@host";
-                problems.push(Problem::error(Some(*place), format!("notify.email.smtp: {why}"), fix));
-            }
-            Ok(_) => {}
-        }
+    if let Some(Entry { value: Value::Url(url), place, .. }) = section.entries.get("smtp")
+        && let Err(why) = Server::parse(url.expose())
+    {
+        let fix = "write smtps://user@host or smtp://user@host";
+        problems.push(Problem::error(Some(*place), format!("notify.email.smtp: {why}"), fix));
     }
     if let Some(Entry { value: Value::Texts(to), place, .. }) = section.entries.get("to") {
         if to.is_empty() {
