@@ -67,7 +67,7 @@ fn day(cluster: &Cluster, night: u32) {
         "d",
         &format!(
             "insert into app.orders select n, (n % 600 + 1) % 3, n % 600 + 1, n, '{{}}' from generate_series({base} + 1, {base} + 60) n; \
-             insert into app.orders values ({base} + 1000000, 0, 42, {night}, '{{}}'); \
+             insert into app.orders select {base} + 1000000, tenant, id, {night}, '{{}}' from app.users where id = 42; \
              update app.users set name = name || '.' where id % 100 = {night}"
         ),
     );

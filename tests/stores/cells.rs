@@ -67,7 +67,8 @@ fn a_pointer_kit_opens_the_backups_on_a_bare_machine_and_does_not_go_stale() {
     let restored = bare.run(&["--identity", "identity", "restore", "latest", "--stdout", "--kit", "typed"]).exits(0);
     assert!(restored.stdout == text, "other bytes came out");
     // A sheet with keys that were changed since leads nowhere, and says so.
-    let wrong = sheet.replacen("repository", "# repository", 1);
+    let wrong: String =
+        sheet.lines().filter(|line| !line.starts_with("repository")).map(|line| format!("{line}\n")).collect();
     fs::write(bare.path("typed"), wrong).unwrap();
     let refused = bare.run(&["--identity", "identity", "restore", "latest", "--stdout", "--kit", "typed"]).exits(2);
     assert!(refused.stderr.contains("repository"), "{}", refused.stderr);

@@ -45,7 +45,6 @@ fn every_event_has_its_roles() {
         ("event-rewrapped", admin),
         ("event-person-intent", admin),
         ("event-rewritten", admin),
-        ("event-person-receipt", admin),
         ("event-erase-intent-guarded", admin),
         ("event-pointer", admin),
         ("event-approval", admin),
