@@ -3,6 +3,11 @@
 //! In: arguments. Out: plain values; parsing has no side effects. Help, man pages, completions and `docs/CLI.md` come from here.
 //! It must not know how a command does its work.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name tables of lacre.toml in brackets; they are no links"
+)]
+
 mod admin;
 mod backup;
 mod copy;
