@@ -266,7 +266,7 @@ pub enum Command {
     /// Restores a snapshot into a scratch database, compares every table's rows and digest with what was dumped, asks the critical queries
     /// of lacre.toml, and removes the database again. The result and the time it took go on record, signed.
     ///
-    /// Without [drill] server or --server a throw-away PostgreSQL server is made on this machine, as an unprivileged user when run by
+    /// Without server in lacre.toml or --server a throw-away PostgreSQL server is made on this machine, as an unprivileged user when run by
     /// root. Subscriptions, event triggers, schedulers' extensions and passwords of other servers are not restored, so that a drill
     /// acts on nothing but its own database. What a killed drill left is removed by the next one.
     ///
