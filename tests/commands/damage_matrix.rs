@@ -125,7 +125,10 @@ fn damage(scene: &Scene, object: &Path, how: &str) -> bool {
                 _ => true,
             };
             let all = files_under(&scene.sandbox.repository().join(folder));
-            let Some(other) = all.iter().filter(|other| **other != path).find(alike) else { return false };
+            // Names are random and say nothing of order: the longest one is the same in every run.
+            let length = |other: &&PathBuf| fs::metadata(other).unwrap().len();
+            let others = all.iter().filter(|other| **other != path).filter(alike);
+            let Some(other) = others.max_by_key(length) else { return false };
             fs::copy(other, &path).unwrap();
         }
     }

@@ -65,10 +65,14 @@ fn repository(invocation: &Invocation, settings: &Settings, problems: &mut Vec<P
         .and_then(|vault| Ok((vault.repository.status().map_err(|error| vault.explain(error))?, vault)));
     let (status, vault) = match seen {
         Ok(seen) => seen,
-        // Before `init` there is none; a folder without one was named with its line already.
+        // Before `init` there is none. A folder that the file names was named with its line already; one that the command line or the
+        // environment names exists or was mistyped.
         Err(error) if error.kind() == Kind::NotFound => {
-            if !matches!(settings.repository, Some(StoreUrl::Folder(_))) {
-                problems.push(Problem::warning(None, format!("repository: {}", error.message()), "lacre init"));
+            let what = format!("repository: {}", error.message());
+            match (&invocation.global.repo, &settings.repository) {
+                (Some(_), _) => problems.push(Problem::error(None, what, "lacre init")),
+                (None, Some(StoreUrl::Folder(_))) => {}
+                (None, _) => problems.push(Problem::warning(None, what, "lacre init")),
             }
             return;
         }
