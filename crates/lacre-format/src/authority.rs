@@ -76,7 +76,7 @@ impl Authority {
             Kind::Session | Kind::SessionEnd | Kind::Snapshot | Kind::KeyEntry | Kind::KeyEnvelope => Self::Writing,
             Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => Self::Maintenance,
             Kind::Policy | Kind::BundleList => Self::Admin,
-            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => Self::Unsigned,
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression | Kind::Rollup => Self::Unsigned,
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum Purpose {
     /// Somebody may no longer read.
     #[n(2)]
     Recipients,
-    /// The policy is changed and the seal stays: homes, roles, readers, rules, cells.
+    /// The seal stays, and the policy is changed (homes, roles, readers, rules, cells) or what no two admins may record at once is recorded.
     #[n(3)]
     Policy,
 }
@@ -143,6 +143,9 @@ pub struct PersonIntent {
     /// Nothing is destroyed before this time.
     #[n(5)]
     pub not_before: Option<Millis>,
+    /// How many other admins have to approve it, as the policy said when it was signed; a policy that asks for more outranks it.
+    #[n(6)]
+    pub approvals: Option<u32>,
 }
 
 /// The jobs an erasure of a person is about.
@@ -352,12 +355,15 @@ pub enum Declared {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Attestation {
-    /// What: `kit:3`, `cell:file:/path`, `writer:<home>`, `restore:<snapshot>`.
+    /// What: `kit:3`, `cell:file:/path`, `writer:<home>`, `session:<snapshot>`, `restore:<snapshot>`.
     #[n(0)]
     pub item: String,
     /// What is declared.
     #[n(1)]
     pub state: Declared,
+    /// Of a cell: the newest generation that it is declared to hold no more; nothing is said of those after it.
+    #[n(2)]
+    pub generation: Option<GenerationId>,
 }
 
 /// What kind of erasure a receipt is for.

@@ -24,6 +24,7 @@ use crate::{
     parity::{CheckOf, ParityHeader, ShardCheck},
     policy::{Policy, Retention},
     reach::{Reach, RebuiltReach},
+    rollup,
     root::Root,
     run::RunDetails,
     segment::{Salted, Segment},
@@ -59,6 +60,7 @@ pub const DECODERS: &[Exercise] = &[
     ("gc", gc),
     ("parity", parity),
     ("rebuilt_reach", rebuilt_reach),
+    ("rollup", rollup),
 ];
 
 /// Every kind of object that begins with an object start.
@@ -81,6 +83,7 @@ pub const KINDS: &[Kind] = &[
     Kind::Parity,
     Kind::RebuiltReach,
     Kind::Suppression,
+    Kind::Rollup,
     Kind::Join,
 ];
 
@@ -313,6 +316,17 @@ pub fn parity(bytes: &[u8]) {
     let object = header.object(ShardCheck::default(), &[]);
     let again = ParityHeader::find(&object, accept);
     assert!(again.is_ok_and(|(again, _)| again == header), "a header must survive being written");
+}
+
+/// A rollup.
+///
+/// # Panics
+/// If it changes by being written.
+pub fn rollup(bytes: &[u8]) {
+    let Ok(objects) = rollup::decode(bytes) else { return };
+    let mut again = rollup::Builder::default();
+    objects.iter().for_each(|(name, object)| again.push(name, object));
+    assert!(again.finish() == bytes, "a rollup has one encoding");
 }
 
 /// A rebuilt reach map, before it is opened.

@@ -30,6 +30,7 @@ pub mod pack;
 pub mod parity;
 pub mod policy;
 pub mod reach;
+pub mod rollup;
 pub mod root;
 pub mod run;
 pub mod segment;

@@ -270,7 +270,7 @@ pub struct DrillRecord {
     /// Tables compared.
     #[n(4)]
     pub tables: u64,
-    /// Bytes of the snapshot's streams.
+    /// Bytes of the snapshot's streams together, rounded up to a Padmé length.
     #[n(5)]
     pub bytes: u64,
     /// Checks made.

@@ -56,6 +56,8 @@ pub enum Named {
     GcDone(PlanId),
     /// `suppress/<sid>-<erasure>`.
     Suppression(SnapshotId, Token),
+    /// `rollup/<objects>-<digest>`.
+    Rollup(u32, Digest),
 }
 
 impl ObjectName {
@@ -85,6 +87,7 @@ impl ObjectName {
             Named::GcDecided(plan) => format!("gc/{plan}/decided"),
             Named::GcDone(plan) => format!("gc/{plan}/done"),
             Named::Suppression(sid, erasure) => format!("suppress/{sid}-{erasure}"),
+            Named::Rollup(objects, digest) => format!("rollup/{objects:08}-{digest}"),
         })
     }
 
@@ -127,6 +130,7 @@ impl ObjectName {
                 let (sid, erasure) = last.split_once('-')?;
                 Named::Suppression(SnapshotId::parse(sid).ok()?, Token::parse(erasure).ok()?)
             }
+            ["rollup", last] => numbered(last).map(|(objects, digest)| Named::Rollup(objects, digest))?,
             _ => return None,
         };
         let name = Self::of(&named);

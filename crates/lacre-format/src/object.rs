@@ -46,6 +46,8 @@ pub enum Kind {
     RebuiltReach,
     /// Which person a snapshot must be restored without.
     Suppression,
+    /// Small objects, many in one.
+    Rollup,
     /// A machine asks to be enrolled, or an admin answers; never in a store.
     Join,
 }
@@ -73,6 +75,7 @@ impl Kind {
             Self::Parity => b'Z',
             Self::RebuiltReach => b'H',
             Self::Suppression => b'Q',
+            Self::Rollup => b'U',
             Self::Join => b'J',
         }
     }
@@ -99,6 +102,7 @@ impl Kind {
             Self::Parity => "parity",
             Self::RebuiltReach => "rebuilt reach map",
             Self::Suppression => "suppression list",
+            Self::Rollup => "rollup",
             Self::Join => "join",
         }
     }

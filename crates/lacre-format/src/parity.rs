@@ -127,7 +127,11 @@ impl ParityHeader {
     pub fn object(&self, check: ShardCheck, shards: &[u8]) -> Vec<u8> {
         let header = self.encode();
         let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
-        let mut out = object::start(Kind::Parity).to_vec();
+        let around = header.len().saturating_add(CHECK_BYTES).saturating_mul(2);
+        let mut out = Vec::with_capacity(
+            around.saturating_add(shards.len()).saturating_add(START_BYTES).saturating_add(PARITY_TRAILER_BYTES),
+        );
+        out.extend_from_slice(&object::start(Kind::Parity));
         out.extend_from_slice(&header);
         out.extend_from_slice(&check);
         out.extend_from_slice(shards);

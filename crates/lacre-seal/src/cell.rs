@@ -64,6 +64,13 @@ pub fn decode_slot(slot: &[u8]) -> Slot {
     read_slot(slot).map_or(Slot::Damaged, Slot::Full)
 }
 
+/// Whose a slot says it is, legible or not: a damaged slot is still that repository's, as far as this field survived.
+#[must_use]
+pub fn claimed_repository(slot: &[u8]) -> Option<RepositoryId> {
+    let id = slot.get(MAGIC.len()..)?.first_chunk::<{ RepositoryId::LEN }>()?;
+    Some(RepositoryId::new(*id))
+}
+
 fn read_slot(slot: &[u8]) -> Option<SealedSlot> {
     let (content, rest) = slot.split_at_checked(CONTENT_BYTES)?;
     let (checksum, zeros) = rest.split_first_chunk::<32>()?;

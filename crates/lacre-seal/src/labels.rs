@@ -32,11 +32,12 @@ pub(crate) enum Label {
     PersonAccount,
     Suppression,
     NodeList,
+    StreamClaim,
 }
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::ContentHash,
         Self::GearTable,
         Self::RowCut,
@@ -59,6 +60,7 @@ impl Label {
         Self::PersonAccount,
         Self::Suppression,
         Self::NodeList,
+        Self::StreamClaim,
     ];
 
     pub(crate) const fn context(self) -> &'static str {
@@ -85,6 +87,7 @@ impl Label {
             Self::PersonAccount => "lacre.v1 2026-11 person account",
             Self::Suppression => "lacre.v1 2026-11 suppression list",
             Self::NodeList => "lacre.v1 2026-11 node list",
+            Self::StreamClaim => "lacre.v1 2026-11 stream claim",
         }
     }
 }

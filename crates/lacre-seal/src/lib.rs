@@ -30,6 +30,7 @@ pub mod recipient;
 pub mod root;
 pub mod secret;
 pub mod sign;
+pub mod stream_claim;
 pub mod structure;
 pub mod suppression;
 pub mod words;

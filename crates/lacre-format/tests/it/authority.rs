@@ -39,6 +39,7 @@ fn every_event_has_its_roles() {
         ("event-rotated", admin),
         ("event-destroyed", admin),
         ("event-attestation", admin),
+        ("event-attestation-of-a-cell", admin),
         ("event-receipt", admin),
         ("event-revoking", admin),
         ("event-recipient-removed", admin),
@@ -75,7 +76,7 @@ fn every_object_has_its_roles() {
             Kind::Void | Kind::GcPlan | Kind::GcStep | Kind::RebuiltReach => [false, true, true],
             Kind::Policy | Kind::BundleList => [false, false, true],
             Kind::LogEntry | Kind::Segment | Kind::Join => [true; 3],
-            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression => [false; 3],
+            Kind::Pack | Kind::Parity | Kind::Reach | Kind::Bundle | Kind::Suppression | Kind::Rollup => [false; 3],
         };
         assert_eq!(admitted(Authority::of_object(*kind)), expected, "{kind:?}");
     }

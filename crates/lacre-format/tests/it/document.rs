@@ -65,7 +65,7 @@ fn every_kind_of_object_is_listed_with_its_byte() {
 fn every_example_of_a_name_is_one() {
     let examples = blocks(&document(), "text");
     let names = examples.get("names").unwrap();
-    assert_eq!(names.lines().count(), 22, "one example of each kind of name");
+    assert_eq!(names.lines().count(), 23, "one example of each kind of name");
     for name in names.lines() {
         assert!(ObjectName::parse(name).is_some(), "{name}");
     }

@@ -36,6 +36,7 @@ fn named() -> impl Strategy<Value = Named> {
         any_of::plan().prop_map(Named::GcWaits),
         any_of::plan().prop_map(Named::GcDecided),
         any_of::plan().prop_map(Named::GcDone),
+        (any::<u32>(), any_of::digest()).prop_map(|(objects, digest)| Named::Rollup(objects, digest)),
     ]
 }
 

@@ -17,6 +17,7 @@ mod padme;
 mod parity;
 mod persons;
 mod reach;
+mod rollup;
 mod roundtrip;
 mod values;
 mod vectors;

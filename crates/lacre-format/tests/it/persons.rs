@@ -24,6 +24,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         reason: "art17".to_owned(),
         request: Some(digest(0xdb)),
         not_before: Some(TAKEN),
+        approvals: None,
     };
     let rewritten = Rewritten {
         id: ERASURE,

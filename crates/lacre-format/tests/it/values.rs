@@ -378,7 +378,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         rto_ms: 93_000,
         duration_ms: 101_500,
         tables: 20,
-        bytes: 200_000_000,
+        bytes: lacre_format::frame::padme(200_000_000),
         checks: 6,
         failed: 0,
         place: 1,
@@ -436,16 +436,9 @@ const CLAIM: Token = Token::new([0x61; 16]);
 pub(crate) const ERASURE: Token = Token::new([0x62; 16]);
 pub(crate) const NEXT: GenerationId = GenerationId { number: 4, hash: [9, 8, 7, 6, 5, 4, 3, 2] };
 
-/// Events of changing the seal and of erasing.
-fn erasure_events() -> Vec<(&'static str, Event)> {
-    let destroyed = Destroyed {
-        claim: CLAIM,
-        cell: "file:/srv/seal.cell".to_owned(),
-        generation: GENERATION,
-        evidence: "1 slot overwritten".to_owned(),
-    };
-    let lost = Attestation { item: "kit:1".to_owned(), state: Declared::Lost };
-    let receipt = Receipt {
+/// The receipt of an erasure that is not complete.
+fn receipt(destroyed: Destroyed, lost: Attestation) -> Receipt {
+    Receipt {
         erasure: ERASURE,
         kind: ErasureKind::Snapshots,
         complete: false,
@@ -453,10 +446,10 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         from: GENERATION,
         to: NEXT,
         bundle: digest(0xd8),
-        cells: vec![destroyed.clone()],
+        cells: vec![destroyed],
         kits: vec![KitEvidence { number: 1, generation: GENERATION, destroyed: false }],
         pending: vec!["kit:2: not destroyed".to_owned()],
-        declared: vec![lost.clone()],
+        declared: vec![lost],
         bytes_dead: 4096,
         bytes_shared: 65_536,
         reason: "art17".to_owned(),
@@ -465,7 +458,24 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         signed: TAKEN,
         physical: None,
         person: None,
+    }
+}
+
+/// Events of changing the seal and of erasing.
+fn erasure_events() -> Vec<(&'static str, Event)> {
+    let destroyed = Destroyed {
+        claim: CLAIM,
+        cell: "file:/srv/seal.cell".to_owned(),
+        generation: GENERATION,
+        evidence: "1 slot overwritten".to_owned(),
     };
+    let lost = Attestation { item: "kit:1".to_owned(), state: Declared::Lost, generation: None };
+    let gone = Attestation {
+        item: "cell:file:/srv/seal.cell".to_owned(),
+        state: Declared::Destroyed,
+        generation: Some(GENERATION),
+    };
+    let receipt = receipt(destroyed.clone(), lost.clone());
     let intent = EraseIntent {
         id: ERASURE,
         snapshots: vec![SNAPSHOT],
@@ -500,6 +510,7 @@ fn erasure_events() -> Vec<(&'static str, Event)> {
         ("event-rotated", Event::Rotated(rotated)),
         ("event-destroyed", Event::Destroyed(destroyed)),
         ("event-attestation", Event::Attestation(lost)),
+        ("event-attestation-of-a-cell", Event::Attestation(gone)),
         ("event-receipt", Event::Receipt(Box::new(receipt))),
         ("event-erase-intent-guarded", Event::EraseIntent(guarded)),
         ("event-pointer", Event::Pointer(pointer)),
@@ -644,6 +655,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("gc-plan", codec::to_cbor(&gc_plan()), "gc"),
         ("gc-step", codec::to_cbor(&gc_step()), "gc"),
         ("parity", parity(), "parity"),
+        ("rollup", crate::rollup::rollup(), "rollup"),
         ("rebuilt-reach", codec::to_cbor(&rebuilt_reach()), "rebuilt_reach"),
         ("person-account", codec::to_cbor(&persons::account()), "log_entry"),
         ("suppression", codec::to_cbor(&persons::suppression()), "key_entry"),

@@ -150,6 +150,10 @@ fn vectors_of_objects_are_read_as_on_the_first_day() {
     let (header, shards) = ParityHeader::find(&parity, |_| [0xc0; 16]).unwrap();
     assert_eq!((&header, &shards[..64]), (&values::parity_header(), [0x1e; 64].as_slice()));
     assert_eq!(header.object_bytes(), parity.len() as u64);
+    let rolled = read("rollup");
+    let objects = lacre_format::rollup::decode(&rolled).unwrap();
+    let expected = crate::rollup::objects();
+    assert!(objects.iter().map(|(name, bytes)| (name.clone(), bytes.to_vec())).eq(expected));
     let bundle = read("bundle-object");
     assert_eq!(decode_bundle_object(&bundle).unwrap(), (values::GENERATION, [0x1d; 48].as_slice()));
 }
