@@ -22,6 +22,7 @@ mod keys;
 mod order;
 mod plan;
 mod resolve;
+mod subject;
 mod walk;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::rules::JsonPath;
 use crate::schema::{Canon, TableId, TableName};
 
 pub use keys::{KeyBook, Mark, Marks, Scope, SetId, SetName, ShapeId};
+pub use subject::SubjectLookup;
 pub use walk::{Tally, Walk};
 
 /// Where in a row a part of a reference stands.
@@ -182,6 +184,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan of a snapshot whose rows cannot be told apart, for a key of so many columns: there is nothing to look for.
+    #[must_use]
+    pub fn nothing(key_columns: usize) -> Plan {
+        Plan {
+            tables: Vec::new(),
+            cautions: Vec::new(),
+            stages: Vec::new(),
+            root_sets: Vec::new(),
+            root_mark: Mark::default(),
+            identifiers: Vec::new(),
+            key_canon: vec![Canon::Exact; key_columns],
+        }
+    }
+
     /// The last stage in which rows of the root are searched: after it no more identifiers are found.
     #[must_use]
     pub fn root_stage(&self) -> usize {

@@ -203,6 +203,16 @@ pub enum Residue {
     Report,
 }
 
+/// What is done with a snapshot whose rows cannot be told apart: a plain SQL dump, a dump of INSERT statements, any other file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Other {
+    /// The erasure is refused.
+    #[default]
+    Refuse,
+    /// It is searched for traces and stays as it is.
+    Sweep,
+}
+
 /// How traces are searched for afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepRules {
@@ -210,11 +220,13 @@ pub struct SweepRules {
     pub forms: Vec<Form>,
     /// What traces do.
     pub residue: Residue,
+    /// What is done where no rows can be told apart.
+    pub other: Other,
 }
 
 impl Default for SweepRules {
     fn default() -> SweepRules {
-        SweepRules { forms: Form::ALL.to_vec(), residue: Residue::Fail }
+        SweepRules { forms: Form::ALL.to_vec(), residue: Residue::Fail, other: Other::Refuse }
     }
 }
 

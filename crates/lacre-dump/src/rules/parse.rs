@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::lookup::{column_name, table_name};
 use super::{
-    Absent, Action, Form, JsonPath, Lookup, Mask, Place, Problem, Problems, Residue, Rules, SubjectRules, SweepRules,
-    TableRule, nearest,
+    Absent, Action, Form, JsonPath, Lookup, Mask, Other, Place, Problem, Problems, Residue, Rules, SubjectRules,
+    SweepRules, TableRule, nearest,
 };
 use crate::copy::Identifier;
 use crate::limits::{RULE_PROBLEMS_MAX, RULES_BYTES_MAX, RULES_TABLES_MAX};
@@ -19,7 +19,7 @@ use crate::schema::TableName;
 const TOP_KEYS: &[&str] = &["version", "subject", "sweep"];
 const SUBJECT_KEYS: &[&str] = &["root", "key", "action", "columns", "identifiers", "table"];
 const TABLE_KEYS: &[&str] = &["name", "action", "via", "when", "to", "to_columns", "columns", "basis", "absent"];
-const SWEEP_KEYS: &[&str] = &["forms", "residue"];
+const SWEEP_KEYS: &[&str] = &["forms", "residue", "other"];
 const ACTIONS: [Action; 5] = [Action::Delete, Action::Null, Action::Mask, Action::Keep, Action::Follow];
 
 /// The version of the rules file that this program reads.
@@ -140,6 +140,16 @@ impl Reader<'_> {
                 Some("fail") => sweep.residue = Residue::Fail,
                 Some("report") => sweep.residue = Residue::Report,
                 Some(other) => self.choice(value.span(), "what a residue does", other, &["fail", "report"]),
+                None => {}
+            }
+        }
+        if let Some(value) = table.get("other") {
+            match self.text(value).as_deref() {
+                Some("refuse") => sweep.other = Other::Refuse,
+                Some("sweep") => sweep.other = Other::Sweep,
+                Some(other) => {
+                    self.choice(value.span(), "what is done with other snapshots", other, &["refuse", "sweep"]);
+                }
                 None => {}
             }
         }

@@ -42,7 +42,7 @@ pub enum EraseAction {
     /// The person's key comes from a file with one key on each line (columns of a composite key with tabs between them), from standard
     /// input with -, or is asked for. Identifiers to search for besides those in the person's own row: column=value on each line.
     ///
-    /// If it is interrupted, or a held snapshot was released since: run the same command again.
+    /// If it is interrupted, or a held snapshot was released since: lacre erase resume, or the same command again.
     ///
     /// Examples:
     ///   lacre erase person --rules erasure.toml --subject user --key-file key.txt --dry-run
@@ -51,11 +51,17 @@ pub enum EraseAction {
     Person(ErasePersonArgs),
     /// Carry on with what an erasure or a rotation waits for
     ///
-    /// Changes the seal for every erasure that is due, finishes a rotation that was interrupted, destroys the old seal in cells on this
-    /// host, and signs a new receipt for each erasure.
+    /// Makes the snapshots without a person that an erasure still lacks, changes the seal for every erasure that is due, finishes a rotation
+    /// that was interrupted, destroys the old seal in cells on this host, and signs a new receipt for each erasure.
     ///
-    /// Example: lacre erase resume
-    Resume(EraseResumeArgs),
+    /// Whom an erasure of a person is about is told by tokens that lie sealed beside the snapshots. Where those do not suffice any more, it
+    /// says so: then give the rules and the key again, as for `erase person`. The key itself is stored nowhere.
+    ///
+    /// Examples:
+    ///   lacre erase resume
+    ///   lacre erase resume --rules erasure.toml --subject user --key-file key.txt
+    #[command(verbatim_doc_comment)]
+    Resume(EraseGoOnArgs),
     /// Give an erasure up, as long as the seal was not changed for it
     ///
     /// Example: lacre erase cancel 5f2e9a
@@ -178,6 +184,37 @@ pub struct EraseResumeArgs {
     /// Seal kit, where no cell is at hand; repeatable
     #[arg(long, value_name = "FILE")]
     pub kit: Vec<PathBuf>,
+}
+
+/// Arguments of `lacre erase resume`.
+#[derive(Clone, Debug, Args)]
+pub struct EraseGoOnArgs {
+    /// How.
+    #[command(flatten)]
+    pub resume: EraseResumeArgs,
+    /// Whom, where the store does not tell it.
+    #[command(flatten)]
+    pub person: PersonAgainArgs,
+}
+
+/// Whom an erasure that was begun is about, said again.
+#[derive(Clone, Debug, Args)]
+pub struct PersonAgainArgs {
+    /// Of a person: the rules file, where `resume` says that it needs it
+    #[arg(long, value_name = "F", requires = "subject")]
+    pub rules: Option<PathBuf>,
+    /// Of a person: the NAME of [subject.NAME] in the rules
+    #[arg(long, value_name = "NAME", requires = "rules")]
+    pub subject: Option<String>,
+    /// Of a person: file with their key, - for standard input
+    #[arg(long = "key-file", value_name = "F", requires = "rules")]
+    pub key_file: Option<PathBuf>,
+    /// Of a person: the key itself; other programs on this host can read it
+    #[arg(long, value_name = "V", conflicts_with = "key_file", requires = "rules")]
+    pub key: Option<String>,
+    /// Of a person: file with identifiers to search for, column=value; repeatable
+    #[arg(long = "identifier-file", value_name = "F", requires = "rules")]
+    pub identifier_files: Vec<PathBuf>,
 }
 
 /// Arguments of `lacre erase guard`.

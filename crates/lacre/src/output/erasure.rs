@@ -67,7 +67,7 @@ pub struct EraseResult {
     pub erasure: Option<String>,
     /// Snapshots.
     pub snapshots: Vec<ErasedEntry>,
-    /// planned, pending, interim, complete or cancelled.
+    /// planned, nothing (of a person: found nowhere, nothing signed), pending, interim, complete or cancelled.
     pub state: String,
     /// What it waits for.
     pub pending: Vec<PendingEntry>,
@@ -106,7 +106,10 @@ impl Document for EraseResult {
     const FIELDS: &'static [Field] = &[
         field("erasure", "Id of the erasure, hexadecimal; null for a dry run."),
         field("snapshots", "Snapshots: old, new, rows_removed."),
-        field("state", "planned, pending, interim, complete or cancelled."),
+        field(
+            "state",
+            "planned, nothing (of a person: found nowhere, nothing signed), pending, interim, complete or cancelled.",
+        ),
         field("pending", "What it waits for: item, what, command."),
         field("receipt", "Receipt file, or null."),
         field("bytes_dead", "Stored bytes that die."),

@@ -23,6 +23,8 @@ pub struct ImportedFile {
     pub bytes_new: u64,
     /// Bytes written to the store.
     pub bytes_stored: u64,
+    /// Rows of persons who are being erased from the job, which were left out or changed.
+    pub without: u64,
 }
 
 /// A dump that is there already.
@@ -68,7 +70,7 @@ impl Document for ImportResult {
         Field { name: "dry_run", help: "Whether nothing was changed." },
         Field {
             name: "imported",
-            help: "Files that became snapshots, oldest first: file, snapshot, job, time, time_from (--time, archive, name, file), bytes_read, bytes_new, bytes_stored.",
+            help: "Files that became snapshots, oldest first: file, snapshot, job, time, time_from (--time, archive, name, file), bytes_read, bytes_new, bytes_stored, without (rows of persons who are being erased, left out or changed).",
         },
         Field { name: "skipped", help: "Files that were imported before: file, snapshot." },
         Field { name: "failures", help: "Files that could not be taken: file, kind, message, hint, exit." },

@@ -45,7 +45,8 @@ impl Search<'_> {
             }
             let stages = walks.iter().zip(&open).filter(|(_, open)| open.is_some()).map(|(walk, _)| walk.stage());
             let Some(stage) = stages.min() else { break };
-            if walks.iter().zip(plans).all(|(walk, plan)| walk.stage() > plan.root_stage()) {
+            let knows = |(walk, plan): (&Walk<'_>, &Plan)| plan.stages() == 0 || walk.stage() > plan.root_stage();
+            if walks.iter().zip(plans).all(knows) {
                 self.sharpen(&walks);
             }
             let due = take_due(&walks, &mut open, stage);

@@ -28,7 +28,7 @@ use lacre_dump::{
     closure::{KeyBook, Marks, Plan, Shape, ShapeId, Tally},
     copy::Identifier,
     personal::{Personal, Subject},
-    rules::{Problems, Rules, SubjectRules},
+    rules::{Other, Problems, Residue, Rules, SubjectRules},
     schema::{Canon, Schema, TableName},
     select::Findings,
     sweep::Needles,
@@ -41,7 +41,7 @@ use lacre_repo::op::erase::person::{Memo, Rewrite, Run, RunName};
 
 use self::decide::{Outcome, Verdicts};
 pub use self::{
-    filter::Without,
+    filter::{PersonLess, Without},
     subject::{read_identifiers, read_keys, subject_is, suppression},
     traces::{TraceKey, Traced},
 };
@@ -139,7 +139,8 @@ struct Shaped {
 /// One snapshot.
 struct Archive {
     id: String,
-    toc: usize,
+    /// The stream of its table of contents; none in a snapshot whose rows cannot be told apart.
+    toc: Option<usize>,
     /// For each table of the plan, its stream.
     streams: Vec<Option<usize>>,
     /// For each table of the plan, the runs that need a decision, as often as they occur.
@@ -167,6 +168,7 @@ pub struct Search<'r> {
     traced: Traced,
     swept_rows: HashMap<Option<ShapeId>, Memo>,
     swept_tops: HashSet<Birth>,
+    swept_facts: HashSet<(String, [u8; 32])>,
     root_key: Vec<(Identifier, Canon)>,
     root_columns: HashMap<Identifier, Canon>,
     root: TableName,
@@ -213,12 +215,19 @@ impl<'r> Search<'r> {
             traced: Traced::default(),
             swept_rows: HashMap::new(),
             swept_tops: HashSet::new(),
+            swept_facts: HashSet::new(),
             root_key: Vec::new(),
             root_columns: HashMap::new(),
             root,
         };
         for at in 0..search.rewrite.len() {
             search.load(at)?;
+        }
+        // Where no snapshot has rows, nothing says whom to sweep for.
+        if let Some(first) = search.archives.first()
+            && search.archives.iter().all(|archive| archive.toc.is_none())
+        {
+            return Err(PersonError::NotRows { snapshot: first.id.clone() });
         }
         Ok(search)
     }
@@ -227,7 +236,7 @@ impl<'r> Search<'r> {
         let id = self.rewrite.id(at).short();
         let is_toc = |stream: &Stream| stream.kind == StreamKind::ArchiveToc && stream.name == "toc";
         let toc = self.rewrite.streams(at).iter().position(is_toc);
-        let toc = toc.ok_or_else(|| PersonError::NotRows { snapshot: id.clone() })?;
+        let Some(toc) = toc else { return self.load_other(id) };
         let structure = |why: String| PersonError::Structure { snapshot: id.clone(), why };
         let bytes = self.rewrite.whole(at, toc, STRUCTURE_BYTES_MAX)?;
         let parsed = Toc::parse(&bytes).map_err(|error| structure(error.to_string()))?;
@@ -256,7 +265,7 @@ impl<'r> Search<'r> {
         });
         self.archives.push(Archive {
             id,
-            toc,
+            toc: Some(toc),
             marked: vec![Vec::new(); streams.len()],
             streams,
             searched: HashSet::new(),
@@ -265,6 +274,25 @@ impl<'r> Search<'r> {
             tallies: BTreeMap::new(),
         });
         self.plans.push(plan);
+        Ok(())
+    }
+
+    /// A snapshot whose rows cannot be told apart is swept where the rules allow that, and stays as it is.
+    fn load_other(&mut self, id: String) -> Result<(), PersonError> {
+        if self.request.rules.sweep.other == Other::Refuse {
+            return Err(PersonError::NotRows { snapshot: id });
+        }
+        self.plans.push(Plan::nothing(self.request.subject_rules()?.key.len()));
+        self.archives.push(Archive {
+            id,
+            toc: None,
+            marked: Vec::new(),
+            streams: Vec::new(),
+            searched: HashSet::new(),
+            marks: Marks::default(),
+            columns: HashMap::new(),
+            tallies: BTreeMap::new(),
+        });
         Ok(())
     }
 
@@ -322,6 +350,10 @@ impl<'r> Search<'r> {
             account.unsearched =
                 needles.unsearched().iter().map(|(column, why)| format!("{column}: {why:?}")).collect();
         }
+        let others = self.archives.iter().filter(|archive| archive.toc.is_none());
+        account
+            .unsearched
+            .extend(others.map(|archive| format!("snapshot {}: its rows are not taken apart", archive.id)));
         account
     }
 
@@ -331,10 +363,10 @@ impl<'r> Search<'r> {
         self.outcomes.keys().map(|(run, _)| run.clone()).collect()
     }
 
-    /// Whether traces fail the erasure.
+    /// What becomes of traces that are left.
     #[must_use]
-    pub fn traces_fail(&self) -> bool {
-        self.request.rules.sweep.residue == lacre_dump::rules::Residue::Fail
+    pub const fn residue(&self) -> Residue {
+        self.request.rules.sweep.residue
     }
 
     /// The vault's side.

@@ -86,11 +86,11 @@ impl Search<'_> {
 
     fn sweep_facts(&mut self, at: usize) {
         let Some(needles) = &self.needles else { return };
-        // The same facts come every night; only those of the newest are counted.
-        if at + 1 < self.rewrite.len() {
-            return;
-        }
         for (name, value) in self.rewrite.facts(at) {
+            // The same facts come every night, and are counted once.
+            if !self.swept_facts.insert((name.clone(), *blake3::hash(value.as_bytes()).as_bytes())) {
+                continue;
+            }
             let mut sweeper = needles.bytes();
             sweeper.push(value.as_bytes());
             self.traced.take(&format!("fact {name}"), None, &sweeper.finish());

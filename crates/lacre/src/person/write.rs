@@ -21,6 +21,9 @@ use super::{
 /// The stream of a table of contents that an archive has a second time, at its end.
 const APPENDED: &str = "toc.appended";
 
+/// Hashes and lengths of a whole dump, which would let guesses of what was erased be tried.
+pub(super) const FACTS_OF_THE_WHOLE: [&str; 3] = ["archive.blake3", "import.blake3", "import.bytes"];
+
 /// What one table of one snapshot becomes.
 struct Decided {
     verdicts: BTreeMap<RunName, (u64, Arc<Verdict>)>,
@@ -82,8 +85,7 @@ impl Search<'_> {
         if let Some(bytes) = structure.archive_bytes {
             self.rewrite.set_fact(at, "archive.bytes", Some(bytes.to_string()));
         }
-        // The hash of the whole archive would let guesses of what was erased be tried.
-        self.rewrite.set_fact(at, "archive.blake3", None);
+        FACTS_OF_THE_WHOLE.iter().for_each(|fact| self.rewrite.set_fact(at, fact, None));
         Ok(())
     }
 
@@ -150,7 +152,8 @@ impl Search<'_> {
     fn structure(&mut self, at: usize, changes: &BTreeMap<i32, Change>) -> Result<Structure, PersonError> {
         let id = self.archives[at].id.clone();
         let wrong = |why: String| PersonError::Structure { snapshot: id.clone(), why };
-        let toc_at = self.archives[at].toc;
+        let not_rows = || PersonError::NotRows { snapshot: self.archives[at].id.clone() };
+        let toc_at = self.archives[at].toc.ok_or_else(not_rows)?;
         let streams = self.rewrite.streams(at);
         let framing_at = streams.iter().position(|stream| stream.kind == StreamKind::Framing);
         let framing_at = framing_at.ok_or_else(|| wrong("it has no framing".to_owned()))?;

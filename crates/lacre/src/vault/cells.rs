@@ -5,12 +5,9 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Write as _},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use lacre_repo::{
@@ -19,8 +16,6 @@ use lacre_repo::{
     store::{Credentials, Store},
 };
 use lacre_seal::pointer::{PointerCell, PointerKeys, PointerKit};
-use rustix::process::{Pid, Signal, kill_process_group};
-use zeroize::Zeroizing;
 
 use super::bucket;
 use crate::{
@@ -29,12 +24,9 @@ use crate::{
     error::{CliError, Kind},
     process::Interrupt,
     safe_url::SafeUrl,
+    wait::converse,
 };
 
-/// The most a command of a cell may print, bytes.
-const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
-/// How often the end of a command is looked for.
-const STEP: Duration = Duration::from_millis(10);
 /// The exit status that says that there is no value of a name.
 const NO_VALUE: i32 = 3;
 
@@ -195,103 +187,5 @@ impl CellReach for CellWay {
             (status, _) if status.code() == Some(NO_VALUE) => Ok(CellAnswer::NoValue),
             (status, _) => Err(said(format!("failed: {status}"))),
         }
-    }
-}
-
-/// Gives a command its input and takes its output; whatever it does, this ends in time.
-fn converse(
-    mut child: Child,
-    input: &[u8],
-    patience: Duration,
-    interrupt: &Interrupt,
-) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), String> {
-    let deadline = Instant::now() + patience;
-    let mut stdin = child.stdin.take().expect("stdin was asked to be piped");
-    let input = Zeroizing::new(input.to_vec());
-    // One that does not read, or ends before it has read, is judged by its answer.
-    thread::spawn(move || drop(stdin.write_all(&input)));
-    let stdout = child.stdout.take().expect("stdout was asked to be piped");
-    let (sender, output) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        let read = stdout.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes).map(|_| bytes);
-        // The receiver may have stopped waiting, which is fine.
-        drop(sender.send(read));
-    });
-    let mut spoken = None;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(|error| format!("cannot be waited for: {error}"))? {
-            break status;
-        }
-        if spoken.is_none() {
-            spoken = output.try_recv().ok();
-        }
-        let too_much = matches!(&spoken, Some(Ok(bytes)) if is_too_long(bytes));
-        if too_much || interrupt.raised() || Instant::now() >= deadline {
-            stop(&mut child);
-            return Err(match (too_much, interrupt.raised()) {
-                (true, _) => format!("printed more than {OUTPUT_BYTES_MAX} bytes"),
-                (_, true) => "was interrupted".to_owned(),
-                _ => format!("did not end within {} seconds", patience.as_secs()),
-            });
-        }
-        thread::sleep(STEP);
-    };
-    let left = deadline.saturating_duration_since(Instant::now()).max(STEP);
-    let spoken = match spoken {
-        Some(spoken) => spoken,
-        None => output.recv_timeout(left).map_err(|_| {
-            // It ended and left its output open to somebody else.
-            stop(&mut child);
-            "left its output open".to_owned()
-        })?,
-    };
-    let bytes = spoken.map_err(|error| format!("cannot be read: {error}"))?;
-    if is_too_long(&bytes) { Err(format!("printed more than {OUTPUT_BYTES_MAX} bytes")) } else { Ok((status, bytes)) }
-}
-
-fn is_too_long(bytes: &[u8]) -> bool {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX) > OUTPUT_BYTES_MAX
-}
-
-/// Ends a command and whatever it started.
-fn stop(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It may find nobody left, which is what it wants.
-        let _already_gone = kill_process_group(group, Signal::KILL);
-    }
-    let _reaped = child.wait();
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        process::{Command, Stdio},
-        time::Duration,
-    };
-
-    use super::converse;
-    use crate::process::Interrupt;
-
-    fn shell(script: &str, input: &[u8], patience: Duration) -> Result<(Option<i32>, Vec<u8>), String> {
-        use std::os::unix::process::CommandExt as _;
-        let child = Command::new("/bin/sh")
-            .args(["-c", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        converse(child, input, patience, &Interrupt::default()).map(|(status, out)| (status.code(), out.to_vec()))
-    }
-
-    #[test]
-    fn a_command_is_bounded_in_time_and_in_bytes() {
-        let long = Duration::from_secs(60);
-        assert_eq!(shell("cat", b"abc", long).unwrap(), (Some(0), b"abc".to_vec()));
-        assert_eq!(shell("exit 3", b"unread", long).unwrap().0, Some(3));
-        assert!(shell("yes", b"", long).unwrap_err().contains("more than"));
-        assert!(shell("exec sleep 1000", b"", Duration::from_millis(50)).unwrap_err().contains("did not end"));
-        assert!(shell("sleep 1000 & exit 0", b"", Duration::from_millis(200)).unwrap_err().contains("left its output"));
     }
 }

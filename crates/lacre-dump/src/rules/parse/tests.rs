@@ -33,6 +33,7 @@ absent = "skip"
 [sweep]
 forms = ["raw", "hex"]
 residue = "report"
+other = "sweep"
 "#;
 
 fn problems(text: &str) -> Vec<String> {
@@ -42,7 +43,10 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn a_whole_file_is_read() {
     let rules = parse(GOOD).unwrap();
-    assert_eq!(rules.sweep, SweepRules { forms: vec![Form::Raw, Form::Hex], residue: Residue::Report });
+    assert_eq!(
+        rules.sweep,
+        SweepRules { forms: vec![Form::Raw, Form::Hex], residue: Residue::Report, other: Other::Sweep }
+    );
     let user = rules.subject("user").unwrap();
     assert_eq!((user.root.to_string(), user.place), ("app.users".to_owned(), Place { line: 4, column: 10 }));
     assert_eq!((user.action, user.identifiers.len(), user.tables.len()), (Action::Delete, 2, 3));

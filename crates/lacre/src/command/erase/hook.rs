@@ -4,13 +4,17 @@
 //! name, no reason: whoever is told has to look in the repository.
 
 use std::{
-    io::Write as _,
+    os::unix::process::CommandExt as _,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use lacre_format::ids::Token;
 
-use crate::{invocation::Invocation, vault::Vault};
+use crate::{invocation::Invocation, process::Interrupt, vault::Vault, wait::converse};
+
+/// How long a program may take: the intent is signed, and the erasure goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much an erasure takes.
 pub(super) struct Counts {
@@ -35,26 +39,24 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault, erasure: Token, counts
     });
     let line = format!("{document}\n");
     for argv in &vault.settings.hooks.on_erase_intent {
-        if let Err(why) = tell(argv, &line) {
+        if let Err(why) = tell(argv, &line, &invocation.interrupt) {
             let program = argv.first().map_or("", String::as_str);
             invocation.terminal.warn(&format!("the hook on_erase_intent {program:?} failed: {why}; tell them by hand"));
         }
     }
 }
 
-fn tell(argv: &[String], line: &str) -> Result<(), String> {
+fn tell(argv: &[String], line: &str, interrupt: &Interrupt) -> Result<(), String> {
     let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .env_remove("LACRE_PASSPHRASE")
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
+        .process_group(0)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let mut stdin = child.stdin.take().expect("stdin was asked to be piped");
     // A program that does not read is judged by how it ends.
-    drop(stdin.write_all(line.as_bytes()));
-    drop(stdin);
-    let status = child.wait().map_err(|error| error.to_string())?;
+    let (status, _) = converse(child, line.as_bytes(), PATIENCE, interrupt).map_err(|what| format!("it {what}"))?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
 }

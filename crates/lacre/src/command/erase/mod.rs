@@ -5,7 +5,6 @@ mod person;
 mod receipt;
 mod show;
 
-use jiff::Timestamp;
 use lacre_format::{
     erasure::{Declared, Purpose},
     ids::{Digest, Millis, SnapshotId, Token},
@@ -19,12 +18,15 @@ use lacre_repo::op::{
 use lacre_seal::{entropy, kit::Kit};
 
 pub(super) use self::{
-    person::explain as explain_person, receipt::run as receipt, receipt::write as write_receipt_file, show::pending,
+    person::{explain as explain_person, refuse_traces},
+    receipt::run as receipt,
+    receipt::write as write_receipt_file,
+    show::pending,
 };
 use crate::{
     cli::{
         DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, EraseProveArgs,
-        EraseResumeArgs,
+        EraseResumeArgs, PersonAgainArgs,
     },
     error::{CliError, Kind},
     exit::Exit,
@@ -61,7 +63,7 @@ pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, Cli
             erase(invocation, &vault, &snapshots, &args.options)
         }
         EraseAction::Person(args) => person::run(invocation, &vault, args),
-        EraseAction::Resume(args) => resume(invocation, &vault, args),
+        EraseAction::Resume(args) => resume(invocation, &vault, &args.resume, &args.person),
         EraseAction::Cancel(args) => {
             let status = find(&vault, &args.erasure)?;
             vault.repository.cancel_erase(status.erasure).map_err(|error| vault.explain(error))?;
@@ -102,7 +104,6 @@ fn erase(
     let not_before = options.not_before.map(|at| Millis(at.as_millisecond()));
     let reason = EraseReason { code: options.reason.clone(), request, not_before };
     let erasure = vault.repository.intend_erase(&plan, &reason).map_err(|error| vault.explain(error))?;
-    super::operate::tell_erasures(invocation, vault);
     document.erasure = Some(erasure.to_string());
     document.request_salt = salt;
     let counts = hook::Counts {
@@ -110,10 +111,8 @@ fn erase(
         bytes_dead: plan.account.bytes_dead,
         bytes_shared: plan.account.bytes_shared,
     };
-    hook::run(invocation, vault, erasure, &counts);
-    let unapproved = find(vault, &erasure.to_string())?.pending.iter().any(|item| item.item == "approval");
-    let waits = unapproved || options.not_before.is_some_and(|at| at > Timestamp::now());
-    if !waits {
+    intended(invocation, vault, erasure, &counts);
+    if is_due(&find(vault, &erasure.to_string())?) {
         let rotate =
             RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
         let keys = kits(vault, &options.kit)?;
@@ -132,6 +131,12 @@ fn erase(
     document.receipt = write_receipt(vault, &status, Some(&plan.account))?;
     invocation.print(&document, |out| show::write_erased(&document, out))?;
     Ok(exit(&[status]))
+}
+
+/// An intent was signed: whoever watches over erasures hears of it at once, whoever signed it.
+fn intended(invocation: &Invocation, vault: &Vault, erasure: Token, counts: &hook::Counts) {
+    super::operate::tell_erasures(invocation, vault);
+    hook::run(invocation, vault, erasure, counts);
 }
 
 /// What cannot be taken back is confirmed by the job's name.
@@ -260,16 +265,19 @@ fn full_id(text: &str) -> Result<SnapshotId, CliError> {
         .map_err(|error| CliError::new(Kind::Usage, format!("{text:?} is no full snapshot id")).because(&error))
 }
 
-fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Result<Exit, CliError> {
+fn resume(
+    invocation: &Invocation,
+    vault: &Vault,
+    args: &EraseResumeArgs,
+    person: &PersonAgainArgs,
+) -> Result<Exit, CliError> {
+    person::resume(invocation, vault, &args.kit, person)?;
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let due = vault.repository.erasures().map_err(|error| vault.explain(error))?;
     let open = view.ledger.open_claims().next().is_some();
-    // An erasure of a person is due when its snapshots are rewritten.
     let must_rotate = |status: &ErasureStatus| {
         let late = status.pending.iter().any(|item| item.item.starts_with("entry:"));
-        let waits_for_admins = status.pending.iter().any(|item| item.item == "approval");
-        let is_due = status.state == ErasureState::Pending && !status.snapshots.is_empty();
-        late || (is_due && !waits_for_admins)
+        late || is_due(status)
     };
     if open || due.iter().any(must_rotate) {
         let report = vault
@@ -294,6 +302,12 @@ fn resume(invocation: &Invocation, vault: &Vault, args: &EraseResumeArgs) -> Res
         }
     }
     show_all(invocation, vault, None, &written)
+}
+
+/// Whether only a change of the seal is missing: nobody has to approve it any more, its cool-down has ended, and what a person's erasure
+/// covers has its successors.
+fn is_due(status: &ErasureStatus) -> bool {
+    status.state == ErasureState::Pending && status.pending.iter().all(|item| item.item == "rotation")
 }
 
 /// Signs and writes the receipt of an erasure that has left its snapshots behind.
