@@ -1,21 +1,20 @@
 //! Delegated retention: what a home without the admin key may forget, judged by the rules in the signed policy.
 //!
-//! In: a forget that such a home signed, and what is live at that point of the logs. Out: what of it the rules allow. Every reader
-//! judges alike: rules, time zone, the entry's own time and the snapshots are all in the repository. A writer may name only what it
-//! made itself; snapshots of one job are judged writer by writer, so that nobody can displace another's by making many.
+//! In: a forget that such a home signed, and what is live by everything else that is known. Out: what of it the rules allow. Every
+//! reader judges alike: rules, time zone, the entry's own time and the snapshots are all in the repository. A writer may name only what
+//! it made itself; snapshots of one job are judged writer by writer, so that nobody can displace another's by making many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 use lacre_format::{
     codec,
-    ids::{HomeId, JobName, RepositoryId, SnapshotId},
+    ids::{HomeId, JobName, Millis, RepositoryId, SnapshotId},
     policy::{KeepRules, Policy, Retention, Role},
 };
 use lacre_seal::structure::{Structure, StructureKey};
 
 use crate::{
-    journal::Believed,
     retention::{self, Candidate, Choice, FUTURE_TOLERANCE, Hold, Rules, Verification},
     view::{View, label_of},
 };
@@ -35,6 +34,21 @@ pub(crate) struct Row {
     pub(crate) home: HomeId,
     pub(crate) job: JobName,
     pub(crate) candidate: Candidate<SnapshotId>,
+}
+
+/// A forget that a home without the admin key signed, as it stands in the logs.
+pub(crate) struct Wish {
+    pub(crate) home: HomeId,
+    pub(crate) role: Role,
+    pub(crate) seq: u32,
+    /// When it was signed, by its signer's clock.
+    pub(crate) at: Millis,
+    /// When the store took it, by the store's clock.
+    pub(crate) written: Timestamp,
+    /// What it names, without what an admin took back after it.
+    pub(crate) snapshots: BTreeSet<SnapshotId>,
+    /// What of that was held where it stands: a release does not make up for it.
+    pub(crate) held: BTreeSet<SnapshotId>,
 }
 
 /// Opens what is sealed only once for all entries of the logs.
@@ -100,7 +114,7 @@ impl<'k> Delegation<'k> {
     pub(crate) fn allowed(
         &mut self,
         view: &View,
-        entry: &Believed,
+        wish: &Wish,
         wanted: &BTreeSet<SnapshotId>,
     ) -> Result<BTreeSet<SnapshotId>, &'static str> {
         let structure = self.structure;
@@ -109,24 +123,25 @@ impl<'k> Delegation<'k> {
         let rows = self.rows(view);
         let jobs: BTreeSet<JobName> =
             rows.iter().filter(|row| wanted.contains(&row.candidate.id)).map(|row| row.job.clone()).collect();
-        let stored = entry.written.checked_add(FUTURE_TOLERANCE).unwrap_or(Timestamp::MAX);
-        let signed = Timestamp::from_millisecond(entry.at.0).unwrap_or(Timestamp::MIN);
-        let (now, mine) = (signed.min(stored), entry.role == Role::Writer);
+        let stored = wish.written.checked_add(FUTURE_TOLERANCE).unwrap_or(Timestamp::MAX);
+        let signed = Timestamp::from_millisecond(wish.at.0).unwrap_or(Timestamp::MIN);
+        let (now, mine) = (signed.min(stored), wish.role == Role::Writer);
         let mut allowed = BTreeSet::new();
         for job in jobs {
             let Some(keep) = rules.of(&job) else { continue };
             let of_job: Vec<&Row> = rows.iter().filter(|row| row.job == job).collect();
             let choice = choose(&of_job, &|home| is_retired(view, home), &keep, now, &rules.zone);
             let may = |row: &&&Row| {
-                let own = !mine || row.home == entry.home;
-                own && wanted.contains(&row.candidate.id) && choice.forgotten.contains(&row.candidate.id)
+                let own = !mine || row.home == wish.home;
+                let id = row.candidate.id;
+                own && wanted.contains(&id) && !wish.held.contains(&id) && choice.forgotten.contains(&id)
             };
             allowed.extend(of_job.iter().filter(may).map(|row| row.candidate.id));
         }
         Ok(allowed)
     }
 
-    /// What is live at this point of the logs.
+    /// What is live, without what the wishes granted so far have taken.
     fn rows(&mut self, view: &View) -> Vec<Row> {
         let mut rows = Vec::new();
         for (snapshot, known) in view.snapshots.iter().filter(|(snapshot, _)| view.is_live(**snapshot)) {

@@ -20,6 +20,9 @@
 
 mod destroyed;
 mod remembered;
+mod restores;
+
+pub(crate) use self::restores::Untold;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use lacre_format::{
     codec,
     header::ChainHead,
     ids::{Digest, HomeId, Millis, PlanId, SnapshotId},
-    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry, Named as NamedSnapshots},
+    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
     name::{Named, ObjectName},
     object::Kind,
     policy::Role,
@@ -20,7 +20,7 @@ use lacre_format::{
 };
 
 use crate::{
-    delegation::Delegation,
+    delegation::{Delegation, Wish},
     error::Error,
     lineage::{Link, reached},
     monitor::{Finding, Severity},
@@ -48,6 +48,16 @@ struct Read {
     believed: Believed,
 }
 
+/// The bytes of an entry, which are what its name says; or what is there instead.
+fn fetch_entry(source: &Source<'_>, name: &ObjectName, listed: u64, head: ChainHead) -> Result<Vec<u8>, Error> {
+    let bytes = fetch_listed(source.store, source.catalog, name, listed, LOG_ENTRY_BYTES_MAX)?;
+    if digest(&bytes) == head.digest {
+        Ok(bytes)
+    } else {
+        Err(Error::damaged(name, "its bytes do not hash to its name"))
+    }
+}
+
 impl Believed {
     fn place(&self) -> ChainHead {
         ChainHead { home: self.home, seq: self.seq, digest: self.digest }
@@ -56,14 +66,16 @@ impl Believed {
 
 impl View {
     pub(crate) fn read_logs(&mut self, source: &Source<'_>, listing: &Listing) -> Result<Vec<Believed>, Error> {
-        let mut entries = Vec::new();
+        let (mut entries, mut unread) = (Vec::new(), Vec::new());
         for object in bounded(listing.below("log").collect())? {
             let Some((name, Named::Log(home, seq, name_digest))) = ObjectName::parse(&object.name) else {
                 self.findings.push(foreign_name(&object.name));
                 continue;
             };
             let head = ChainHead { home, seq, digest: name_digest };
-            match self.read_entry(source, &name, object.bytes, head) {
+            let fetched = source.judged(&name, || fetch_entry(source, &name, object.bytes, head));
+            let is_whole = fetched.is_ok();
+            match fetched.and_then(|bytes| self.read_entry(&name, &bytes, head)) {
                 Ok((entry, role, event)) => entries.push(Read {
                     previous: entry.previous,
                     believed: Believed {
@@ -78,6 +90,12 @@ impl View {
                     name,
                 }),
                 Err(error) if of_the_object(&error) => {
+                    // It is what its name says, so it never was an entry: nothing is lost with it.
+                    if is_whole {
+                        self.never_entries.insert(name.to_string());
+                    } else {
+                        unread.push((home, seq, name.to_string()));
+                    }
                     let advice = "the entry is ignored; if you did not expect it, somebody else can write to the store";
                     self.findings.push(finding_of(&error, name, advice));
                 }
@@ -100,6 +118,10 @@ impl View {
             previous.push(head);
             believed.push(read.believed);
         }
+        // Beside an entry with the same number it is one that somebody put there.
+        let numbers: BTreeSet<(HomeId, u32)> = believed.iter().map(|entry| (entry.home, entry.seq)).collect();
+        let beside = unread.into_iter().filter(|(home, seq, _)| numbers.contains(&(*home, *seq)));
+        self.never_entries.extend(beside.map(|(.., name)| name));
         Ok(believed)
     }
 
@@ -119,18 +141,8 @@ impl View {
         beyond
     }
 
-    fn read_entry(
-        &self,
-        source: &Source<'_>,
-        name: &ObjectName,
-        listed: u64,
-        head: ChainHead,
-    ) -> Result<(LogEntry, Role, Event), Error> {
-        let bytes = fetch_listed(source.store, source.catalog, name, listed, LOG_ENTRY_BYTES_MAX)?;
-        if digest(&bytes) != head.digest {
-            return Err(Error::damaged(name, "its bytes do not hash to its name"));
-        }
-        let signed = Signed::decode(Kind::LogEntry, &bytes).map_err(|error| Error::format(name, error))?;
+    fn read_entry(&self, name: &ObjectName, bytes: &[u8], head: ChainHead) -> Result<(LogEntry, Role, Event), Error> {
+        let signed = Signed::decode(Kind::LogEntry, bytes).map_err(|error| Error::format(name, error))?;
         let role = self.verify(Kind::LogEntry, name, &signed)?.role;
         let entry: LogEntry =
             codec::from_cbor("log entry", &signed.payload).map_err(|error| Error::format(name, error))?;
@@ -162,8 +174,9 @@ impl View {
         self.heads.push(head);
     }
 
-    /// Applies what the logs say, in the order of its time.
-    pub(crate) fn apply(&mut self, mut entries: Vec<Believed>, source: &Source<'_>) {
+    /// Applies what the logs say, in the order of its time, but for what homes without the admin key wish to forget: that comes back,
+    /// to be judged when all else is known.
+    pub(crate) fn apply(&mut self, mut entries: Vec<Believed>) -> Vec<Wish> {
         // One home's entries keep their order whatever its clock did: no time lies before the one signed earlier.
         let mut floors: BTreeMap<HomeId, Millis> = BTreeMap::new();
         for entry in &mut entries {
@@ -172,12 +185,12 @@ impl View {
             *floor = entry.at;
         }
         entries.sort_by_key(|entry| (entry.at, entry.home, entry.seq));
-        let mut delegation = Delegation::new(source.structure);
+        let mut wishes = Vec::new();
         for entry in entries {
             if Authority::of_event(&entry.event).admits(entry.role) {
-                self.apply_one(entry, &mut delegation);
+                self.apply_one(entry, &mut wishes);
             } else {
-                self.refuse(&entry, "an event that its signer's role does not allow");
+                self.refuse(entry.home, entry.seq, "an event that its signer's role does not allow");
             }
         }
         // A hold outranks a forget, whichever came first.
@@ -185,14 +198,25 @@ impl View {
         self.erased = self.ledger.to_erase();
         self.erased.retain(|snapshot| !self.held.contains_key(snapshot));
         self.erased.extend(self.ledger.dropped().into_iter().filter(|snapshot| !self.held.contains_key(snapshot)));
+        wishes
     }
 
-    fn apply_one(&mut self, entry: Believed, delegation: &mut Delegation<'_>) {
+    fn apply_one(&mut self, entry: Believed, wishes: &mut Vec<Wish>) {
         let place = entry.place();
         match entry.event {
             Event::Forget(named) if entry.role == Role::Admin => self.forgotten.extend(named.snapshots),
-            Event::Forget(ref named) => self.forget_delegated(&entry, named, delegation),
-            Event::Unforget(named) => self.forgotten.retain(|snapshot| !named.snapshots.contains(snapshot)),
+            Event::Forget(ref named) => {
+                let snapshots: BTreeSet<SnapshotId> = named.snapshots.iter().copied().collect();
+                let held = snapshots.iter().filter(|snapshot| self.held.contains_key(snapshot)).copied().collect();
+                let Believed { home, role, seq, at, written, .. } = entry;
+                wishes.push(Wish { home, role, seq, at, written, snapshots, held });
+            }
+            Event::Unforget(named) => {
+                self.forgotten.retain(|snapshot| !named.snapshots.contains(snapshot));
+                for wish in wishes {
+                    wish.snapshots.retain(|snapshot| !named.snapshots.contains(snapshot));
+                }
+            }
             Event::Hold(named) => {
                 self.held.extend(named.snapshots.iter().map(|snapshot| (*snapshot, named.reason.clone())));
             }
@@ -217,38 +241,44 @@ impl View {
             Event::Loss(record) => self.lost.take(entry.at, record),
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
-            Event::Prune(_) => self.ledger.pruned_at = Some(entry.at),
+            Event::Prune(record) => {
+                self.ledger.pruned_at = Some(entry.at);
+                self.ledger.pruned.insert(record.plan, record);
+            }
             Event::Run(record) => self.ledger.runs.push((entry.home, record)),
             event => drop(self.ledger.apply(place, entry.at, &event)),
         }
     }
 
-    /// A forget by a home that may only do so within the rules of the policy: what the rules keep stays.
-    fn forget_delegated(&mut self, entry: &Believed, named: &NamedSnapshots, delegation: &mut Delegation<'_>) {
-        let wanted: BTreeSet<SnapshotId> = named
-            .snapshots
-            .iter()
-            .filter(|snapshot| self.snapshots.contains_key(snapshot) && !self.forgotten.contains(snapshot))
-            .copied()
-            .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        match delegation.allowed(self, entry, &wanted) {
-            Ok(allowed) => {
-                self.forgotten.extend(&allowed);
-                let kept = wanted.difference(&allowed).count();
-                if kept > 0 {
-                    let what = format!("it forgets {kept} snapshots that the policy's rules keep: they stay");
-                    self.refuse(entry, &what);
-                }
+    /// Forgets what homes without the admin key wish, within the rules of the policy: what the rules keep stays.
+    ///
+    /// A wish is dated by who signs it, so its place among the others decides nothing: it is judged by every check, hold and erasure that
+    /// stands, those that came later too. Otherwise a wish dated just before a check would take what that check verified.
+    pub(crate) fn grant(&mut self, wishes: &[Wish], source: &Source<'_>) {
+        let mut delegation = Delegation::new(source.structure);
+        for wish in wishes {
+            let is_new =
+                |snapshot: &SnapshotId| self.snapshots.contains_key(snapshot) && !self.forgotten.contains(snapshot);
+            let wanted: BTreeSet<SnapshotId> = wish.snapshots.iter().copied().filter(is_new).collect();
+            if wanted.is_empty() {
+                continue;
             }
-            Err(why) => self.refuse(entry, why),
+            match delegation.allowed(self, wish, &wanted) {
+                Ok(allowed) => {
+                    let kept = wanted.difference(&allowed).count();
+                    self.forgotten.extend(allowed);
+                    if kept > 0 {
+                        let what = format!("it forgets {kept} snapshots that the policy's rules keep: they stay");
+                        self.refuse(wish.home, wish.seq, &what);
+                    }
+                }
+                Err(why) => self.refuse(wish.home, wish.seq, why),
+            }
         }
     }
 
-    fn refuse(&mut self, entry: &Believed, what: &str) {
-        let object = format!("log/{}/{:08}", entry.home, entry.seq);
+    fn refuse(&mut self, home: HomeId, seq: u32, what: &str) {
+        let object = format!("log/{home}/{seq:08}");
         self.findings.push(Finding::new(Severity::Warning, what, object, "it is ignored; ask who holds that key"));
     }
 }

@@ -11,8 +11,8 @@ use lacre_format::{
         Rotated, Successor,
     },
     header::ChainHead,
-    ids::{Digest, GenerationId, HomeId, Millis, SnapshotId, Token},
-    log::{DrillRecord, Event, PointerRecord, RecipientRemoved, RestoreRecord, Rewrapped},
+    ids::{Digest, GenerationId, HomeId, Millis, PlanId, SnapshotId, Token},
+    log::{DrillRecord, Event, PointerRecord, PruneRecord, RecipientRemoved, RestoreRecord, Rewrapped},
     run::RunRecord,
 };
 
@@ -60,6 +60,25 @@ impl Person {
     }
 }
 
+/// What admins vouched for of one thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Attested {
+    /// Where the newest word on it stands.
+    pub place: ChainHead,
+    /// What it says.
+    pub state: Declared,
+    /// Of a cell: the newest generation that it was ever declared to hold no more.
+    pub generation: Option<GenerationId>,
+}
+
+impl Attested {
+    /// The record that says so.
+    #[must_use]
+    pub fn record(&self, item: &str) -> Attestation {
+        Attestation { item: item.to_owned(), state: self.state, generation: self.generation }
+    }
+}
+
 /// What the logs of admins say.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -72,9 +91,7 @@ pub struct Ledger {
     /// Cells that forgot a generation, oldest first.
     pub destroyed: Vec<(Millis, Destroyed)>,
     /// What was vouched for, by item.
-    pub attested: BTreeMap<String, (Millis, Declared)>,
-    /// Where the newest of them stands.
-    pub attested_at: BTreeMap<String, ChainHead>,
+    pub attested: BTreeMap<String, Attested>,
     /// Receipts, oldest first, and where they stand.
     pub receipts: Vec<(ChainHead, Receipt)>,
     /// Drills of any home, oldest first.
@@ -85,6 +102,8 @@ pub struct Ledger {
     pub approvals: BTreeMap<Digest, BTreeSet<HomeId>>,
     /// Runs that hosts recorded, oldest first, and whose they are.
     pub runs: Vec<(HomeId, RunRecord)>,
+    /// Garbage collections that ended, and what they did.
+    pub pruned: BTreeMap<PlanId, PruneRecord>,
     /// When the newest garbage collection ended.
     pub pruned_at: Option<Millis>,
     /// Readers who were removed, oldest first.
@@ -132,9 +151,10 @@ impl Ledger {
                 self.rotations.push((at, rotated.clone()));
             }
             Event::Destroyed(destroyed) => self.destroyed.push((at, destroyed.clone())),
-            Event::Attestation(Attestation { item, state }) => {
-                self.attested.insert(item.clone(), (at, *state));
-                self.attested_at.insert(item.clone(), place);
+            Event::Attestation(Attestation { item, state, generation }) => {
+                let known = self.attested.get(item).and_then(|known| known.generation);
+                let newest = known.into_iter().chain(*generation).max_by_key(|generation| generation.number);
+                self.attested.insert(item.clone(), Attested { place, state: *state, generation: newest });
             }
             Event::Pointer(record) => {
                 self.pointers.insert(record.number, (at, record.clone()));
@@ -239,6 +259,15 @@ impl Ledger {
         of_generation.flat_map(|rewrapped| rewrapped.left.iter().copied()).collect()
     }
 
+    /// What was vouched for of an item of a change of the seal that leaves this generation behind. Who vouches for a cell speaks of what it
+    /// held until then: not of generations that it learns later.
+    #[must_use]
+    pub fn vouched(&self, item: &str, from: GenerationId) -> Option<&Attested> {
+        let attested = self.attested.get(item)?;
+        let speaks_of = |generation: GenerationId| generation.number >= from.number;
+        (!item.starts_with("cell:") || attested.generation.is_some_and(speaks_of)).then_some(attested)
+    }
+
     /// The rotation that left a snapshot behind.
     #[must_use]
     pub fn rotation_of(&self, snapshot: SnapshotId) -> Option<&(Millis, Rotated)> {
@@ -253,8 +282,7 @@ fn person_intent(record: &PersonIntent, place: ChainHead, at: Millis) -> Intent 
         reason: record.reason.clone(),
         request: record.request,
         not_before: record.not_before,
-        // The policy says how many; an admin who lowers that number has the keys to erase as well.
-        approvals: None,
+        approvals: record.approvals,
     };
     let person = Person { record: record.clone(), rewritten: Vec::new() };
     Intent { record: snapshots, place, at, cancelled: false, person: Some(person) }

@@ -3,7 +3,7 @@
 //! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight
 //! (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14
 //! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks. Where packs get parity,
-//! 8 MiB more for its tables and 3 MiB for a stripe of the pack and the recovery shards.
+//! 8 MiB more for its tables, and 1.3 MiB for the recovery shards twice and two groups of a stripe.
 
 /// How long a run waits for another to leave a short critical section.
 pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -11,14 +11,14 @@ pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 /// Batches waiting for a worker, and results waiting for the packer.
 pub(crate) const BATCHES_WAITING: usize = 2;
+/// Restores that ended and that no log was told of, of which a home keeps the newest.
+pub(crate) const RESTORES_NOTED_MAX: usize = 256;
 /// Most worker threads.
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.
 pub(crate) const SPARE_BUFFERS: usize = 8;
 /// Buffers that closed packs are stored from, so most packs in flight at a time: 16 MiB each.
 pub(crate) const PACK_BUFFERS: usize = 2;
-/// A pack on this machine is hashed in pieces of this length.
-pub(crate) const HASH_PIECE_BYTES: u64 = 1024 * 1024;
 /// Streams an audit remembers as read: 64 bytes each.
 pub(crate) const STREAMS_REMEMBERED_MAX: usize = 200_000;
 /// Rows of one block of the writer's index: 24 KiB.
@@ -97,5 +97,19 @@ pub(crate) const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 /// Longest object that is read ahead: eight of them are 8 MiB.
 pub(crate) const PREFETCH_BYTES_MAX: u64 = 1024 * 1024;
+/// So many small objects that no rollup holds make a new one worth it: each costs a machine from afar a request.
+pub(crate) const ROLLUP_MIN: usize = 4;
+/// Where rollups cannot be deleted, an eighth of all small objects has to be new before another one is written beside them.
+pub(crate) const ROLLUP_SHARE: usize = 8;
+/// Most rollups of a store: no more are read, and beside so many none is written.
+pub(crate) const ROLLUPS_MAX: usize = 64;
+/// After so many rollups that held nothing that was wanted no other is read.
+pub(crate) const ROLLUPS_IN_VAIN_MAX: usize = 2;
+/// Bytes of a rollup that are as good as one request saved.
+pub(crate) const ROLLUP_BYTES_A_READ: u64 = 256 * 1024;
+/// Small objects that are read together while a rollup is made: 16 MiB at most.
+pub(crate) const ROLLUP_BATCH: usize = 256;
 /// Fewer objects than these are read where they are needed.
 pub(crate) const PREFETCH_MIN: usize = 2;
+/// How long a look at the status waits for all copies together.
+pub(crate) const GLANCE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -1,7 +1,8 @@
 //! Chains: whether the snapshots and logs of a home follow each other without a gap, and what of a revoked key still counts.
 //!
 //! In: what was read of every home. Out: findings for what is missing or does not follow, and of a revoked key exactly what the
-//! policy's pins reach. Other homes' snapshots are never touched by what a key without standing signed.
+//! policy's pins reach. Other homes' snapshots are never touched by what a key without standing signed. A record of an admin that is
+//! missing is no reason to destroy anything: it may have been a hold, or the intent that made a snapshot count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +10,11 @@ use lacre_format::{
     header::ChainHead,
     ids::{Digest, HomeId, SnapshotId},
     name::{Named, ObjectName},
+    policy::Role,
 };
 
 use crate::{
+    error::Error,
     monitor::{Finding, Severity},
     view::View,
 };
@@ -45,6 +48,12 @@ pub(crate) fn heads(home: HomeId, links: &[Link]) -> Vec<ChainHead> {
     let last = links.iter().filter(|link| !followed.contains(&link.digest));
     let heads: BTreeSet<ChainHead> = last.map(|link| ChainHead { home, seq: link.seq, digest: link.digest }).collect();
     heads.into_iter().collect()
+}
+
+/// The home whose log, or an entry of it, a finding is about.
+fn log_of(object: &str) -> Option<HomeId> {
+    let home = object.strip_prefix("log/")?.split('/').next()?;
+    HomeId::parse(home).ok()
 }
 
 impl View {
@@ -116,22 +125,44 @@ impl View {
         for (home, (seq, reader)) in newest {
             let ends = self.heads.iter().find(|head| head.home == home).map(|head| head.seq);
             if ends.is_none_or(|ends| ends < seq) {
-                let what = format!("the log ends before entry {seq}, which {reader} had read");
-                let advice = "somebody took its newest entries away, holds perhaps among them: compare with a copy of the repository";
+                // Not who had read it: a loss on record is known by this text, and snapshots come and go.
+                let what = format!("the log ends before entry {seq}, which somebody had read");
+                let advice = format!(
+                    "{reader} had read it, so somebody took its newest entries away, holds perhaps among them: compare with a copy of the repository"
+                );
                 self.findings.push(Finding::new(Severity::Damage, what, format!("log/{home}"), advice));
             }
         }
     }
 
-    /// A copy gets a new policy before anything else, so the logs that its admin had read may still be on their way.
-    pub(crate) fn excuse_copy(&mut self) {
-        let behind = |finding: &&mut Finding| {
-            finding.what.starts_with("the log ends before entry")
-                && finding.what.contains("the admin who signed policy")
+    /// What says that records of an admin or of a maintenance home are lost: a gap in the log, an entry that does not read, an end before
+    /// what somebody had read. A loss on record is none, and neither is what never was an entry: whoever can write to the store could stop
+    /// every erasure with it.
+    pub(crate) fn lost_record(&self) -> Option<&Finding> {
+        let holds_back =
+            |home: HomeId| self.home(home).is_some_and(|entry| matches!(entry.role, Role::Admin | Role::Maintenance));
+        let is_lost = |finding: &&Finding| {
+            finding.severity == Severity::Damage
+                && log_of(&finding.object).is_some_and(holds_back)
+                && !self.never_entries.contains(&finding.object)
         };
-        for finding in self.findings.iter_mut().filter(behind) {
-            finding.severity = Severity::Note;
-            "the copy got the newest policy before the rest: lacre copy sync".clone_into(&mut finding.advice);
+        self.findings.iter().find(is_lost)
+    }
+
+    /// Nothing is given up by what a log does not say: what is missing from it may have been a hold.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] while records are lost.
+    pub(crate) fn refuse_lost_records(&self) -> Result<(), Error> {
+        match self.lost_record() {
+            Some(finding) => {
+                let why = format!(
+                    "{}: bring its entries back from a copy, or put the loss on record with `lacre repo repair`; until then nothing is destroyed, because a hold may be among them",
+                    finding.what
+                );
+                Err(Error::damaged(&finding.object, why))
+            }
+            None => Ok(()),
         }
     }
 

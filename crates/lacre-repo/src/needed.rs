@@ -4,7 +4,7 @@
 
 use lacre_format::ids::{Millis, SnapshotId};
 
-use crate::view::View;
+use crate::{ledger::Intent, view::View};
 
 impl View {
     /// Whether its frames must stay: it is live; it is to be erased and no rotation has left it behind yet; or the erasure of a person is
@@ -14,8 +14,7 @@ impl View {
         let waits = self.erased.contains(&snapshot) && self.ledger.rotation_of(snapshot).is_none();
         let is_gone = self.voided.contains(&snapshot) || self.forgotten.contains(&snapshot);
         self.is_live(snapshot)
-            || self.persons.keep(snapshot)
-            || (waits && !is_gone && self.snapshots.contains_key(&snapshot))
+            || (!is_gone && (self.persons.keep(snapshot) || (waits && self.snapshots.contains_key(&snapshot))))
     }
 
     /// Whether an erasure names it and a rotation has left it behind: it is refused even where somebody kept a key that opens it.
@@ -25,11 +24,16 @@ impl View {
         is_named && self.ledger.rotation_of(snapshot).is_some()
     }
 
+    /// Whether an erasure may be carried out at this time: its cool-down has ended, and as many admins as it needs have approved it.
+    #[must_use]
+    pub fn is_due(&self, intent: &Intent, now: Millis) -> bool {
+        intent.record.not_before.is_none_or(|before| before <= now) && self.missing_approvals(intent) == 0
+    }
+
     /// Whether a rotation at this time must carry its key: it is needed, and no erasure that is due names it.
     #[must_use]
     pub fn outlives_rotation(&self, snapshot: SnapshotId, now: Millis) -> bool {
-        let is_due = |before: Option<Millis>| before.is_none_or(|before| before <= now);
-        let mut due = self.ledger.standing_intents().filter(|intent| is_due(intent.record.not_before));
+        let mut due = self.ledger.standing_intents().filter(|intent| self.is_due(intent, now));
         self.is_live(snapshot)
             || (self.is_needed(snapshot) && !due.any(|intent| intent.record.snapshots.contains(&snapshot)))
     }

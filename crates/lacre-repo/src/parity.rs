@@ -13,12 +13,13 @@ use lacre_format::{
 };
 use reed_solomon_simd::{
     engine::DefaultEngine,
-    rate::{HighRateDecoder, HighRateEncoder, RateDecoder as _, RateEncoder as _},
+    rate::{HighRateDecoder, RateDecoder as _},
 };
 
+use self::code::{Shape, recovery_of};
 use crate::{error::Error, repository::Repository, store::Store};
 
-/// Shards are encoded in stripes of this length, so that the encoder holds 2 MiB of a pack and not all of it.
+/// Shards are decoded in stripes of this length, so that the decoder holds a few MiB of a pack and not all of it.
 const STRIPE_BYTES: usize = 4096;
 
 /// Whether new packs get parity.
@@ -46,7 +47,7 @@ impl ParityChoice {
 
 /// Stores the parity of a pack; gives its length.
 pub(crate) fn put(store: &Store, name: PackName, pack: &[u8]) -> Result<u64, Error> {
-    let object = encode(name, pack)?;
+    let object = encode(name, pack);
     let bytes = object.len() as u64;
     // One that is there already is the same, unless it is damaged, which an audit says.
     let _outcome = store.put_new(&ObjectName::of(&Named::Parity(name)), Bytes::from(object))?;
@@ -126,10 +127,6 @@ fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn failed(error: reed_solomon_simd::Error) -> Error {
-    Error::Bug { why: format!("Reed-Solomon refuses its input: {error}") }
-}
-
 /// One shard of a pack, the last one filled up with zeros.
 fn shard_of(pack: &[u8], index: usize, shard_bytes: usize) -> std::borrow::Cow<'_, [u8]> {
     let start = index.saturating_mul(shard_bytes).min(pack.len());
@@ -144,30 +141,19 @@ fn shard_of(pack: &[u8], index: usize, shard_bytes: usize) -> std::borrow::Cow<'
 }
 
 /// The parity object of a pack. The same pack always gives the same one.
-pub(crate) fn encode(name: PackName, pack: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(name: PackName, pack: &[u8]) -> Vec<u8> {
     let pack_bytes = pack.len() as u64;
     let (shard_bytes, recovery) = division(pack_bytes);
     let mut header = ParityHeader { pack: name, pack_bytes, shard_bytes, recovery, checks: Vec::new() };
     let (data, shard) = (size(header.data()), size(shard_bytes));
-    let mut shards = vec![0; size(recovery) * shard];
     let last = shard_of(pack, data - 1, shard);
     let shard_at = |index: usize| if index + 1 == data { &last[..] } else { &pack[index * shard..(index + 1) * shard] };
-    let stripe = STRIPE_BYTES.min(shard);
-    let mut encoder = HighRateEncoder::new(data, size(recovery), stripe, DefaultEngine::new(), None).map_err(failed)?;
-    for start in (0..shard).step_by(stripe) {
-        let end = shard.min(start + stripe);
-        encoder.reset(data, size(recovery), end - start).map_err(failed)?;
-        for index in 0..data {
-            encoder.add_original_shard(&shard_at(index)[start..end]).map_err(failed)?;
-        }
-        let encoded = encoder.encode().map_err(failed)?;
-        for (index, piece) in encoded.recovery_iter().enumerate() {
-            shards[index * shard + start..index * shard + end].copy_from_slice(piece);
-        }
-    }
-    header.checks = (0..data).map(|index| check_of(shard_at(index))).collect();
+    let shape = Shape { data, recovery: size(recovery), shard_bytes: shard };
+    let shards = recovery_of(shape, &shard_at);
+    header.checks.reserve_exact(data + size(recovery));
+    header.checks.extend((0..data).map(|index| check_of(shard_at(index))));
     header.checks.extend(shards.chunks_exact(shard).map(check_of));
-    Ok(header.object(check_of(&header.encode()), &shards))
+    header.object(check_of(&header.encode()), &shards)
 }
 
 /// Whether a parity object is whole: both headers, and every shard by its check.
@@ -252,5 +238,6 @@ fn restore(
     Ok(())
 }
 
+mod code;
 #[cfg(test)]
 mod tests;

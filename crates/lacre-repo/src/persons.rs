@@ -13,8 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
+    erasure::Successor,
     header::Header,
     ids::{HomeId, JobName, SnapshotId, Token},
+    name::{Named, ObjectName},
     policy::Role,
 };
 
@@ -33,7 +35,7 @@ pub struct Persons {
     pub unborn: BTreeMap<SnapshotId, Token>,
     /// Which snapshot replaces which.
     pub successors: BTreeMap<SnapshotId, SnapshotId>,
-    /// Snapshots made for an erasure that was given up, or that no admin signed for.
+    /// Snapshots made for an erasure that was given up, that no admin signed for, or that a change of the seal has left behind.
     pub stillborn: BTreeSet<SnapshotId>,
     /// Snapshots that had not seen the intent and came after the covered ones were rewritten.
     pub late: BTreeSet<SnapshotId>,
@@ -76,6 +78,10 @@ impl View {
     /// Applies what can be known without any key: which snapshots replace others, and whether they count.
     pub(crate) fn settle_successors(&mut self) {
         let mut persons = Persons::default();
+        let gone = self.ledger.dropped();
+        let outlives = |pair: &Successor, snapshot: SnapshotId| {
+            pair.new == snapshot && gone.contains(&pair.old) && !gone.contains(&snapshot)
+        };
         let made: Vec<(SnapshotId, Option<SnapshotId>, Token, bool)> = self
             .snapshots
             .values()
@@ -93,18 +99,30 @@ impl View {
                 persons.stillborn.insert(snapshot);
                 continue;
             }
-            let intent = self.ledger.standing_persons().find(|(intent, _)| intent.record.id == erasure);
-            match intent {
-                None => drop(persons.stillborn.insert(snapshot)),
-                Some((_, person)) if person.successors().any(|pair| pair.new == snapshot) => {}
+            let intents = self.ledger.intents.iter().filter(|intent| intent.record.id == erasure);
+            let known = intents.filter_map(|intent| Some((intent.cancelled, intent.person.as_ref()?))).next();
+            match known {
+                Some((false, person)) if person.successors().any(|pair| pair.new == snapshot) => {}
                 // An attempt that died before its record; another one took its place.
-                Some((_, person)) if person.successors().any(|pair| Some(pair.old) == old) => {
+                Some((false, person)) if person.successors().any(|pair| Some(pair.old) == old) => {
                     persons.stillborn.insert(snapshot);
                 }
-                Some(_) => drop(persons.unborn.insert(snapshot, erasure)),
+                Some((false, _)) => drop(persons.unborn.insert(snapshot, erasure)),
+                // Given up too late: what it replaces is left behind, and this is all there is.
+                Some((true, person)) if person.successors().any(|pair| outlives(pair, snapshot)) => {}
+                Some((true, _)) => drop(persons.stillborn.insert(snapshot)),
+                None if gone.contains(&snapshot) => drop(persons.stillborn.insert(snapshot)),
+                None => {
+                    // The record that made it count is lost. That it counted is likelier than not, and absence drops nothing.
+                    let what = "it replaces another snapshot, and the log does not say any more for whose erasure";
+                    let advice =
+                        "it is kept and does not count: bring the entries of the admins' logs back from a copy";
+                    let object = ObjectName::of(&Named::Snapshot(snapshot));
+                    self.findings.push(Finding::new(Severity::Damage, what, object, advice));
+                    persons.unborn.insert(snapshot, erasure);
+                }
             }
         }
-        let gone = self.ledger.dropped();
         for (intent, person) in self.ledger.standing_persons() {
             for pair in person.successors() {
                 persons.successors.insert(pair.old, pair.new);

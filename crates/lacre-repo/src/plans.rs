@@ -77,7 +77,7 @@ impl Plans {
                 plans.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match read(view, source, &name, object.bytes, (plan, stage), pruned) {
+            match source.judged(&name, || read(view, source, &name, object.bytes, (plan, stage), pruned)) {
                 Ok((home, said)) => plans.take(home, plan, said),
                 Err(error) if of_the_object(&error) => {
                     let advice = "it is ignored; somebody else can write to the store";

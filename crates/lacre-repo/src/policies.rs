@@ -3,7 +3,8 @@
 //! In: objects below `policy/` of a store nobody trusts, and what this host has seen. Out: the tip. A policy is believed if the
 //! repository's admin key signed it, or a home that the policy before it names as an admin. Whoever was revoked signs nothing that
 //! counts beside or after the policy that says so; the key in `lacre.json` cannot be revoked, and nobody revokes an admin who
-//! stands before them in the list.
+//! stands before them in the list. Where somebody stands the policy before says, and no policy but the root's moves, changes or leaves
+//! out a home that was there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use lacre_format::{
     manifest::Manifest,
     name::{Named, ObjectName},
     object::Kind,
-    policy::{Adopted, POLICY_BYTES_MAX, Policy, Role},
+    policy::{Adopted, HomeEntry, POLICY_BYTES_MAX, Policy, Role},
     signed::Signed,
 };
 use lacre_seal::sign;
@@ -55,7 +56,7 @@ pub(crate) fn newest(
         if passed.contains(&name_digest) {
             continue;
         }
-        match read(source, &name, object.bytes, (number, name_digest)) {
+        match source.judged(&name, || read(source, &name, object.bytes, (number, name_digest))) {
             Ok(policy) => found.push(policy),
             Err(error) if of_the_object(&error) => {
                 let advice = "the policy is ignored; bring it back from a copy of the repository";
@@ -161,13 +162,29 @@ fn followed(manifest: &Manifest, found: &[Found], banned: &Banned) -> BTreeSet<D
 
 fn is_admins(manifest: &Manifest, candidate: &Found, line: &BTreeMap<Digest, &Policy>) -> bool {
     let Some(before) = candidate.policy.previous.and_then(|digest| line.get(&digest)) else { return false };
-    let entry = before.homes.iter().find(|entry| entry.home == candidate.signed.home);
-    entry.is_some_and(|entry| {
-        entry.role == Role::Admin
-            && !entry.is_revoked()
-            && follows(before.number, &candidate.policy)
-            && sign::verify(&entry.key, Kind::Policy, manifest.repository, &candidate.signed).is_ok()
-    })
+    let Some(place) = before.homes.iter().position(|entry| entry.home == candidate.signed.home) else { return false };
+    let entry = &before.homes[place];
+    entry.role == Role::Admin
+        && !entry.is_revoked()
+        && follows(before.number, &candidate.policy)
+        && keeps_homes(before, place, &candidate.policy)
+        && sign::verify(&entry.key, Kind::Policy, manifest.repository, &candidate.signed).is_ok()
+}
+
+/// Whether the homes of a policy are those of the one before in their order, and new ones after them. An admin's place is their rank: the
+/// signer, who stands at `place`, revokes no admin at or before it, and takes nothing back that was revoked.
+fn keeps_homes(before: &Policy, place: usize, policy: &Policy) -> bool {
+    let keeps = |(at, (old, new)): (usize, (&HomeEntry, &HomeEntry))| {
+        let is_the_same = (old.home, old.key, old.role) == (new.home, new.key, new.role);
+        let may_revoke = old.role != Role::Admin || place < at;
+        let is_as_revoked = if old.is_revoked() {
+            (old.revoked_at, &old.revoked) == (new.revoked_at, &new.revoked)
+        } else {
+            !new.is_revoked() || may_revoke
+        };
+        is_the_same && is_as_revoked
+    };
+    policy.homes.len() >= before.homes.len() && before.homes.iter().zip(&policy.homes).enumerate().all(keeps)
 }
 
 /// The next number; or, where a copy became the repository, a higher one that says from which it comes.
@@ -181,11 +198,14 @@ fn follows(before: u32, policy: &Policy) -> bool {
 fn revoked_in(found: &[Found], line: &BTreeSet<Digest>) -> Banned {
     let mut banned = Banned::new();
     for policy in found.iter().filter(|found| line.contains(&found.digest)) {
-        let homes = &policy.policy.homes;
-        let place = |home: HomeId| homes.iter().position(|entry| entry.home == home);
-        let admins = homes.iter().filter(|entry| entry.role == Role::Admin && entry.is_revoked());
+        // By the policy before: whoever signs one could write themselves to the front of it.
+        let before = policy.policy.previous.and_then(|digest| found.iter().find(|found| found.digest == digest));
+        let ranks = &before.unwrap_or(policy).policy.homes;
+        let place = |home: HomeId| ranks.iter().position(|entry| entry.home == home);
+        let admins = policy.policy.homes.iter().filter(|entry| entry.role == Role::Admin && entry.is_revoked());
         for entry in admins {
-            let outranks = place(policy.signed.home) < place(entry.home) && place(policy.signed.home).is_some();
+            let outranks =
+                place(policy.signed.home).is_some_and(|signer| place(entry.home).is_none_or(|at| signer < at));
             if policy.by_root || outranks {
                 let before = banned.entry(entry.home).or_default();
                 let ancestors = ancestors(found, policy);

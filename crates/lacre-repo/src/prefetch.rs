@@ -13,7 +13,8 @@ use crate::{
     catalog::Catalog,
     error::Error,
     limits::{BATCHES_WAITING, PREFETCH_BYTES_MAX, PREFETCH_MIN, PREFETCH_PARALLEL},
-    store::{ObjectMeta, Store, StoreError},
+    rollup,
+    store::{Listing, ObjectMeta, Store, StoreError},
 };
 
 /// What becomes of each object that was read, or could not be.
@@ -40,7 +41,8 @@ pub(crate) fn read_all(
             let (next, small, found) = (&next, &small, found.clone());
             scope.spawn(move || {
                 while let Some((name, _)) = small.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if found.send((name, store.get(name, bytes_max))).is_err() {
+                    // So many at a time are in memory: none may be longer than it was listed to be at most.
+                    if found.send((name, store.get(name, bytes_max.min(PREFETCH_BYTES_MAX)))).is_err() {
                         return;
                     }
                 }
@@ -63,6 +65,7 @@ pub(crate) fn read_all(
 pub(crate) fn prefetch<'a>(
     store: &Store,
     catalog: &Catalog,
+    listing: &Listing,
     objects: impl Iterator<Item = &'a ObjectMeta>,
 ) -> Result<(), Error> {
     if store.local_path().is_some() {
@@ -75,6 +78,7 @@ pub(crate) fn prefetch<'a>(
             wanted.push((name, object.bytes));
         }
     }
+    let wanted = rollup::take(store, catalog, listing, wanted)?;
     if wanted.len() < PREFETCH_MIN {
         return Ok(());
     }

@@ -31,12 +31,13 @@ use crate::{
     pack,
     parity::ParityChoice,
     prefetch::{prefetch, read_all},
+    rollup,
     store::{Listing, Store},
     view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
 };
 
 /// What a backup and a restore look at when they begin: a view, and where frames lie.
-const LOOKED_AT: [&str; 8] = ["index", "log", "packs", "policy", "reach", "snap", "void", "gc"];
+const LOOKED_AT: [&str; 9] = ["index", "log", "packs", "policy", "reach", "rollup", "snap", "void", "gc"];
 
 /// What a store held at one moment: what is believed of it, and the listing that was made for it. A command that resolves a name, gathers
 /// keys and opens a snapshot does so from one of these, and from afar that is one listing instead of five.
@@ -253,6 +254,11 @@ impl Repository {
         self.catalog.lock().map_err(|_| Error::Bug { why: "a thread panicked while it used the catalog".to_owned() })
     }
 
+    /// The same catalog once more, for work during which others need it.
+    pub(crate) fn catalog_again(&self) -> Result<Catalog, Error> {
+        Catalog::open(&self.home.catalog())
+    }
+
     /// The structure key: from this host's writer key, or from a root opened earlier.
     pub(crate) fn structure(&self) -> Result<StructureKey, Error> {
         let mut known =
@@ -283,6 +289,12 @@ impl Repository {
     pub fn view(&self) -> Result<View, Error> {
         // Before the listing: what another process of this host sees meanwhile is no older policy shown to this one.
         let pin = self.home.pin()?;
+        self.view_of(&self.store.list_many(&rollup::listed())?, pin)
+    }
+
+    /// What the store says now, every object read under its own name: an audit takes nothing out of a rollup.
+    pub(crate) fn view_of_objects(&self) -> Result<View, Error> {
+        let pin = self.home.pin()?;
         self.view_of(&self.store.list_many(&VIEWED)?, pin)
     }
 
@@ -301,7 +313,7 @@ impl Repository {
         let structure = self.structure().ok();
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
-        prefetch(&self.store, &catalog, small)?;
+        prefetch(&self.store, &catalog, listing, small)?;
         let source = Source {
             store: &self.store,
             catalog: &catalog,
@@ -310,9 +322,6 @@ impl Repository {
             structure: structure.as_ref(),
         };
         let mut view = View::of_listing(&source, listing)?;
-        if self.is_copy() {
-            view.excuse_copy();
-        }
         drop(catalog);
         self.settle_persons(&mut view);
         let newest = Pin { admin: self.manifest.admin, policy: view.policy.number, digest: view.policy_digest };

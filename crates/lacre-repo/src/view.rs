@@ -67,8 +67,12 @@ pub struct View {
     pub snapshots: BTreeMap<SnapshotId, Known>,
     /// Snapshots whose objects are there and not what they should be, and why.
     pub damaged: BTreeMap<SnapshotId, String>,
+    /// Those of them that nobody's snapshot can be: what lies there is longer than any, or no file.
+    pub strange: BTreeSet<SnapshotId>,
     /// Snapshots whose objects are whole and whose signers may not make them, and why.
     pub unbelieved: BTreeMap<SnapshotId, String>,
+    /// What lies in the logs under good names and never was an entry.
+    pub(crate) never_entries: BTreeSet<String>,
     /// Forgotten snapshots.
     pub forgotten: BTreeSet<SnapshotId>,
     /// Snapshots that are erased, or about to be.
@@ -135,6 +139,20 @@ fn fetch_anew(store: &Store, catalog: &Catalog, name: &ObjectName, bytes_max: u6
     Ok(bytes)
 }
 
+impl Source<'_> {
+    /// Reads an object and judges it; when what is kept of it is not what it should be, what is stored is read and judged instead.
+    pub(crate) fn judged<T>(&self, name: &ObjectName, read: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let done = read();
+        let is_another = match &done {
+            Err(Error::Format { .. } | Error::Damaged { .. }) => self.catalog.forget_object(name.as_str()),
+            // A rollup is nobody's word: what lies under the name itself may have a signer of standing.
+            Err(Error::Unbelieved { .. }) => self.catalog.forget_rolled(name.as_str()),
+            _ => return done,
+        };
+        if is_another.is_ok_and(|kept| kept) { read() } else { done }
+    }
+}
+
 /// Whether an object's failure is its own: others are read all the same. That this machine's disk or rights keep one object from being
 /// read says nothing about the others; a store that does not answer is no fault of an object.
 pub(crate) fn of_the_object(error: &Error) -> bool {
@@ -150,6 +168,12 @@ pub(crate) fn of_the_object(error: &Error) -> bool {
         ),
         _ => false,
     }
+}
+
+/// Whether what lies under a name is no object of ours for sure, however it came there: it is longer than any, or no file. That a valid
+/// one could not be read is something else, and no reason to go on as if it were not there.
+pub(crate) fn is_strange(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::TooLarge { .. } | StoreError::Foreign { .. }))
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
@@ -197,7 +221,9 @@ impl View {
             heads: Vec::new(),
             snapshots: BTreeMap::new(),
             damaged: BTreeMap::new(),
+            strange: BTreeSet::new(),
             unbelieved: BTreeMap::new(),
+            never_entries: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             erased: BTreeSet::new(),
             held: BTreeMap::new(),
@@ -221,8 +247,9 @@ impl View {
         view.read_plans(source, listing, &journal::pruned(&entries))?;
         view.drop_beyond_pins();
         view.compare_with_seen();
-        view.apply(entries, source);
+        let wishes = view.apply(entries);
         view.settle_successors();
+        view.grant(&wishes, source);
         view.follow_writers();
         view.lost.settle_all(&mut view.findings);
         Ok(view)
@@ -285,7 +312,7 @@ impl View {
                 self.findings.push(foreign_name(&object.name));
                 continue;
             };
-            match self.read_snapshot(source, &name, object.bytes, snapshot) {
+            match source.judged(&name, || self.read_snapshot(source, &name, object.bytes, snapshot)) {
                 Ok(known) => drop(self.snapshots.insert(snapshot, known)),
                 // It was listed and is gone: a collection took it meanwhile, and its signed step is read below; else its number is missing.
                 Err(Error::Store(error)) if error.is_not_found() => {}
@@ -296,6 +323,7 @@ impl View {
                 }
                 Err(error) if of_the_object(&error) => {
                     self.damaged.insert(snapshot, error.to_string());
+                    self.strange.extend(is_strange(&error).then_some(snapshot));
                     let advice = "bring it back from a copy of the repository; other snapshots are not affected";
                     self.findings.push(Finding::new(Severity::Damage, error.to_string(), name, advice));
                 }

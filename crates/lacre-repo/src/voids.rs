@@ -40,7 +40,7 @@ impl View {
                     continue;
                 }
             };
-            match self.read_void(source, &name, object.bytes, snapshot, stage) {
+            match source.judged(&name, || self.read_void(source, &name, object.bytes, snapshot, stage)) {
                 Ok(By::ItsWriter) => {
                     self.void_intents.insert(snapshot);
                     self.given_up.insert(snapshot);

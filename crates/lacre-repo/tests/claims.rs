@@ -9,9 +9,12 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use lacre_format::{
+    codec,
     erasure::{ClaimOutcome, Declared},
-    ids::{JobName, SnapshotId, Token},
+    ids::{Digest, GenerationId, JobName, SnapshotId, Token},
+    keyring::KeyEnvelope,
     name::{Named, ObjectName},
+    object::Kind,
     root::{Shape, StreamKind},
 };
 use lacre_repo::{
@@ -27,9 +30,10 @@ use lacre_repo::{
     },
     store::{
         Store, Verb,
-        fault::{Effect, Fault, FaultPlan, Recurrence},
+        fault::{Effect, Failure, Fault, FaultPlan, Recurrence},
     },
 };
+use lacre_seal::{key_entry::make_key_entry, outer::SealPublic, recipient::Recipient, secret::SnapshotKey};
 use support::{Bench, backup, read, rows};
 
 const OBJECT_BYTES_MAX: u64 = 1 << 24;
@@ -180,6 +184,97 @@ fn nobody_builds_on_a_policy_whose_claim_is_in_doubt() {
     assert_reads(&bench, &night);
 }
 
+#[test]
+fn a_policy_change_that_failed_counts_for_nobody_whenever_its_request_lands() {
+    // Of two policies with one number the digest decides: once would prove nothing.
+    for round in 0..8 {
+        let bench = alone();
+        let made = nights(&bench, 1);
+        let lost = |verb, effect| Fault {
+            verb: Some(verb),
+            prefix: "policy/00000001".to_owned(),
+            nth: 1,
+            recurrence: Recurrence::Once,
+            effect,
+        };
+        let faults = vec![
+            lost(Verb::PutNew, Effect::FailAfter(Failure::Unavailable)),
+            lost(Verb::Get, Effect::FailBefore(Failure::Unavailable)),
+        ];
+        let failed = bench.reopen_over(bench.store.with_faults(FaultPlan { faults })).delegate(None);
+        assert!(failed.is_err(), "{failed:?}");
+        assert_eq!(outcomes(&bench.reopen()), [Some(ClaimOutcome::Withdrawn)], "{round}");
+        // Its request was not in the store yet when anybody looked.
+        let (name, bytes) = delayed(&bench.store, "policy");
+        let _gone = std::fs::remove_file(bench.home_files().join("pin"));
+        let report = rotate(&bench.reopen()).unwrap();
+        assert_eq!((report.state, report.to.number), (RotationState::Closed, 1));
+        let _created = bench.store.put_new(&name, bytes).unwrap();
+        let view = bench.reopen().view().unwrap();
+        assert_eq!((view.policy.number, view.policy.generation), (1, report.to), "{round}");
+        let night = nights(&bench, 1);
+        assert_reads(&bench, &[made, night].concat());
+    }
+}
+
+/// What anybody with the right to PUT, and a thief of a writer's key, can put into an inbox under a snapshot's name.
+fn poison(bench: &Bench, inbox: GenerationId, snapshot: SnapshotId) {
+    let view = bench.reopen().view().unwrap();
+    let header = &view.snapshots[&snapshot].header;
+    let own = ObjectName::of(&Named::KeyEntry(header.generation, snapshot, header.token));
+    let envelope = bench.store.get(&own, OBJECT_BYTES_MAX).unwrap();
+    for (number, bytes) in [(1, Bytes::from_static(b"garbage")), (2, envelope)] {
+        let name = ObjectName::of(&Named::KeyEntry(inbox, snapshot, Token::new([number; 16])));
+        let _created = bench.store.put_new(&name, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_name_in_the_new_inbox_keeps_no_entry_from_being_carried() {
+    let bench = alone();
+    let made = nights(&bench, 2);
+    bench.repository.forget_one(made[0].0).unwrap();
+    assert!(rotate(&dying(&bench, Verb::PutNew, "policy", 1, Effect::CrashAfter)).is_err());
+    let generation = bench.reopen().view().unwrap().policy.generation;
+    poison(&bench, generation, made[0].0);
+    poison(&bench, generation, made[1].0);
+    // Published and not on record yet: whoever takes the forget back is in time.
+    bench.reopen().unforget(made[0].0).unwrap();
+    assert_eq!(rotate(&bench.reopen()).unwrap().state, RotationState::Closed);
+    assert_reads(&bench, &made);
+    assert_eq!(rotate(&bench.reopen()).unwrap().state, RotationState::Closed);
+    assert_reads(&bench, &made);
+}
+
+#[test]
+fn a_name_in_the_inbox_brings_nobody_back_and_keeps_no_erasure_open() {
+    let bench = alone();
+    let made = nights(&bench, 3);
+    erase(&bench.reopen(), made[0].0);
+    let report = rotate(&bench.reopen()).unwrap();
+    nights(&bench, 1);
+    assert_eq!(pending(&bench), (ErasureState::Complete, Vec::new()));
+    let header_generation = bench.reopen().view().unwrap().snapshots[&made[0].0].header.generation;
+    assert_ne!(header_generation, report.to);
+    poison(&bench, report.to, made[0].0);
+    let cell = bench.report.cells[0].strip_prefix("file:").unwrap().to_owned();
+    let aside = format!("{cell}.aside");
+    for has_seal in [true, false] {
+        if !has_seal {
+            std::fs::rename(&cell, &aside).unwrap();
+        }
+        let items = pending(&bench).1;
+        assert!(!items.iter().any(|item| item.starts_with("entry:")), "{has_seal}: {items:?}");
+        let held = bench.reopen().hold(made[0].0, "too late");
+        assert!(matches!(held, Err(Error::Erased { .. })), "{has_seal}: {held:?}");
+        let undone = bench.reopen().unforget(made[0].0);
+        assert!(matches!(undone, Err(Error::Erased { .. })), "{has_seal}: {undone:?}");
+    }
+    std::fs::rename(&aside, &cell).unwrap();
+    assert_eq!(pending(&bench), (ErasureState::Complete, Vec::new()));
+    assert!(bench.reopen().view().unwrap().held.is_empty());
+}
+
 /// A run that is stopped in the middle; its host is copied while it is.
 fn opened<'r>(repository: &'r Repository, data: &[u8]) -> lacre_repo::op::backup::Backup<'r> {
     use std::io::Write as _;
@@ -290,16 +385,35 @@ fn pending(bench: &Bench) -> (ErasureState, Vec<String>) {
     (status.state, status.pending.into_iter().map(|item| item.item).collect())
 }
 
+/// An entry of a snapshot under the seal of today, as an admin carries one.
+fn carried_late(bench: &Bench, snapshot: SnapshotId) {
+    let view = bench.reopen().view().unwrap();
+    let admin = bench.repository.home().admin_key().unwrap();
+    let (id, generation) = (bench.repository.id(), view.policy.generation);
+    let key = SnapshotKey::generate(snapshot).unwrap();
+    let recipient = Recipient::from_record(view.policy.recipients[0].kind, &view.policy.recipients[0].bytes).unwrap();
+    let number = view.policy.number;
+    let mut entry =
+        make_key_entry(&key, id, snapshot, number, &[recipient], lacre_repo::Clock::now(&*bench.clock).into()).unwrap();
+    entry.key_commitment = view.snapshots[&snapshot].header.key_commitment;
+    let signed = admin.key.sign(Kind::KeyEntry, id, admin.home, codec::to_cbor(&entry)).encode(Kind::KeyEntry);
+    let public = SealPublic::from_bytes(&view.policy.seal_public).unwrap();
+    let digest = Digest::new(*blake3::hash(&signed).as_bytes());
+    let envelope = KeyEnvelope { snapshot, generation, entry: digest, sealed: public.seal(&signed).unwrap() };
+    let object = admin.key.sign(Kind::KeyEnvelope, id, admin.home, codec::to_cbor(&envelope));
+    let name = ObjectName::of(&Named::KeyEntry(generation, snapshot, Token::new([7; 16])));
+    let _created = bench.store.put_new(&name, object.encode(Kind::KeyEnvelope).into()).unwrap();
+}
+
 #[test]
 fn an_entry_under_the_new_seal_keeps_an_erasure_open_until_another_rotation() {
     let bench = alone();
     let made = nights(&bench, 3);
     erase(&bench.reopen(), made[0].0);
-    let report = rotate(&bench.reopen()).unwrap();
+    rotate(&bench.reopen()).unwrap();
     nights(&bench, 1);
     assert_eq!(pending(&bench), (ErasureState::Complete, Vec::new()));
-    let late = ObjectName::of(&Named::KeyEntry(report.to, made[0].0, Token::new([7; 16])));
-    let _created = bench.store.put_new(&late, Bytes::from_static(b"anchored while nobody looked")).unwrap();
+    carried_late(&bench, made[0].0);
     assert_eq!(pending(&bench), (ErasureState::Interim, vec![format!("entry:{}", made[0].0)]));
     assert_eq!(rotate(&bench.reopen()).unwrap().state, RotationState::Closed);
     assert_eq!(pending(&bench).0, ErasureState::Complete);

@@ -16,6 +16,8 @@ mod destroyed;
 mod enter;
 #[path = "copies/leave.rs"]
 mod leave;
+#[path = "copies/rollups.rs"]
+mod rollups;
 #[path = "copies/seal.rs"]
 mod seal;
 #[path = "copies/standing.rs"]

@@ -26,7 +26,11 @@ use lacre_repo::{
     store::Store,
 };
 use lacre_seal::sign::SigningKey;
-use support::{Bench, read, rows};
+use support::{
+    Bench,
+    person::{Person, go_on, rewrite},
+    read, rows,
+};
 use tempfile::TempDir;
 
 struct Two {
@@ -145,6 +149,24 @@ fn nothing_is_destroyed_before_another_admin_has_approved() {
 }
 
 #[test]
+fn what_nobody_else_has_approved_is_a_survivor_and_its_key_must_be_there() {
+    let two = Two::new();
+    two.bench.repository.require_approvals(1).unwrap();
+    let (victim, _) = two.made[0].clone();
+    two.intend(victim);
+    let entries = two.bench.store.list("keyring/in").unwrap().objects;
+    let entry = entries.iter().find(|object| object.name.contains(&victim.to_string())).unwrap();
+    let name = ObjectName::from_path(&entry.name).unwrap();
+    let bytes = two.bench.store.get(&name, 1 << 20).unwrap();
+    two.bench.store.delete(&name).unwrap();
+    let refused = two.bench.reopen().rotate(&RotateOptions::default(), &ReadKeys::default());
+    assert!(matches!(&refused, Err(Error::EntryMissing { snapshot }) if *snapshot == victim), "{refused:?}");
+    let _created = two.bench.store.put_new(&name, bytes).unwrap();
+    assert_eq!(two.rotate().state, RotationState::Closed);
+    assert!(matches!(read(&two.bench.reopen(), victim, &two.bench.keys(), "t"), Ok(data) if data == two.made[0].1));
+}
+
+#[test]
 fn an_approval_binds_the_signed_intent_and_counts_only_from_an_admin() {
     let two = Two::new();
     two.bench.repository.require_approvals(1).unwrap();
@@ -180,6 +202,90 @@ fn what_was_signed_under_the_guard_keeps_waiting_when_it_is_lifted() {
     assert_eq!(two.pending(), ["rotation"]);
     two.bench.repository.require_approvals(1).unwrap();
     assert_eq!(two.pending(), ["approval"]);
+}
+
+/// Whoever has 7 at the end of the first field.
+const PERSON: Person = Person {
+    is_theirs: |row| row.split(|byte| *byte == b'\t').next().is_some_and(|id| id.ends_with(b"77")),
+    key: b"77",
+    jobs: &[],
+};
+
+#[test]
+fn a_person_stays_in_old_snapshots_until_another_admin_has_approved_and_the_cool_down_has_ended() {
+    let two = Two::new();
+    two.bench.repository.require_approvals(1).unwrap();
+    let repository = &two.bench.repository;
+    let scope = repository.scope_person(&[]).unwrap();
+    let ends = two.bench.now() + 48 * 3_600_000;
+    let reason = EraseReason { not_before: Some(Millis(ends)), ..EraseReason::default() };
+    let erasure = repository.intend_person(&scope, &reason).unwrap();
+    assert_eq!(two.pending(), ["rewrite", "approval", "cool-down"]);
+    // It can be approved before its snapshots are made; what is approved is the signed intent, whatever the policy says later.
+    two.bench.repository.require_approvals(0).unwrap();
+    assert_eq!(two.pending(), ["rewrite", "approval", "cool-down"]);
+    let done = go_on(repository, &two.bench.keys(), &PERSON, erasure).unwrap();
+    assert_eq!(two.pending(), ["approval", "cool-down"]);
+    let old: Vec<SnapshotId> = two.made.iter().map(|night| night.0).collect();
+    let still_there = |two: &Two| {
+        assert!(two.rotate().dropped.is_empty(), "the seal may change, the snapshots stay");
+        for (snapshot, data) in &two.made {
+            assert!(read(&two.bench.reopen(), *snapshot, &two.bench.keys(), "t").is_ok_and(|read| read == *data));
+        }
+    };
+    still_there(&two);
+    assert!(matches!(repository.approve_erase(erasure), Err(Error::Refused { .. })), "one's own approval is none");
+    two.other().approve_erase(erasure).unwrap();
+    assert_eq!(two.pending(), ["cool-down"]);
+    still_there(&two);
+    two.bench.clock.advance_hours(49);
+    assert_eq!(two.pending(), ["rotation"]);
+    let mut dropped = two.rotate().dropped;
+    let mut wanted = old;
+    dropped.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(dropped, wanted);
+    for (pair, (_, data)) in done.successors.iter().zip(&two.made) {
+        assert!(matches!(read(&two.bench.reopen(), pair.old, &two.bench.keys(), "t"), Err(Error::Erased { .. })));
+        assert!(two.bench.read(pair.new, "t") == PERSON.without(data));
+    }
+}
+
+#[test]
+fn two_runs_of_one_erasure_make_one_set_of_successors() {
+    let two = Two::new();
+    let repository = &two.bench.repository;
+    let scope = repository.scope_person(&[]).unwrap();
+    let erasure = repository.intend_person(&scope, &EraseReason::default()).unwrap();
+    // A run that listed before another one recorded finds the snapshots replaced.
+    let silent = || std::sync::Arc::new(lacre_repo::Silent);
+    let scope = repository.scope_intended(erasure).unwrap();
+    let other = two.bench.reopen();
+    let mut late = other.open_covered(&scope.covered, &two.bench.keys(), silent()).unwrap();
+    let done = go_on(repository, &two.bench.keys(), &PERSON, erasure).unwrap();
+    let refused = late.begin(erasure).unwrap_err();
+    assert!(matches!(&refused, Error::Overtaken { why } if why.contains("lacre erase resume")), "{refused}");
+    assert_eq!(done.successors.len(), 3);
+    assert_eq!(repository.rewritten_persons().unwrap(), [erasure]);
+    assert!(repository.unfinished_persons().unwrap().is_empty());
+    two.rotate();
+    assert!(repository.rewritten_persons().unwrap().is_empty());
+}
+
+#[test]
+fn an_intent_that_says_nothing_of_a_person_is_told_from_one_that_does() {
+    let two = Two::new();
+    let repository = &two.bench.repository;
+    let scope = repository.scope_person(&[]).unwrap();
+    let nameless = repository.intend_person(&scope, &EraseReason::default()).unwrap();
+    assert_eq!(repository.nameless_persons(&scope.jobs).unwrap(), [nameless]);
+    assert!(repository.nameless_persons(&[]).unwrap().is_empty(), "of just these jobs");
+    assert!(two.other().nameless_persons(&scope.jobs).unwrap().is_empty(), "another admin's is not ours to give up");
+    repository.cancel_erase(nameless).unwrap();
+    assert!(repository.nameless_persons(&scope.jobs).unwrap().is_empty());
+    let named = rewrite(repository, &two.bench.keys(), &PERSON).unwrap().erasure;
+    assert_ne!(named, nameless);
+    assert!(repository.nameless_persons(&scope.jobs).unwrap().is_empty());
 }
 
 #[test]

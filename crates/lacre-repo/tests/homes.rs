@@ -11,6 +11,10 @@ mod support;
 
 #[path = "homes/common.rs"]
 mod common;
+#[path = "homes/dying.rs"]
+mod dying;
+#[path = "homes/forging.rs"]
+mod forging;
 #[path = "homes/joining.rs"]
 mod joining;
 #[path = "homes/lines.rs"]
@@ -23,3 +27,5 @@ mod retaining;
 mod revoking;
 #[path = "homes/roles.rs"]
 mod roles;
+#[path = "homes/strange.rs"]
+mod strange;

@@ -50,6 +50,30 @@ fn a_run_is_read_back_by_who_holds_the_structure_key_and_seen_by_everybody() {
 }
 
 #[test]
+fn a_drill_on_record_says_no_exact_size() {
+    let bench = Bench::new();
+    let data = support::rows(900, 5);
+    let snapshot = bench.backup("astronomy", &[("t", Shape::Rows, &data)]).snapshot;
+    let bytes = data.len() as u64;
+    assert_ne!(bytes, lacre_format::frame::padme(bytes), "this size tells something");
+    let record = lacre_format::log::DrillRecord {
+        snapshot,
+        passed: true,
+        rto_ms: 1,
+        duration_ms: 2,
+        tables: 1,
+        bytes,
+        checks: 1,
+        failed: 0,
+        place: 0,
+    };
+    assert!(bench.repository.record_drill(record).unwrap());
+    let past = bench.repository.drills().unwrap();
+    assert_eq!(past[0].record.bytes, lacre_format::frame::padme(bytes));
+    assert_eq!(past[0].job.as_ref().map(JobName::as_str), Some("astronomy"));
+}
+
+#[test]
 fn a_record_has_a_bound() {
     let bench = Bench::new();
     let many = |count: usize| RunDetails { jobs: vec![job("astro"); count], ..RunDetails::default() };

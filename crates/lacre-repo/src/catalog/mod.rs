@@ -8,19 +8,25 @@ mod packs;
 
 use std::path::{Path, PathBuf};
 
-use lacre_format::ids::{PackId, PackName};
+use lacre_format::{
+    ids::{PackId, PackName},
+    name::ObjectName,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
 
 pub use index::{IndexReader, IndexTable, IndexWriter};
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const CREATE: &str = include_str!("schema.sql");
 const OBJECT_GET: &str = "SELECT bytes FROM object WHERE name = ?1";
 const OBJECTS_BELOW: &str = "SELECT name, length(bytes) FROM object WHERE name > ?1 AND name < ?2 ORDER BY name";
 const OBJECT_PUT: &str = "INSERT OR REPLACE INTO object (name, bytes) VALUES (?1, ?2)";
+const OBJECT_ROLLED: &str = "INSERT OR REPLACE INTO object (name, bytes, rolled) VALUES (?1, ?2, 1)";
+const OBJECT_FORGET: &str = "DELETE FROM object WHERE name = ?1";
+const ROLLED_FORGET: &str = "DELETE FROM object WHERE name = ?1 AND rolled = 1";
 const AUDIT_PUT: &str = "INSERT OR REPLACE INTO audit (name, level, at_ms) VALUES (?1, ?2, ?3)";
 const AUDIT_GET: &str = "SELECT at_ms FROM audit WHERE name = ?1 AND level = ?2";
 
@@ -135,6 +141,36 @@ impl Catalog {
         self.run(|connection| connection.prepare_cached(OBJECT_PUT)?.execute(params![name, bytes]).map(drop))
     }
 
+    /// Keeps the bytes of many small objects that came out of a rollup, all or none.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn keep_rolled(&self, objects: &[(ObjectName, &[u8])]) -> Result<(), Error> {
+        self.run(|connection| {
+            let all = connection.unchecked_transaction()?;
+            for (name, bytes) in objects {
+                all.prepare_cached(OBJECT_ROLLED)?.execute(params![name.as_str(), bytes])?;
+            }
+            all.commit()
+        })
+    }
+
+    /// Forgets one object, which was not what it should be; tells whether it was kept.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn forget_object(&self, name: &str) -> Result<bool, Error> {
+        self.run(|connection| connection.prepare_cached(OBJECT_FORGET)?.execute(params![name]).map(|rows| rows > 0))
+    }
+
+    /// Forgets one object if it came out of a rollup; tells whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn forget_rolled(&self, name: &str) -> Result<bool, Error> {
+        self.run(|connection| connection.prepare_cached(ROLLED_FORGET)?.execute(params![name]).map(|rows| rows > 0))
+    }
+
     /// Forgets everything that was read from the store, but not what was proved of it: an audit trusts no cache.
     ///
     /// # Errors
@@ -143,7 +179,7 @@ impl Catalog {
         self.run(|connection| connection.execute_batch("DELETE FROM object; DELETE FROM segment; DELETE FROM segment_pack; DELETE FROM pack; DELETE FROM place;"))
     }
 
-    /// Remembers that something was proved at a level: a pack by its name, a stream by where its top lies.
+    /// Remembers that something was proved at a level: a pack by its name, a stream by its claim.
     ///
     /// # Errors
     /// [`Error::Cache`].

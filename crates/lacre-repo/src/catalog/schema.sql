@@ -3,8 +3,10 @@
 
 -- Small signed objects, byte for byte, so that a nightly run does not fetch them again: policies, log entries, snapshots, sessions.
 CREATE TABLE object (
-    name  TEXT PRIMARY KEY,
-    bytes BLOB NOT NULL
+    name   TEXT PRIMARY KEY,
+    bytes  BLOB NOT NULL,
+    -- 1: it came out of a rollup, and nobody has read it under its own name.
+    rolled INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Packs, from index segments or from their own footers.

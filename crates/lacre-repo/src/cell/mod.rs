@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use lacre_format::ids::{GenerationId, RepositoryId};
 use lacre_seal::{
     bundle,
-    cell::{SLOT_BYTES, SLOTS, SealedSlot, Slot, decode_slot, encode_slot},
+    cell::{SLOT_BYTES, SLOTS, SealedSlot, Slot, claimed_repository, decode_slot, encode_slot},
     entropy,
     outer::SealSeed,
 };
@@ -44,7 +44,7 @@ pub struct Contents {
     pub slots: Vec<SealedSlot>,
     /// Every generation that is there, one among them that cannot be read: a hidden version, a half-written value.
     pub held: BTreeSet<GenerationId>,
-    /// Slots or values that are damaged.
+    /// Slots or values that are damaged and may be this repository's: an old seal may be in them, or the only trace of the current one.
     pub damaged: usize,
 }
 
@@ -126,11 +126,12 @@ impl Cell {
         let mut contents = Contents::default();
         match &self.holder {
             Holder::File(file) => {
-                for slot in slots(file)? {
+                let slots = slots(file)?;
+                contents.damaged = damaged(&slots, repository).len();
+                for (_, slot) in slots {
                     match slot {
                         Slot::Full(full) if full.repository == repository => contents.read(full),
-                        Slot::Damaged => contents.damaged += 1,
-                        Slot::Full(_) | Slot::Empty => {}
+                        Slot::Full(_) | Slot::Empty | Slot::Damaged => {}
                     }
                 }
             }
@@ -167,7 +168,7 @@ impl Cell {
             Holder::File(file) => {
                 // Two machines or runs that add at once must not choose the same free slot.
                 let _lock = LockFile::acquire_within(file.path(), LOCK_PATIENCE)?;
-                let Some(free) = slots(file)?.iter().position(|slot| matches!(slot, Slot::Empty)) else {
+                let Some(free) = slots(file)?.iter().position(|(_, slot)| matches!(slot, Slot::Empty)) else {
                     let why = format!("the cell {} has no free slot", file.path().display());
                     return Err(Error::Refused { why });
                 };
@@ -196,6 +197,31 @@ impl Cell {
                 let mut names = values.names().map_err(fail)?;
                 names.retain(|name| name.repository == repository && name.generation == generation);
                 values.destroy(&names).map_err(fail)
+            }
+        }
+    }
+
+    /// Forgets what is damaged, because an old seal may be in it, once `kept` reads back from this very cell: what is damaged may be its only
+    /// trace here. Gives nothing when it does not, or when nothing is damaged. What may be another repository's in the same file stays.
+    ///
+    /// # Errors
+    /// As [`Cell::destroy`].
+    pub fn destroy_damaged(&self, repository: RepositoryId, kept: GenerationId) -> Result<Option<String>, Error> {
+        let before = self.contents(repository)?;
+        if before.damaged == 0 || !before.has(kept) {
+            return Ok(None);
+        }
+        match &self.holder {
+            Holder::File(file) => destroy_damaged_slots(file, repository, kept),
+            Holder::Values(values) => {
+                let fail = |error| self.fail(error);
+                let mut names = BTreeSet::new();
+                for name in values.names().map_err(fail)?.into_iter().filter(|name| name.repository == repository) {
+                    if matches!(values.get(&name).map_err(fail)?, Some(Slot::Damaged | Slot::Empty)) {
+                        names.insert(name);
+                    }
+                }
+                values.destroy(&names).map_err(fail).map(|seen| Some(format!("damaged: {seen}")))
             }
         }
     }
@@ -264,21 +290,74 @@ fn refuse_keeper(store: &crate::store::Store) -> Result<(), CellError> {
     }
 }
 
-/// Every slot in order.
-fn slots(file: &SlotFile) -> Result<Vec<Slot>, Error> {
+/// Every slot in order, with whose it says it is.
+fn slots(file: &SlotFile) -> Result<Vec<(Option<RepositoryId>, Slot)>, Error> {
     let read = |slot| {
         let mut bytes = file.read_slot(slot)?;
-        let decoded = decode_slot(bytes.as_slice());
+        let decoded = (claimed_repository(bytes.as_slice()), decode_slot(bytes.as_slice()));
         bytes.zeroize();
         Ok(decoded)
     };
     (0..file.slots()).map(read).collect()
 }
 
+/// The damaged slots that may be a repository's: all but those that name another one which has a legible slot here.
+fn damaged(slots: &[(Option<RepositoryId>, Slot)], repository: RepositoryId) -> Vec<usize> {
+    let others = others(slots, repository);
+    let may_be_ours = |id: &Option<RepositoryId>| id.is_none_or(|id| !others.contains(&id));
+    let is_damaged =
+        |(_, (id, slot)): &(usize, &(Option<RepositoryId>, Slot))| matches!(slot, Slot::Damaged) && may_be_ours(id);
+    slots.iter().enumerate().filter(is_damaged).map(|(number, _)| number).collect()
+}
+
+/// Other repositories with a legible slot.
+fn others(slots: &[(Option<RepositoryId>, Slot)], repository: RepositoryId) -> BTreeSet<RepositoryId> {
+    let full = slots.iter().filter_map(|(_, slot)| match slot {
+        Slot::Full(full) => Some(full.repository),
+        Slot::Empty | Slot::Damaged => None,
+    });
+    full.filter(|found| *found != repository).collect()
+}
+
+/// Overwrites the damaged slots that are a repository's with zeros, if `kept` still reads back. In a file that others use as well, only those
+/// that say so are its own.
+fn destroy_damaged_slots(
+    file: &SlotFile,
+    repository: RepositoryId,
+    kept: GenerationId,
+) -> Result<Option<String>, Error> {
+    let _lock = LockFile::acquire_within(file.path(), LOCK_PATIENCE)?;
+    let before = slots(file)?;
+    let keeps = |(_, slot): &(Option<RepositoryId>, Slot)| matches!(slot, Slot::Full(full) if full.repository == repository && full.generation == kept);
+    if !before.iter().any(keeps) {
+        return Ok(None);
+    }
+    let is_shared = !others(&before, repository).is_empty();
+    let mut own = damaged(&before, repository);
+    own.retain(|number| !is_shared || before[*number].0 == Some(repository));
+    for number in &own {
+        file.write_slot(*number, &[0; SLOT_BYTES])?;
+    }
+    let after = slots(file)?;
+    if own.iter().any(|number| !matches!(after[*number].1, Slot::Empty)) {
+        let why = "a damaged slot is still there after it was overwritten".to_owned();
+        return Err(Error::damaged(file.path().display(), why));
+    }
+    Ok((!own.is_empty()).then(|| format!("{} damaged {}", own.len(), overwritten_in(file))))
+}
+
+/// What is proved of slots that were overwritten.
+fn overwritten_in(file: &SlotFile) -> String {
+    let filesystem = crate::files::filesystem_of(file.path()).unwrap_or_else(|_| "unknown".to_owned());
+    format!(
+        "slot(s) overwritten with zeros, synced, read back as empty; file system {filesystem}; what the device keeps of old blocks is beyond any program"
+    )
+}
+
 /// Overwrites every slot that holds a generation with zeros, synced and read back.
 fn destroy_slots(file: &SlotFile, repository: RepositoryId, generation: GenerationId) -> Result<String, Error> {
     let _lock = LockFile::acquire_within(file.path(), LOCK_PATIENCE)?;
-    let holds = |slot: &Slot| match slot {
+    let holds = |(_, slot): &(Option<RepositoryId>, Slot)| match slot {
         Slot::Full(full) => full.repository == repository && full.generation == generation,
         _ => false,
     };
@@ -293,8 +372,5 @@ fn destroy_slots(file: &SlotFile, repository: RepositoryId, generation: Generati
         let why = format!("it still holds {generation} after it was overwritten");
         return Err(Error::damaged(file.path().display(), why));
     }
-    let filesystem = crate::files::filesystem_of(file.path()).unwrap_or_else(|_| "unknown".to_owned());
-    Ok(format!(
-        "{overwritten} slot(s) overwritten with zeros, synced, read back as empty; file system {filesystem}; what the device keeps of old blocks is beyond any program"
-    ))
+    Ok(format!("{overwritten} {}", overwritten_in(file)))
 }

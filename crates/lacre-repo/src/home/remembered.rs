@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lacre_format::{
     codec,
     header::ChainHead,
-    ids::{JobName, Millis, SnapshotId},
+    ids::{GenerationId, JobName, Millis, SnapshotId, Token},
 };
 use minicbor::{Decode, Encode};
 
@@ -30,6 +30,26 @@ pub struct CopyNote {
 }
 
 impl RepositoryHome {
+    /// Key entries of a generation that were carried after its bundle was made and are kept beside it.
+    pub(crate) fn kept_entries(&self, generation: GenerationId) -> Result<Vec<(SnapshotId, Token, Vec<u8>)>, Error> {
+        let folder = self.directory.join("keyring");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io(&folder, source)),
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|source| io(&folder, source))?.file_name();
+            let what = name.to_str().and_then(|name| name.strip_prefix(&format!("{generation}.")));
+            let Some((snapshot, token)) = what.and_then(|what| what.split_once('-')) else { continue };
+            let (Ok(snapshot), Ok(token)) = (SnapshotId::parse(snapshot), Token::parse(token)) else { continue };
+            let bytes = self.keyring_object(generation, &format!("{snapshot}-{token}"));
+            kept.extend(bytes.map(|bytes| (snapshot, token, bytes)));
+        }
+        Ok(kept)
+    }
+
     /// Where the catalog of a copy lies: what a copy holds says nothing about the repository.
     #[must_use]
     pub fn copy_catalog(&self, name: &str) -> PathBuf {

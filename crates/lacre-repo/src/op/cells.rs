@@ -135,7 +135,14 @@ impl Repository {
             Some(cell) => self.empty(&admin, name, &cell, held.into_iter().flatten()),
             None => {
                 let item = format!("cell:{name}");
-                self.append(&admin, &Event::Attestation(Attestation { item, state: Declared::Lost }))?;
+                self.append(
+                    &admin,
+                    &Event::Attestation(Attestation {
+                        item,
+                        state: Declared::Lost,
+                        generation: Some(view.policy.generation),
+                    }),
+                )?;
                 Ok(Vec::new())
             }
         }

@@ -10,7 +10,7 @@ use lacre_format::{
     ids::{Digest, PackName, SnapshotId},
     log::{CheckRecord, EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
-    pack::{Birth, PACK_BYTES_MAX},
+    pack::PACK_BYTES_MAX,
     reach::Reach,
 };
 use rayon::prelude::*;
@@ -18,7 +18,6 @@ use rayon::prelude::*;
 use crate::{
     catalog::Catalog,
     error::{Error, Kind},
-    limits::HASH_PIECE_BYTES,
     monitor::{Finding, Monitor, Progress, Severity},
     op::{
         keys::ReadKeys,
@@ -98,7 +97,8 @@ pub(super) struct Audit<'a> {
     pub(super) options: &'a CheckOptions,
     pub(super) budget: Budget<'a>,
     damaged: BTreeSet<PackName>,
-    pub(super) read: HashSet<(Birth, Digest, u64)>,
+    /// What roots said of the streams that were read.
+    pub(super) read: HashSet<Digest>,
 }
 
 impl Repository {
@@ -131,7 +131,7 @@ impl Repository {
         monitor: &dyn Monitor,
     ) -> Result<CheckReport, Error> {
         self.forget_caches()?;
-        let view = self.view()?;
+        let view = self.view_of_objects()?;
         let findings = view.findings.clone();
         let report = CheckReport {
             level: 0,
@@ -496,12 +496,9 @@ pub(crate) fn hash_pack(repository: &Repository, name: PackName, bytes: u64) -> 
     let (store, object) = (repository.store(), ObjectName::of(&Named::Pack(name)));
     let mut hasher = blake3::Hasher::new();
     if store.local_path().is_some() {
-        let mut start = 0;
-        while start < bytes {
-            let end = bytes.min(start + HASH_PIECE_BYTES);
-            hasher.update(&store.get_range(&object, start..end)?);
-            start = end;
-        }
+        store.get_pieces(&object, bytes, &mut |piece| {
+            hasher.update(piece);
+        })?;
     } else {
         hasher.update(&store.get(&object, PACK_BYTES_MAX)?);
     }

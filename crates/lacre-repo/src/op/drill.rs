@@ -4,11 +4,12 @@
 //! bytes and times.
 
 use lacre_format::{
+    frame::padme,
     ids::{HomeId, JobName, Millis, SnapshotId},
     log::{DrillRecord, Event},
 };
 
-use crate::{error::Error, repository::Repository};
+use crate::{error::Error, op::snapshots::SnapshotRow, repository::Repository, view::View};
 
 /// One drill of the log.
 #[derive(Clone, Debug)]
@@ -28,11 +29,13 @@ impl Repository {
         self.speaker().map(|signer| signer.home)
     }
 
-    /// Puts a drill on record; `false` on a host that can sign nothing.
+    /// Puts a drill on record; `false` on a host that can sign nothing. The log is in the clear and outlives what it speaks of, so that the
+    /// size of a snapshot is rounded up as every size outside of what is sealed (law L5).
     ///
     /// # Errors
     /// Errors of the store.
-    pub fn record_drill(&self, record: DrillRecord) -> Result<bool, Error> {
+    pub fn record_drill(&self, mut record: DrillRecord) -> Result<bool, Error> {
+        record.bytes = padme(record.bytes);
         match self.speaker() {
             Some(signer) => self.append(&signer, &Event::Drill(record)).map(|()| true),
             None => Ok(false),
@@ -45,7 +48,10 @@ impl Repository {
     /// Errors of the store.
     pub fn drills(&self) -> Result<Vec<PastDrill>, Error> {
         let view = self.view()?;
-        let rows = self.rows(&view);
+        Ok(self.past_drills(&view, &self.rows(&view)))
+    }
+
+    pub(crate) fn past_drills(&self, view: &View, rows: &[SnapshotRow]) -> Vec<PastDrill> {
         let job = |snapshot: SnapshotId| {
             let row = rows.iter().find(|row| row.snapshot == snapshot)?;
             row.label.as_ref().map(|label| label.job.clone())
@@ -55,6 +61,6 @@ impl Repository {
             record: record.clone(),
             job: job(record.snapshot),
         };
-        Ok(view.ledger.drills.iter().map(past).collect())
+        view.ledger.drills.iter().map(past).collect()
     }
 }

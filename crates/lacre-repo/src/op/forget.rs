@@ -89,12 +89,26 @@ impl Repository {
         now: &Zoned,
     ) -> Result<ForgetPlan, Error> {
         drop(self.structure()?);
-        let view = self.view()?;
-        let limits = self.limits(&view)?;
+        self.plan_forget_at(&self.view()?, rules, job, now)
+    }
+
+    /// As [`Repository::plan_forget`], of a view that is at hand.
+    ///
+    /// # Errors
+    /// As [`Repository::plan_forget`].
+    pub fn plan_forget_at(
+        &self,
+        view: &View,
+        rules: &dyn Fn(&JobName) -> Rules,
+        job: Option<&JobName>,
+        now: &Zoned,
+    ) -> Result<ForgetPlan, Error> {
+        drop(self.structure()?);
+        let limits = self.limits(view)?;
         let mut plan =
             ForgetPlan { kept: Vec::new(), forgotten: Vec::new(), findings: Vec::new(), rows: BTreeMap::new() };
         let mut by_job: BTreeMap<JobName, Vec<Row>> = BTreeMap::new();
-        for row in self.rows(&view) {
+        for row in self.rows(view) {
             let Some(label) = row.label.clone() else { continue };
             if row.state != SnapshotState::Live || job.is_some_and(|job| *job != label.job) {
                 continue;
@@ -113,7 +127,7 @@ impl Repository {
         }
         for (job, rows) in by_job {
             let rows: Vec<&Row> = rows.iter().collect();
-            let (kept, forgotten, future) = limits.choose(&view, &rows, &rules(&job), now);
+            let (kept, forgotten, future) = limits.choose(view, &rows, &rules(&job), now);
             for snapshot in future {
                 let what = "it is dated in the future, so it displaces no other snapshot";
                 plan.findings.push(Finding::new(

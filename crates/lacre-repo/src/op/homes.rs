@@ -1,5 +1,7 @@
 //! Homes, on the admin's machine: enrolling one that asked, revoking one, and what it may forget by itself.
 
+use std::cell::RefCell;
+
 use lacre_format::{
     codec,
     header::ChainHead,
@@ -20,9 +22,10 @@ use crate::{
     delegation::DelegatedRules,
     error::Error,
     lineage::{Link, heads},
+    monitor::{Finding, Severity},
     op::join::{answer, checked_label, read_request},
     repository::Repository,
-    view::{View, digest, fetch, of_the_object},
+    view::{View, digest, fetch, is_strange, of_the_object},
 };
 
 /// A machine that was enrolled.
@@ -53,6 +56,8 @@ pub struct Revoked {
     pub policy: u32,
     /// Snapshots of it that count.
     pub snapshots: usize,
+    /// What lies in the store and is no object of anybody's.
+    pub findings: Vec<Finding>,
 }
 
 /// A home of the policy and what is known of it.
@@ -87,6 +92,7 @@ impl Repository {
         let (policy, policy_digest) = match known {
             Some(entry) => {
                 refuse_other(&entry, &key, role)?;
+                self.end_dead_turn(&admin, &view)?;
                 label = entry.label;
                 (view.policy.number, view.policy_digest)
             }
@@ -123,7 +129,8 @@ impl Repository {
     /// commits in between either is pinned or sees the intent, so nothing that was acknowledged is lost.
     ///
     /// # Errors
-    /// [`Error::Refused`] for this host's own admin key and the repository's first one; [`Error::Usage`] for an unknown home.
+    /// [`Error::Refused`] for this host's own admin key, the repository's first one, and an admin who was enrolled before this one;
+    /// [`Error::Usage`] for an unknown home.
     pub fn revoke(&self, home: HomeId) -> Result<Revoked, Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
@@ -133,33 +140,40 @@ impl Repository {
             let why = "an admin does not revoke itself, and the repository's first admin key cannot be revoked";
             return Err(Error::Refused { why: why.to_owned() });
         }
+        refuse_senior(&view, admin.home, &entry)?;
+        let findings = RefCell::new(Vec::new());
         if !entry.is_revoked() {
             if !view.revoking.contains(&home) {
                 self.append(&admin, &Event::Revoking(Revoking { home }))?;
             }
             self.change_policy(&|view, policy| {
-                let (revoked_at, pins) = self.pins(view, home)?;
+                let (revoked_at, pins, strange) = self.pins(view, home)?;
+                findings.replace(strange);
                 let entry = policy.homes.iter_mut().find(|entry| entry.home == home).ok_or_else(unknown)?;
                 (entry.revoked_at, entry.revoked) = (revoked_at, Some(pins));
                 Ok(())
             })?;
+        } else {
+            self.end_dead_turn(&admin, &view)?;
         }
         let view = self.view()?;
         let snapshots = view.snapshots.values().filter(|known| known.header.home == home).count();
-        Ok(Revoked { home, label: entry.label, policy: view.policy.number, snapshots })
+        let findings = findings.into_inner();
+        Ok(Revoked { home, label: entry.label, policy: view.policy.number, snapshots, findings })
     }
 
     /// What of a home counts from now on: the head of its log, and everything else.
-    fn pins(&self, view: &View, home: HomeId) -> Result<(Option<ChainHead>, Revocation), Error> {
+    fn pins(&self, view: &View, home: HomeId) -> Result<(Option<ChainHead>, Revocation, Vec<Finding>), Error> {
         let mut logged = heads(home, &self.log_links(view, home)?);
         let revoked_at = logged.pop();
+        let (objects, findings) = self.single_objects(view, home)?;
         let pins = Revocation {
             at: Millis(self.clock().now().as_millisecond()),
             twins: logged,
             snapshots: heads(home, &view.snapshot_links(home)),
-            objects: self.single_objects(view, home)?,
+            objects,
         };
-        Ok((revoked_at, pins))
+        Ok((revoked_at, pins, findings))
     }
 
     /// A home's log as a chain.
@@ -183,8 +197,8 @@ impl Repository {
 
     /// BLAKE3 of what a home signed outside of its chains and that is believed today: voids, collections, lists and entries of the
     /// current seal, and index segments that no snapshot names.
-    fn single_objects(&self, view: &View, home: HomeId) -> Result<Vec<Digest>, Error> {
-        let mut found = Vec::new();
+    fn single_objects(&self, view: &View, home: HomeId) -> Result<(Vec<Digest>, Vec<Finding>), Error> {
+        let (mut found, mut findings) = (Vec::new(), Vec::new());
         let generation = view.policy.generation;
         let (list, inbox) = (format!("keyring/{generation}"), format!("keyring/in/{generation}"));
         for object in self.store().list_many(&["void", "gc", "index", &list, &inbox])?.objects {
@@ -200,10 +214,16 @@ impl Repository {
                 Named::KeyEntry(..) => (Kind::KeyEnvelope, KEY_ENTRY_BYTES_MAX),
                 _ => continue,
             };
-            let bytes = match self.store().get(&name, bytes_max) {
+            let bytes = match self.store().get(&name, bytes_max).map_err(Error::from) {
                 Ok(bytes) => bytes,
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error.into()),
+                Err(Error::Store(error)) if error.is_not_found() => continue,
+                // Nobody signed it, and whoever can write to the store must not be able to keep a key from being revoked.
+                Err(error) if is_strange(&error) => {
+                    let advice = "it is not pinned and counts for nobody; somebody else can write to the store";
+                    findings.push(Finding::new(Severity::Warning, error.to_string(), &name, advice));
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             let Ok(signed) = Signed::decode(kind, &bytes) else { continue };
             if signed.home == home && view.verify(kind, &name, &signed).is_ok() {
@@ -211,7 +231,7 @@ impl Repository {
             }
         }
         found.sort_unstable();
-        Ok(found)
+        Ok((found, findings))
     }
 
     /// All homes of the policy, with their newest snapshots.
@@ -283,6 +303,18 @@ impl Repository {
             .map(Some)
             .map_err(|why| Error::damaged("policy", why))
     }
+}
+
+/// Nobody revokes an admin who stands before them: no reader would believe the policy.
+fn refuse_senior(view: &View, admin: HomeId, entry: &HomeEntry) -> Result<(), Error> {
+    let homes = &view.policy.homes;
+    let place = |home: HomeId| homes.iter().position(|entry| entry.home == home);
+    let is_first = view.home(admin).is_some_and(|own| own.key == view.admin);
+    if entry.role != Role::Admin || is_first || entry.is_revoked() || place(admin) < place(entry.home) {
+        return Ok(());
+    }
+    let why = "an admin is revoked by one who was enrolled before them, or by the repository's first admin";
+    Err(Error::Refused { why: why.to_owned() })
 }
 
 /// A machine that is enrolled already keeps its key and role; asking again only repeats the answer.

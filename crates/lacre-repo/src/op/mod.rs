@@ -14,7 +14,7 @@ pub mod homes;
 pub mod init;
 pub mod join;
 pub mod keys;
-mod log;
+pub mod log;
 mod policy;
 pub mod probe;
 pub mod prune;

@@ -4,7 +4,7 @@
 //! send writers back to a seal that is about to be destroyed. So every change of the policy is claimed like a rotation (rule 6).
 
 use lacre_format::{
-    erasure::{ClaimOutcome, Purpose},
+    erasure::{Claim, ClaimOutcome, Purpose},
     ids::{Digest, Millis},
     policy::Policy,
 };
@@ -34,6 +34,11 @@ pub(crate) struct Published {
 }
 
 impl Turn {
+    /// The claim.
+    pub(crate) const fn mandate(&self) -> &Mandate {
+        &self.mandate
+    }
+
     /// Whether the claim was made for this, and no other change of the seal waits to be finished.
     pub(crate) const fn is_own(&self) -> bool {
         self.own
@@ -53,15 +58,20 @@ impl Repository {
         let admin = self.home().admin_key()?;
         let turn = self.take_turn(&admin, Purpose::Policy)?;
         let published = self.publish_change(&admin, &turn, change);
-        self.end_turn(&admin, turn)?;
-        published
+        // The policy names its claim: should its request still be on its way, it is passed over by every reader when it lands.
+        let outcome = if published.is_ok() { ClaimOutcome::Closed } else { ClaimOutcome::Withdrawn };
+        let ended = self.end_turn(&admin, turn, outcome);
+        let published = published?;
+        ended.map(|()| published)
     }
 
     /// Takes the right to publish.
     pub(crate) fn take_turn(&self, admin: &Signer, purpose: Purpose) -> Result<Turn, Error> {
         let view = self.view()?;
         let mine = view.ledger.open_claims().find(|state| state.home == admin.home);
-        let begun = mine.filter(|state| state.claim.purpose != Purpose::Policy);
+        // What a dead run of the same change left open is taken over, unless it published: then it is a rotation that waits.
+        let is_same = |claim: &Claim| claim.purpose == purpose && !published_by(&view, claim);
+        let begun = mine.filter(|state| state.claim.purpose != Purpose::Policy && !is_same(&state.claim));
         if let Some(state) = begun
             && !published_by(&view, &state.claim)
         {
@@ -73,8 +83,19 @@ impl Repository {
         Ok(Turn { mandate, own })
     }
 
-    pub(crate) fn end_turn(&self, admin: &Signer, turn: Turn) -> Result<(), Error> {
-        if turn.own { self.end_claim(admin, turn.mandate.id, ClaimOutcome::Closed) } else { Ok(()) }
+    /// Ends what a dead run of this host left open although nothing is left to change: other admins would wait for it.
+    pub(crate) fn end_dead_turn(&self, admin: &Signer, view: &View) -> Result<(), Error> {
+        let is_left =
+            view.ledger.open_claims().any(|state| state.home == admin.home && state.claim.purpose == Purpose::Policy);
+        if !is_left {
+            return Ok(());
+        }
+        let turn = self.take_turn(admin, Purpose::Policy)?;
+        self.end_turn(admin, turn, ClaimOutcome::Closed)
+    }
+
+    pub(crate) fn end_turn(&self, admin: &Signer, turn: Turn, outcome: ClaimOutcome) -> Result<(), Error> {
+        if turn.own { self.end_claim(admin, turn.mandate.id, outcome) } else { Ok(()) }
     }
 
     /// Publishes the next policy within a turn.

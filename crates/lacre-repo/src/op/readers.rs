@@ -1,10 +1,11 @@
 //! Readers: who may read new snapshots, bringing somebody into the old ones, and taking somebody out of all of them.
 
 use lacre_format::{
-    erasure::{Attestation, ErasureKind, KitEvidence, Purpose, Receipt},
+    erasure::{Attestation, ClaimOutcome, ErasureKind, KitEvidence, Purpose, Receipt},
     ids::{Digest, Millis, SnapshotId, Token},
     log::{Event, RecipientRemoved},
-    policy::{KitState, RecipientEntry},
+    name::{Named, ObjectName},
+    policy::{KitState, POLICY_BYTES_MAX, Policy, RecipientEntry},
 };
 use lacre_seal::{
     entropy,
@@ -13,14 +14,16 @@ use lacre_seal::{
 
 use crate::{
     error::Error,
+    home::Signer,
     op::{
-        erase::{ErasureState, SignedReceipt},
+        erase::{ErasureState, SignedReceipt, declare},
         init::{NewRecipient, recipient_entry},
         keys::ReadKeys,
         rotate::{Pending, Rewrap, RotateOptions, RotationReport},
     },
+    policies,
     repository::Repository,
-    view::{View, digest},
+    view::{View, digest, fetch},
 };
 
 /// A reader who was added.
@@ -93,7 +96,7 @@ impl Repository {
         let admin = self.home().admin_key()?;
         let turn = self.take_turn(&admin, Purpose::Policy)?;
         let done = self.rewrap_older(keys);
-        self.end_turn(&admin, turn)?;
+        self.end_turn(&admin, turn, ClaimOutcome::Closed)?;
         done
     }
 
@@ -143,28 +146,77 @@ impl Repository {
     pub fn remove_recipient(&self, which: &str, keys: &ReadKeys, options: &RotateOptions) -> Result<Removed, Error> {
         let admin = self.home().admin_key()?;
         let view = self.view()?;
-        let entry = find_recipient(&view, which)?.clone();
+        let options = RotateOptions { purpose: Purpose::Recipients, ..options.clone() };
+        let (entry, removed) = match find_recipient(&view.policy.recipients, which) {
+            Ok(entry) => self.remove_from_policy(&admin, &view, entry.clone(), keys)?,
+            Err(unknown) => {
+                let (entry, policy) = self.unrecorded_removal(&view, which)?.ok_or(unknown)?;
+                self.refuse_without_keys(&view, keys)?;
+                let removed = self.record_removal(&admin, &entry, policy)?;
+                (entry, removed)
+            }
+        };
+        let rotation = self.rotate(&options, keys)?;
+        Ok(Removed { id: removed.id, label: entry.label, policy: removed.policy, rotation })
+    }
+
+    fn remove_from_policy(
+        &self,
+        admin: &Signer,
+        view: &View,
+        entry: RecipientEntry,
+        keys: &ReadKeys,
+    ) -> Result<(RecipientEntry, RecipientRemoved), Error> {
         if view.policy.recipients.len() == 1 {
             return Err(Error::Refused { why: "the last recipient stays: nobody could read new snapshots".to_owned() });
         }
-        self.refuse_without_keys(&view, keys)?;
-        let options = RotateOptions { purpose: Purpose::Recipients, ..options.clone() };
-        let turn = self.take_turn(&admin, Purpose::Recipients)?;
-        let published = self.publish_change(&admin, &turn, &|_, policy| {
+        self.refuse_without_keys(view, keys)?;
+        let turn = self.take_turn(admin, Purpose::Recipients)?;
+        let published = self.publish_change(admin, &turn, &|_, policy| {
             policy.recipients.retain(|known| *known != entry);
             policy.rewrap_below = Some(policy.number);
             Ok(())
         })?;
-        let (id, recipient) = (entropy::token()?, recipient_digest(&entry));
-        let removed = RecipientRemoved { id, policy: published.number, recipient };
-        self.append(&admin, &Event::RecipientRemoved(removed.clone()))?;
+        let removed = self.record_removal(admin, &entry, published.number)?;
         if !turn.is_own() {
             let why = "the recipient is removed from new snapshots; a change of the seal is waiting to be finished: \
                        `lacre erase resume`, then `lacre seal rotate` wraps the old ones again";
             return Err(Error::Overtaken { why: why.to_owned() });
         }
-        let rotation = self.rotate(&options, keys)?;
-        Ok(Removed { id: removed.id, label: entry.label, policy: published.number, rotation })
+        Ok((entry, removed))
+    }
+
+    fn record_removal(&self, admin: &Signer, entry: &RecipientEntry, policy: u32) -> Result<RecipientRemoved, Error> {
+        let (id, recipient) = (entropy::token()?, recipient_digest(entry));
+        let removed = RecipientRemoved { id, policy, recipient };
+        self.append(admin, &Event::RecipientRemoved(removed.clone()))?;
+        Ok(removed)
+    }
+
+    /// A reader whom the newest policy that removed one took out, and whose removal is not on record because that run died in between;
+    /// with the policy's number. Only the policy before it names them.
+    fn unrecorded_removal(&self, view: &View, which: &str) -> Result<Option<(RecipientEntry, u32)>, Error> {
+        let Some(below) = view.policy.rewrap_below else { return Ok(None) };
+        if view.ledger.removals.iter().any(|(_, removed)| removed.policy == below) {
+            return Ok(None);
+        }
+        let mut policy = view.policy.clone();
+        while policy.number > below {
+            policy = self.policy_before(&policy)?;
+        }
+        let mut gone = self.policy_before(&policy)?.recipients;
+        gone.retain(|entry| !policy.recipients.contains(entry));
+        Ok(find_recipient(&gone, which).ok().map(|entry| (entry.clone(), below)))
+    }
+
+    /// The policy that a policy follows; it is known by its hash.
+    fn policy_before(&self, policy: &Policy) -> Result<Policy, Error> {
+        let number = policy.adopted.map_or(policy.number.saturating_sub(1), |adopted| adopted.from);
+        let first = || Error::damaged("policy", "the policy that removed a reader follows none");
+        let digest = policy.previous.filter(|_| number < policy.number).ok_or_else(first)?;
+        let name = ObjectName::of(&Named::Policy(number, digest));
+        let bytes = fetch(self.store(), &*self.catalog()?, &name, POLICY_BYTES_MAX)?;
+        policies::judge(self.manifest(), &name, (number, digest), &bytes).map(|(_, policy)| policy)
     }
 
     /// Without seal and identity nothing can be wrapped again, so nobody is removed by halves.
@@ -206,13 +258,9 @@ impl Repository {
             }
         };
         let mut declared = Vec::new();
-        pending.retain(|item| match view.ledger.attested.get(&item.item) {
-            None => true,
-            Some((_, state)) => {
-                declared.push(Attestation { item: item.item.clone(), state: *state });
-                false
-            }
-        });
+        if let Some(rotated) = rotated {
+            declare(view, rotated, &mut pending, &mut declared);
+        }
         let state = if pending.is_empty() { ErasureState::Complete } else { state };
         Ok(RemovalStatus { id: removed.id, at, state, pending, declared })
     }
@@ -289,13 +337,13 @@ fn is_older(view: &View, known: &crate::view::Known, policy: u32) -> bool {
 }
 
 /// A recipient by label, by the full text of its key, or by the beginning of either.
-fn find_recipient<'v>(view: &'v View, which: &str) -> Result<&'v RecipientEntry, Error> {
+fn find_recipient<'v>(recipients: &'v [RecipientEntry], which: &str) -> Result<&'v RecipientEntry, Error> {
     let text = |entry: &RecipientEntry| {
         Recipient::from_record(entry.kind, &entry.bytes).map(|recipient| recipient.to_text()).unwrap_or_default()
     };
     let exact = |entry: &&RecipientEntry| entry.label == which || text(entry) == which;
     let begins = |entry: &&RecipientEntry| entry.label.starts_with(which) || text(entry).starts_with(which);
-    let all = || view.policy.recipients.iter();
+    let all = || recipients.iter();
     let mut found: Vec<&RecipientEntry> = all().filter(exact).collect();
     if found.is_empty() && !which.is_empty() {
         found = all().filter(begins).collect();

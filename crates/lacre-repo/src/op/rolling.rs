@@ -1,8 +1,9 @@
 //! An audit's reading of streams, which goes on from night to night: what was proved lately is not read again, new first, then longest ago,
 //! within a budget of time. What a stream's bytes mean, somebody else may examine while they pass.
 //!
-//! What was proved is remembered in the catalog by where a stream's top lies, which names its content: a stream that two nights share is
-//! read once. The catalog is a cache: without it everything is new and read again.
+//! What was proved is remembered in the catalog by a hash of the capability of a stream's top and of all that the root says of the stream:
+//! one that two nights share is read once, and a root that names another's top without the right to open it proves nothing. The catalog is
+//! a cache: without it everything is new and read again.
 
 use std::{
     collections::BTreeSet,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use lacre_format::{ids::SnapshotId, root::Stream};
+use lacre_seal::stream_claim::stream_claim;
 
 use super::check::{Audit, ReadData};
 use crate::{error::Error, limits::STREAMS_REMEMBERED_MAX, op::read::Snapshot};
@@ -194,25 +196,22 @@ impl Audit<'_> {
         last_ms.filter(|_| self.budget.is_limited())
     }
 
-    /// A stream with the very top and hash of one that this audit has read is the same stream: nights share most of theirs.
+    /// A stream of which the root says, capability included, what another's said that this audit has read is the same: nights share most.
     fn turn(
         &mut self,
         snapshot: &Snapshot<'_>,
         stream: &Stream,
         may_wait: impl Fn(&Self, Option<i64>) -> Option<i64>,
     ) -> Result<Turn, Error> {
-        let Some(top) = &stream.top else { return Ok(Turn::Proved) };
+        let (Some(top), Some(claim)) = (&stream.top, stream_claim(stream)) else { return Ok(Turn::Proved) };
         if self.options.read_data != ReadData::All {
             return snapshot.locate_leaves(top).map(|_| Turn::Proved);
         }
-        let identity = (top.birth(), stream.blake3, stream.bytes);
-        if self.read.contains(&identity) {
+        if self.read.contains(&claim) {
             return Ok(Turn::Proved);
         }
-        // Twelve bytes of pack, four of slot and one of level can be no pack's name, which is as long as a hash.
-        let mut key = top.birth().pack.as_bytes().to_vec();
-        key.extend_from_slice(&top.birth().slot.to_be_bytes());
-        key.push(top.level);
+        // Longer than a hash, so that it can be no pack's name.
+        let key = [b"stream ", &claim.as_bytes()[..]].concat();
         let last = self.repository.catalog()?.last_audit(&key, self.level_max)?;
         if self.budget.is_fresh(last) {
             return Ok(Turn::Proved);
@@ -229,7 +228,7 @@ impl Audit<'_> {
             tracing::warn!(%error, "an audited stream is not remembered");
         }
         if self.read.len() < STREAMS_REMEMBERED_MAX {
-            self.read.insert(identity);
+            self.read.insert(claim);
         }
         Ok(Turn::Proved)
     }

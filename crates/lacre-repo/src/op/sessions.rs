@@ -18,7 +18,7 @@ use crate::{
     monitor::{Finding, Severity},
     repository::Repository,
     store::StoreError,
-    view::{View, fetch, foreign_name, of_the_object},
+    view::{View, fetch, foreign_name, is_strange, of_the_object},
 };
 
 /// How a session stands that has no believed snapshot.
@@ -104,6 +104,15 @@ impl Repository {
             let found = self.read_session(view, &name, snapshot);
             let Some(session) = believed(found, &name, &mut sessions.findings)? else { continue };
             let standing = if view.home(session.home).is_none_or(HomeEntry::is_revoked) {
+                // What it says of its end does not matter any more; what is no end of anybody's is named all the same.
+                if names.ended.contains(&snapshot) {
+                    let name = ObjectName::of(&Named::SessionEnd(snapshot));
+                    if let Err(error) = self.read_end(view, &name, snapshot, session.home)
+                        && is_strange(&error)
+                    {
+                        let _none = believed::<SessionEnd>(Err(error), &name, &mut sessions.findings)?;
+                    }
+                }
                 Standing::Abandoned
             } else if names.ended.contains(&snapshot) {
                 let name = ObjectName::of(&Named::SessionEnd(snapshot));

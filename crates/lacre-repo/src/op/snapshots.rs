@@ -1,9 +1,11 @@
 //! Listing snapshots and finding one by the name a person types.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, Zoned, civil::Date};
 use lacre_format::{
     header::Label,
-    ids::{JobName, Millis, SnapshotId},
+    ids::{JobName, Millis, SnapshotId, Token},
 };
 
 use crate::{
@@ -81,6 +83,16 @@ impl Repository {
         let view = self.view()?;
         let rows = self.rows(&view);
         Ok(SnapshotList { rows, findings: view.findings })
+    }
+
+    /// What a snapshot's state is, if it is there at all, and the erasures of persons that it is to be handed out without.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub fn restorable(&self, snapshot: SnapshotId) -> Result<(Option<SnapshotState>, BTreeSet<Token>), Error> {
+        let view = self.view()?;
+        let state = self.rows(&view).into_iter().find(|row| row.snapshot == snapshot).map(|row| row.state);
+        Ok((state, view.persons.covered.get(&snapshot).cloned().unwrap_or_default()))
     }
 
     pub(crate) fn rows(&self, view: &View) -> Vec<SnapshotRow> {

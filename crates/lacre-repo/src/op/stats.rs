@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Kind},
     op::prune::Losses,
     repository::Repository,
+    store::Listing,
 };
 
 /// What lies in the store.
@@ -27,14 +28,11 @@ pub struct Stored {
     pub reclaimable_bytes: Option<u64>,
 }
 
-impl Repository {
-    /// Counts what lies in the store.
-    ///
-    /// # Errors
-    /// Errors of the store and of the catalog.
-    pub fn stored(&self) -> Result<Stored, Error> {
-        let mut stored = Stored::default();
-        for object in self.store().list("")?.objects {
+impl Stored {
+    /// Counts the objects of a listing of everything.
+    pub(crate) fn of(listing: &Listing) -> Self {
+        let mut stored = Self::default();
+        for object in &listing.objects {
             stored.objects += 1;
             stored.bytes = stored.bytes.saturating_add(object.bytes);
             if object.name.starts_with("packs/") {
@@ -42,6 +40,17 @@ impl Repository {
                 stored.pack_bytes = stored.pack_bytes.saturating_add(object.bytes);
             }
         }
+        stored
+    }
+}
+
+impl Repository {
+    /// Counts what lies in the store.
+    ///
+    /// # Errors
+    /// Errors of the store and of the catalog.
+    pub fn stored(&self) -> Result<Stored, Error> {
+        let mut stored = Stored::of(&self.store().list("")?);
         if self.has_structure() {
             let view = self.view()?;
             // Footers that cannot be read are findings of `check`; here they only make the count smaller.

@@ -14,7 +14,13 @@ use lacre_format::{
     signed::Signed,
 };
 
-use crate::{error::Error, home::Signer, repository::Repository, store::StoreError, view::View};
+use crate::{
+    error::Error,
+    home::Signer,
+    repository::Repository,
+    store::StoreError,
+    view::{View, is_strange},
+};
 
 /// How an attempt to void a session ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,11 +43,8 @@ impl Repository {
         if !self.put_void(view, signer, snapshot, VoidStage::Intent, &intent)? {
             return Ok(Voided::Blocked);
         }
-        let name = ObjectName::of(&Named::Snapshot(snapshot));
-        match self.store().get(&name, SNAPSHOT_BYTES_MAX) {
-            Err(StoreError::NotFound { .. }) => {}
-            Ok(_) => return Ok(Voided::Cancelled),
-            Err(error) => return Err(error.into()),
+        if self.is_committed(snapshot)? {
+            return Ok(Voided::Cancelled);
         }
         let last = ObjectName::of(&Named::Void(snapshot));
         let done = self.put_void(view, signer, snapshot, VoidStage::Final, &last)?;
@@ -60,10 +63,18 @@ impl Repository {
         let signed = signer.key.sign(Kind::Void, self.id(), signer.home, codec::to_cbor(&void));
         // What lies there already says the same, or stops nobody: then this run's own end is missing and prune decides.
         let _whatever_lies_there = self.store().put_new(&name, Bytes::from(signed.encode(Kind::Void)))?;
-        match self.store().get(&ObjectName::of(&Named::Snapshot(snapshot)), SNAPSHOT_BYTES_MAX) {
-            Err(StoreError::NotFound { .. }) => Ok(false),
+        self.is_committed(snapshot)
+    }
+
+    /// Whether something lies under a snapshot's name that may be one. What is longer than any is none, and its writer cannot store its own
+    /// there: it reads back what lies under the name.
+    fn is_committed(&self, snapshot: SnapshotId) -> Result<bool, Error> {
+        let stored = self.store().get(&ObjectName::of(&Named::Snapshot(snapshot)), SNAPSHOT_BYTES_MAX);
+        match stored.map_err(Error::from) {
             Ok(_) => Ok(true),
-            Err(error) => Err(error.into()),
+            Err(Error::Store(StoreError::NotFound { .. })) => Ok(false),
+            Err(error) if is_strange(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

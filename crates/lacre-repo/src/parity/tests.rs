@@ -3,7 +3,16 @@
 use lacre_format::{ids::PackName, parity::division};
 use proptest::prelude::*;
 
-use super::{Corrected, Uncorrected, correct, encode, is_whole};
+use reed_solomon_simd::{
+    engine::DefaultEngine,
+    rate::{HighRateEncoder, RateEncoder as _},
+};
+
+use super::{
+    Corrected, Uncorrected,
+    code::{Shape, recovery_of},
+    correct, encode, is_whole,
+};
 
 fn pack(length: usize) -> (PackName, Vec<u8>) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
@@ -31,15 +40,37 @@ fn spoil(bytes: &mut [u8]) {
 #[test]
 fn parity_is_computed_as_on_the_first_day() {
     let (name, bytes) = pack(300_000);
-    let parity = encode(name, &bytes).unwrap();
+    let parity = encode(name, &bytes);
     assert_eq!(parity.len(), 19_010);
     let digest = blake3::hash(&parity).to_hex();
     let document = include_str!("../../../../docs/FORMAT.md");
     assert!(document.contains(digest.as_str()), "docs/FORMAT.md does not name {digest}");
 }
 
+/// The recovery shards as the library's own encoder computes them.
+fn by_the_library(shape: Shape, shards: &[Vec<u8>]) -> Vec<u8> {
+    let Shape { data, recovery, shard_bytes } = shape;
+    let mut encoder = HighRateEncoder::new(data, recovery, shard_bytes, DefaultEngine::new(), None).unwrap();
+    shards.iter().for_each(|shard| encoder.add_original_shard(shard).unwrap());
+    encoder.encode().unwrap().recovery_iter().flatten().copied().collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn group_by_group_gives_what_the_library_gives(
+        data in 1..600usize,
+        recovery in 1..40usize,
+        blocks in 1..80usize,
+        seed in any::<u64>(),
+    ) {
+        let shape = Shape { data, recovery, shard_bytes: blocks * 64 };
+        let (_, bytes) = pack(data * shape.shard_bytes + usize::from(seed.to_le_bytes()[0]));
+        let shards: Vec<Vec<u8>> = bytes.chunks_exact(shape.shard_bytes).take(data).map(<[u8]>::to_vec).collect();
+        let found = recovery_of(shape, &|index| shards[index].as_slice());
+        prop_assert!(found == by_the_library(shape, &shards));
+    }
 
     #[test]
     fn any_burst_of_three_percent_is_corrected(
@@ -47,7 +78,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let (name, bytes) = pack(length);
-        let parity = encode(name, &bytes).unwrap();
+        let parity = encode(name, &bytes);
         prop_assert!(is_whole(name, &parity));
         let burst = (length * 3 / 100).max(1);
         let start = at.index(length - burst + 1);
@@ -64,7 +95,7 @@ proptest! {
     #[test]
     fn any_byte_of_a_parity_counts(length in 1..60_000usize, at in any::<prop::sample::Index>()) {
         let (name, bytes) = pack(length);
-        let mut parity = encode(name, &bytes).unwrap();
+        let mut parity = encode(name, &bytes);
         let at = at.index(parity.len());
         parity[at] ^= 1;
         prop_assert!(!is_whole(name, &parity), "byte {at}");
@@ -76,7 +107,7 @@ proptest! {
 #[test]
 fn a_damaged_parity_still_corrects_as_far_as_its_sound_shards_reach() {
     let (name, bytes) = pack(1_000_000);
-    let whole = encode(name, &bytes).unwrap();
+    let whole = encode(name, &bytes);
     let (shard, recovery) = division(1_000_000);
     let (shard, recovery) = (shard as usize, recovery as usize);
     let mut stored = bytes.clone();
@@ -101,7 +132,7 @@ fn a_damaged_parity_still_corrects_as_far_as_its_sound_shards_reach() {
 #[test]
 fn more_than_can_be_corrected_is_refused_and_another_packs_parity_too() {
     let (name, bytes) = pack(200_000);
-    let parity = encode(name, &bytes).unwrap();
+    let parity = encode(name, &bytes);
     let mut stored = bytes.clone();
     spoil(&mut stored[50_000..90_000]);
     assert!(matches!(attempt(name, &parity, &stored), Err(Uncorrected::TooMuch { .. })));
@@ -115,7 +146,7 @@ fn more_than_can_be_corrected_is_refused_and_another_packs_parity_too() {
 #[test]
 fn a_forged_parity_changes_nothing() {
     let (name, bytes) = pack(100_000);
-    let forged = encode(name, &vec![7; 100_000]).unwrap();
+    let forged = encode(name, &vec![7; 100_000]);
     let mut stored = bytes;
     stored[5] ^= 1;
     assert!(matches!(attempt(name, &forged, &stored), Err(Uncorrected::TooMuch { .. })));

@@ -293,6 +293,19 @@ proptest! {
         prop_assert_eq!(choose(&reversed, &rules, now, &zone), choice);
     }
 
+    /// A wish to forget is judged again by every reader, also once a part of what it took is reclaimed: that brings nothing back and takes
+    /// nothing more.
+    #[test]
+    fn what_is_forgotten_may_be_gone(snapshots in any_snapshots(), rules in any_rules(), gone in any::<u64>()) {
+        let choice = judged(&snapshots, &rules);
+        let is_gone = |id: u32| choice.forgotten.contains(&id) && gone >> (id % 64) & 1 == 1;
+        let left: Vec<_> = snapshots.iter().filter(|snapshot| !is_gone(snapshot.id)).cloned().collect();
+        let again = judged(&left, &rules);
+        prop_assert_eq!(&again.kept, &choice.kept);
+        let waiting: Vec<u32> = choice.forgotten.iter().copied().filter(|id| !is_gone(*id)).collect();
+        prop_assert_eq!(again.forgotten, waiting);
+    }
+
     #[test]
     fn another_rule_never_forgets_more(snapshots in any_snapshots(), rules in any_rules(), more in any_rules()) {
         prop_assume!(!rules.is_empty());

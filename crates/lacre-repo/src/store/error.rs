@@ -194,6 +194,20 @@ impl StoreError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
+
+    /// Whether the object itself is to blame that it cannot be read, and not the way to the store: too long, of another kind, on a bad sector,
+    /// or not for us.
+    #[must_use]
+    pub fn is_of_the_object(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::OutOfRange { .. }
+                | Self::Foreign { .. }
+                | Self::Io { .. }
+                | Self::PermissionDenied { .. }
+        )
+    }
 }
 
 fn about(name: &str) -> String {

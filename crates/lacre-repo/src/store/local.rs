@@ -36,6 +36,9 @@ const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OF
 /// Flags for opening any object. Without `NONBLOCK` a planted named pipe would hang the reader.
 const OBJECT_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
+/// An object that is looked at once is read in pieces of this length.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// A directory used as a store.
 pub(super) struct LocalStore {
     path: PathBuf,
@@ -163,6 +166,31 @@ impl LocalStore {
             return Err(StoreError::OutOfRange { name: name.to_string(), start: range.start, end: range.end });
         }
         read_at(&handle, range.start, range.end - range.start, name.as_str())
+    }
+
+    /// The first `bytes` bytes of an object in pieces: one buffer is filled again and again, and stays in the cache of a processor.
+    pub(super) fn get_pieces(
+        &self,
+        name: &ObjectName,
+        bytes: u64,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        let handle = self.open_object(name.as_str())?;
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut start = 0;
+        while start < bytes {
+            let length = PIECE_BYTES.min(usize::try_from(bytes - start).unwrap_or(usize::MAX));
+            let piece = &mut buffer[..length];
+            match handle.file.read_exact_at(piece, start) {
+                Ok(()) => each(piece),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(StoreError::OutOfRange { name: name.to_string(), start, end: bytes });
+                }
+                Err(source) => return Err(of_io(source, Operation::Read, name.as_str())),
+            }
+            start += widen(length);
+        }
+        Ok(())
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {

@@ -5,12 +5,14 @@
 //! directory ([`Store::create_local`], [`Store::open_local`]), a bucket ([`Store::open_bucket`]) and memory ([`Store::memory`]).
 //! Every async part lives behind this module: callers block on a channel and may themselves run in any runtime.
 
+mod access;
 mod bucket;
 mod cause;
 mod counts;
 mod error;
 pub mod fault;
 mod handles;
+mod listed;
 mod local;
 mod probe;
 mod remote;
@@ -34,9 +36,11 @@ pub use bucket::{BucketOptions, Conditional, Credentials, Lock, PARALLEL_DEFAULT
 pub use cause::{Cause, Remedy};
 pub use counts::{Counts, Verb};
 pub use error::{Operation, StoreError};
+pub use listed::{Foreign, ForeignKind, Listing, ObjectMeta};
 pub use probe::{DeleteRight, Fact, LockMode, ObjectLock, Probe, SKEW_MAX, Versioning};
 pub use staging::Sweep;
 
+use access::Access;
 use bucket::BucketStore;
 use counts::Counter;
 use fault::{FaultPlan, Faults};
@@ -105,66 +109,6 @@ impl Deletion {
     }
 }
 
-/// One object in a [`Listing`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ObjectMeta {
-    /// Its full name, segments separated by `/`.
-    pub name: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// When the store last wrote it, by the store's own clock; the epoch if the store does not say.
-    pub modified: Timestamp,
-}
-
-/// Something under a repository that is no object of ours and was not followed.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Foreign {
-    /// Where it lies, relative to the store; unusual characters are replaced.
-    pub name: String,
-    /// What it is.
-    pub kind: ForeignKind,
-}
-
-/// Why an entry is foreign.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
-pub enum ForeignKind {
-    /// A symbolic link, wherever it points.
-    Symlink,
-    /// A named pipe.
-    Fifo,
-    /// A socket.
-    Socket,
-    /// A block or character device.
-    Device,
-    /// A directory where an object should be.
-    Directory,
-    /// A file or directory that could not be read.
-    Unreadable,
-    /// A name with characters no object has.
-    BadName,
-    /// A directory deeper than [`LIST_DEPTH_MAX`].
-    TooDeep,
-}
-
-/// What [`Store::list`] found, both parts sorted by name.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Listing {
-    /// The objects.
-    pub objects: Vec<ObjectMeta>,
-    /// Everything else.
-    pub foreign: Vec<Foreign>,
-}
-
-impl Listing {
-    /// The objects of this listing that lie below a prefix such as `packs`.
-    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ObjectMeta> + 'a {
-        let is_below =
-            move |object: &&ObjectMeta| object.name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
-        self.objects.iter().filter(is_below)
-    }
-}
-
 /// A file or directory of the store that others on this host may open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exposure {
@@ -182,6 +126,7 @@ pub struct Store {
     backend: Arc<Backend>,
     counter: Arc<Counter>,
     faults: Option<Arc<Faults>>,
+    access: Access,
 }
 
 enum Backend {
@@ -233,7 +178,8 @@ impl Store {
     fn through(&self, faults: Faults) -> Self {
         let witness = self.faults.as_ref().and_then(|known| known.witness());
         let faults = if witness.is_some() { faults.with_witness(witness) } else { faults };
-        Self { backend: Arc::clone(&self.backend), counter: Arc::default(), faults: Some(Arc::new(faults)) }
+        let (backend, access) = (Arc::clone(&self.backend), self.access);
+        Self { backend, counter: Arc::default(), faults: Some(Arc::new(faults)), access }
     }
 
     /// Stores a new object; when this returns `Created` the object survives a power cut.
@@ -241,6 +187,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the object from becoming durable; it may then be stored or not.
     pub fn put_new(&self, name: &ObjectName, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        self.refuse_writes(name, Operation::Write)?;
         self.counter.begin(Verb::PutNew);
         let length = bytes.len();
         let outcome = match &self.faults {
@@ -275,6 +222,7 @@ impl Store {
             Ok(_) | Err(StoreError::TooLarge { .. } | StoreError::OutOfRange { .. } | StoreError::Io { .. }) => {}
             Err(error) => return Err(error),
         }
+        self.refuse_writes(name, Operation::Write)?;
         self.counter.begin(Verb::PutNew);
         let replace = |bytes| self.backend.replace(name, bytes).map(|()| PutOutcome::Created);
         match &self.faults {
@@ -312,6 +260,23 @@ impl Store {
         }?;
         self.counter.received(bytes.len());
         Ok(bytes)
+    }
+
+    /// Gives the first `bytes` bytes of an object piece by piece, in order: whoever only looks at them once needs no memory for all of them. One call, however many pieces there are.
+    ///
+    /// # Errors
+    /// As [`Store::get_range`]; what was given before belongs to nothing then.
+    pub fn get_pieces(&self, name: &ObjectName, bytes: u64, each: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        match (&*self.backend, &self.faults) {
+            (Backend::Local(local), None) => {
+                self.counter.begin(Verb::GetRange);
+                local.get_pieces(name, bytes, &mut |piece| {
+                    self.counter.received(piece.len());
+                    each(piece);
+                })
+            }
+            _ => self.get_range(name, 0..bytes).map(|all| each(&all)),
+        }
     }
 
     /// Lists the objects below a directory-like prefix (`"packs"` or `"packs/"`, `""` for all), sorted by name.
@@ -376,6 +341,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Foreign`] for what is no regular file, else what the store says; the object may then be gone or not.
     pub fn delete(&self, name: &ObjectName) -> Result<Deletion, StoreError> {
+        self.refuse_writes(name, Operation::Unlink)?;
         self.counter.begin(Verb::Delete);
         match &self.faults {
             None => self.backend.delete(name),
@@ -412,8 +378,8 @@ impl Store {
         let drawn = || RandomState::new().hash_one("probe");
         let mark = format!("{:016x}{:016x}", drawn(), drawn());
         match &*self.backend {
-            Backend::Bucket(bucket) => bucket.probe(mark),
-            Backend::Local(_) | Backend::Remote(_) => self.probe_simple(&mark),
+            Backend::Bucket(bucket) if self.access == Access::Full => bucket.probe(mark),
+            Backend::Bucket(_) | Backend::Local(_) | Backend::Remote(_) => self.probe_simple(&mark),
         }
     }
 
@@ -524,7 +490,7 @@ impl Store {
     }
 
     fn over(backend: Backend) -> Self {
-        Self { backend: Arc::new(backend), counter: Arc::default(), faults: None }
+        Self { backend: Arc::new(backend), counter: Arc::default(), faults: None, access: Access::Full }
     }
 }
 

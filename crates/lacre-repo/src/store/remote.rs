@@ -101,7 +101,8 @@ impl RemoteStore {
                 objects.push(ObjectMeta {
                     name: meta.location.to_string(),
                     bytes: meta.size,
-                    modified: Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH),
+                    modified: Timestamp::from_millisecond(meta.last_modified.timestamp_millis())
+                        .unwrap_or(Timestamp::UNIX_EPOCH),
                 });
             }
             Ok(Some(objects))

@@ -329,3 +329,39 @@ fn a_store_can_be_sent_and_shared() {
     fn check<T: Clone + Send + Sync + 'static>() {}
     check::<Store>();
 }
+
+#[test]
+fn pieces_are_the_object_in_order_and_one_call() {
+    for Fixture { what, store, .. } in fixtures() {
+        let bytes: Vec<u8> = (0..300_001_u32).map(|at| at.to_le_bytes()[usize::from(at % 3 == 0)]).collect();
+        assert_eq!(store.put_new(&name("packs/ab/c"), Bytes::from(bytes.clone())).unwrap(), PutOutcome::Created);
+        let before = store.counts();
+        let mut found = Vec::new();
+        store.get_pieces(&name("packs/ab/c"), 300_001, &mut |piece| found.extend_from_slice(piece)).unwrap();
+        let after = store.counts();
+        assert!(found == bytes, "{what}");
+        assert_eq!((after.requests() - before.requests(), after.bytes_received - before.bytes_received), (1, 300_001));
+        let beyond = store.get_pieces(&name("packs/ab/c"), 300_002, &mut |_| {});
+        assert!(matches!(beyond, Err(StoreError::OutOfRange { .. })), "{what}: {beyond:?}");
+        let missing = store.get_pieces(&name("packs/ab/d"), 1, &mut |_| {});
+        assert!(missing.is_err_and(|error| error.is_not_found()), "{what}");
+    }
+}
+
+#[test]
+fn a_store_that_is_only_read_is_asked_nothing_that_writes() {
+    for Fixture { what, store, .. } in fixtures() {
+        assert_eq!(put(&store, "packs/ab/c", b"bytes"), PutOutcome::Created);
+        let (reader, before) = (store.read_only(), store.counts());
+        assert!(reader.is_read_only() && !store.is_read_only());
+        let read_only = |error: StoreError| matches!(error, StoreError::ReadOnly { .. });
+        assert!(reader.put_new(&name("packs/ab/d"), Bytes::from_static(b"more")).is_err_and(read_only), "{what}");
+        assert!(reader.delete(&name("packs/ab/c")).is_err_and(read_only), "{what}");
+        assert!(reader.probe().is_err_and(read_only), "{what}");
+        let healed = reader.heal(&name("packs/ab/c"), &Bytes::from_static(b"other"), ROOM, &|bytes| bytes == b"other");
+        assert!(healed.is_err_and(read_only), "{what}");
+        let after = reader.counts();
+        assert_eq!((after.put_new, after.delete), (before.put_new, before.delete), "{what}");
+        assert_eq!(reader.get(&name("packs/ab/c"), ROOM).unwrap(), &b"bytes"[..], "{what}");
+    }
+}

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use lacre_format::root::Shape;
+use lacre_format::{
+    ids::{GenerationId, SnapshotId},
+    root::Shape,
+};
 use lacre_repo::{
     Error, Repository,
     home::Home,
@@ -13,11 +16,11 @@ use lacre_repo::{
         rotate::{RotateOptions, RotationState},
         snapshots::SnapshotState,
     },
-    store::Store,
+    store::{Store, fault::FaultPlan},
 };
 
 use crate::{
-    common::{assert_whole, bench, names, night, nights, sync},
+    common::{Notes as _, assert_whole, bench, names, night, nights, sync},
     seal::intend,
     support::{Bench, read, rows},
 };
@@ -78,7 +81,7 @@ fn the_lost_place_is_refused_as_the_repository_and_serves_as_a_copy() {
     let data = rows(700, 5);
     let report = crate::support::backup(&repository, "app", &[("t", Shape::Rows, &data)], Default::default()).unwrap();
     made.insert(report.snapshot, data);
-    bench.forget_copy_note();
+    bench.forget_note();
     let report = sync(&repository, &bench.store);
     assert_eq!((report.status.state, report.objects_deleted), (CopyState::Current, 0), "{report:?}");
     assert!(report.status.findings.iter().any(|found| found.what.contains(&lost.short())), "{report:?}");
@@ -134,12 +137,82 @@ fn a_seal_that_moved_on_without_a_record_refuses() {
     intend(&bench, *made.keys().next().unwrap());
     bench.repository.rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
     forget_cache(&bench);
+    // Neither is the list of the newer seal, which the host that changed it keeps.
+    fs::remove_dir_all(bench.home_files().join("keyring")).unwrap();
     let repository = bench.reopen_over(copy.clone());
     for vouched in [Vouched::No, Vouched::NoErasureMissing] {
         let refused = why(repository.adopt(&ReadKeys::default(), vouched).unwrap_err());
         assert!(refused.contains("nothing in this copy could be opened"), "{refused}");
     }
     assert_eq!(names(&copy, "policy").len(), 1, "nothing was written");
+}
+
+/// A repository whose seal was changed after the copy was last brought up to date, with nothing left of the change but this home's keyring
+/// and the cell; the copy, the snapshots, and the one that was erased.
+fn changed_seal() -> (Bench, Store, crate::common::Nights, SnapshotId, GenerationId) {
+    let (bench, copy) = (bench(), Store::memory());
+    let made = nights(&bench, 3);
+    sync(&bench.repository, &copy);
+    let dead = *made.keys().next().unwrap();
+    intend(&bench, dead);
+    let report = bench.repository.rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
+    assert_eq!(report.state, RotationState::Closed);
+    forget_cache(&bench);
+    (bench, copy, made, dead, report.to)
+}
+
+fn opens_with_the_newer_seal(
+    bench: &Bench,
+    repository: &Repository,
+    made: &crate::common::Nights,
+    dead: SnapshotId,
+    to: GenerationId,
+    context: &str,
+) {
+    assert_eq!(repository.view().unwrap().policy.generation, to, "{context}");
+    assert!(matches!(read(repository, dead, &bench.keys(), "t"), Err(Error::Erased { .. })), "{context}");
+    assert_eq!(assert_whole(bench, repository, made, context), 2);
+}
+
+#[test]
+fn a_newer_seal_that_only_this_home_leads_to_is_adopted_and_its_losses_are_named() {
+    let (bench, copy, mut made, dead, to) = changed_seal();
+    let repository = bench.reopen_over(copy.clone());
+    let before = names(&copy, "");
+    let plan = repository.plan_adopt(&ReadKeys::default()).unwrap();
+    assert_eq!((plan.generation, plan.snapshots, plan.closed.as_slice()), (to, 2, [dead].as_slice()));
+    assert!(plan.losses().iter().any(|loss| loss.object == format!("snap/{dead}")), "{plan:?}");
+    assert!(plan.unseen.iter().any(|why| why.contains("only this home's list and bundle")), "{plan:?}");
+    let refused = why(repository.adopt(&ReadKeys::default(), Vouched::No).unwrap_err());
+    assert!(refused.contains("--accept-unseen"), "{refused}");
+    assert_eq!(names(&copy, ""), before, "nothing was written");
+    repository.adopt(&ReadKeys::default(), Vouched::NoErasureMissing).unwrap();
+    opens_with_the_newer_seal(&bench, &repository, &made, dead, to, "adopted");
+    // It goes on: backups are sealed to it, and it is changed like any other.
+    let data = rows(500, 77);
+    let report = crate::support::backup(&repository, "app", &[("t", Shape::Rows, &data)], Default::default()).unwrap();
+    made.insert(report.snapshot, data);
+    assert_eq!(assert_whole(&bench, &repository, &made, "went on"), 3);
+    let report = repository.rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
+    assert_eq!((report.state, report.from), (RotationState::Closed, to));
+    assert_eq!(assert_whole(&bench, &repository, &made, "changed again"), 3);
+}
+
+#[test]
+fn an_adoption_of_a_newer_seal_that_dies_anywhere_is_done_by_running_it_again() {
+    for plan in [FaultPlan::crash_at, FaultPlan::crash_after] {
+        let ended = (1..100).find(|nth| {
+            let (bench, copy, made, dead, to) = changed_seal();
+            let home = Home::open(&bench.directory.path().join("home")).unwrap();
+            let dying = Repository::open(copy.with_faults(plan(*nth)), &home, bench.clock.clone());
+            let died = dying.and_then(|dying| dying.adopt(&ReadKeys::default(), Vouched::NoErasureMissing));
+            let repository = bench.reopen_over(copy.clone());
+            repository.adopt(&ReadKeys::default(), Vouched::NoErasureMissing).unwrap();
+            opens_with_the_newer_seal(&bench, &repository, &made, dead, to, &format!("{nth}"));
+            died.is_ok()
+        });
+        assert!(ended.is_some_and(|nth| nth > 8), "{ended:?}");
+    }
 }
 
 #[test]
@@ -160,7 +233,7 @@ fn two_copies_that_were_both_adopted_are_forked() {
     nights(&bench, 1);
     let (one, two) = (Store::memory(), Store::memory());
     sync(&bench.repository, &one);
-    bench.forget_copy_note();
+    bench.forget_note();
     sync(&bench.repository, &two);
     // The admin's machine was cloned, and both go on.
     let clone = bench.directory.path().join("clone");
@@ -184,19 +257,6 @@ fn copy_tree(from: &Path, to: &Path) {
             copy_tree(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-trait Notes {
-    fn forget_copy_note(&self);
-}
-
-impl Notes for Bench {
-    fn forget_copy_note(&self) {
-        let note = self.home_files().join("copies").join("offsite.synced");
-        if note.exists() {
-            fs::remove_file(note).unwrap();
         }
     }
 }

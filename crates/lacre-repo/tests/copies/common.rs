@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lacre_format::{ids::SnapshotId, root::Shape};
+use lacre_format::{ids::SnapshotId, name::ObjectName, root::Shape};
 use lacre_repo::{
     Repository, Severity, Silent,
     home::Home,
@@ -13,7 +13,7 @@ use lacre_repo::{
         prune::{Economy, PruneOptions},
         snapshots::SnapshotState,
     },
-    store::Store,
+    store::{PutOutcome, Store},
 };
 
 use crate::support::{Bench, read, rows};
@@ -89,11 +89,55 @@ pub(crate) fn names(store: &Store, folder: &str) -> Vec<String> {
     store.list(folder).unwrap().objects.into_iter().map(|object| object.name).collect()
 }
 
+/// The same of everything but rollups, which are a cache of the place in which they lie.
+pub(crate) fn copied(store: &Store) -> Vec<String> {
+    names(store, "").into_iter().filter(|name| !name.starts_with("rollup/")).collect()
+}
+
 /// Repack whatever has a dead byte.
 pub(crate) fn eager() -> PruneOptions {
     PruneOptions {
         economy: Economy { gain_percent_min: 0.0, dead_percent_min: 0.1, repack_percent_max: 100.0 },
         skew_max: Duration::MAX,
         ..PruneOptions::default()
+    }
+}
+
+/// The same objects in a place of their own.
+pub(crate) fn twin(store: &Store) -> Store {
+    let twin = Store::memory();
+    for object in store.list("").unwrap().objects {
+        let name = ObjectName::from_path(&object.name).unwrap();
+        let outcome = twin.put_new(&name, store.get(&name, object.bytes).unwrap()).unwrap();
+        assert_eq!(outcome, PutOutcome::Created);
+    }
+    twin
+}
+
+/// Somebody who never saw the repository finds in the copy every log entry that its policy speaks of.
+pub(crate) fn assert_logs_reach_the_policy(bench: &Bench, copy: &Store, context: &str) -> u32 {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let home = Home::open(&elsewhere.path().join("home")).unwrap();
+    let view = Repository::open_copy(copy.clone(), &home, bench.clock.clone(), NAME).unwrap().view().unwrap();
+    for pinned in &view.policy.heads {
+        let ends = view.heads.iter().find(|head| head.home == pinned.home).map(|head| head.seq);
+        assert!(ends.is_some_and(|ends| ends >= pinned.seq), "{context}: {pinned:?} and {ends:?}");
+    }
+    let grave = view.findings.iter().find(|finding| finding.severity > Severity::Note);
+    assert!(grave.is_none(), "{context}: {grave:?}");
+    view.policy.number
+}
+
+pub(crate) trait Notes {
+    fn forget_note(&self);
+}
+
+impl Notes for Bench {
+    /// The next sync is the first one of its copy.
+    fn forget_note(&self) {
+        let note = self.home_files().join("copies").join("offsite.synced");
+        if note.exists() {
+            std::fs::remove_file(note).unwrap();
+        }
     }
 }

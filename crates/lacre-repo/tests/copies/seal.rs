@@ -13,7 +13,7 @@ use lacre_repo::{
 };
 
 use crate::{
-    common::{assert_whole, bench, names, nights, opened, place, sync},
+    common::{assert_logs_reach_the_policy, assert_whole, bench, copied, names, nights, opened, place, sync},
     support::{Bench, read},
 };
 
@@ -43,6 +43,25 @@ fn a_rotation_reaches_every_copy_before_the_old_seal_is_destroyed() {
 }
 
 #[test]
+fn a_rotation_that_loses_its_copy_anywhere_leaves_no_policy_without_its_logs() {
+    for plan in [FaultPlan::crash_at, FaultPlan::crash_after] {
+        let mut numbers = Vec::new();
+        for nth in 1..100 {
+            let (bench, copy) = (bench(), Store::memory());
+            nights(&bench, 1);
+            sync(&bench.repository, &copy);
+            let report = rotate(&bench, &[&copy.with_faults(plan(nth))]);
+            assert_eq!(report.state, RotationState::Closed, "{nth}");
+            numbers.push(assert_logs_reach_the_policy(&bench, &copy, &format!("{nth}")));
+            if report.findings.is_empty() {
+                break;
+            }
+        }
+        assert!(numbers.len() < 99 && numbers.contains(&0) && numbers.ends_with(&[1]), "{numbers:?}");
+    }
+}
+
+#[test]
 fn a_copy_that_cannot_be_reached_is_named_and_stops_no_rotation() {
     let (bench, copy) = (bench(), Store::memory());
     let made = nights(&bench, 2);
@@ -65,9 +84,9 @@ fn an_erased_snapshot_is_dead_in_the_copy_and_the_receipt_lists_what_lies_there(
     let dead = *made.keys().next().unwrap();
     let erasure = intend(&bench, dead);
     rotate(&bench, &[&copy]);
-    let before = names(&copy, "");
+    let before = copied(&copy);
     sync(&bench.repository, &copy);
-    let after = names(&copy, "");
+    let after = copied(&copy);
     assert!(before.iter().all(|name| after.contains(name)), "a sync after an erasure deletes nothing");
     let seen = opened(&bench, &copy);
     assert!(matches!(read(&seen, dead, &bench.keys(), "t"), Err(Error::Erased { .. })));

@@ -105,3 +105,36 @@ fn looking_at_a_copy_nobody_ever_made_says_so() {
     let home = Home::open(&bench.directory.path().join("home")).unwrap();
     assert!(Repository::open_copy(Store::memory(), &home, bench.clock.clone(), "none").is_err());
 }
+
+#[test]
+fn what_a_revoked_key_signed_beyond_its_pins_makes_no_copy_ahead() {
+    use lacre_format::{
+        ids::{Millis, Token},
+        policy::Role,
+        run::RunDetails,
+    };
+    use lacre_repo::op::{join, run::RunFrame};
+
+    let (bench, copy) = (bench(), Store::memory());
+    nights(&bench, 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let home = Home::open(elsewhere.path()).unwrap();
+    let asked = join::ask(&home, "db2").unwrap();
+    let enrolled = bench.repository.enrol(&asked.text, Role::Writer, None, "/anywhere").unwrap();
+    let token = join::read_token(&enrolled.token).unwrap();
+    join::join(bench.store.clone(), &home, &token, bench.clock.clone()).unwrap();
+    let frame = |byte| RunFrame { id: Token::new([byte; 16]), started: Millis(1), ended: Millis(9), exit: 0 };
+    let in_place = |store: Store| Repository::open(store, &home, bench.clock.clone()).unwrap();
+    in_place(bench.store.clone()).record_run(frame(1), &RunDetails::default()).unwrap();
+    assert_eq!(sync(&bench.repository, &copy).status.state, CopyState::Current);
+    // The key is stolen and used on the copy, which has not heard of the revocation: a log entry and a snapshot.
+    let thief = in_place(copy.clone());
+    thief.record_run(frame(2), &RunDetails::default()).unwrap();
+    crate::support::backup(&thief, "app", &[("t", Shape::Rows, &rows(300, 9))], Default::default()).unwrap();
+    assert_eq!(sync(&bench.repository, &copy).status.state, CopyState::Ahead, "as long as the key counts");
+    bench.repository.revoke(enrolled.home).unwrap();
+    night(&bench, 2);
+    let report = sync(&bench.repository, &copy);
+    assert_eq!(report.status.state, CopyState::Current, "{:?}", report.status.findings);
+    assert!(report.objects_sent > 0);
+}

@@ -50,13 +50,18 @@ impl Machine {
     }
 
     pub(crate) fn say_after(&self, bench: &Bench, event: &Event, last: Option<(u32, Digest)>) -> ObjectName {
+        self.say_at(bench, event, last, Millis(bench.now()))
+    }
+
+    /// The same, dated as its signer likes.
+    pub(crate) fn say_at(&self, bench: &Bench, event: &Event, last: Option<(u32, Digest)>, at: Millis) -> ObjectName {
         let (kind, body) = event.encode();
         let entry = LogEntry {
             repository: bench.repository.id(),
             home: self.home,
             seq: last.map_or(0, |(seq, _)| seq + 1),
             previous: last.map(|(_, digest)| digest),
-            at: Millis(bench.now()),
+            at,
             kind,
             body: body.into(),
         };

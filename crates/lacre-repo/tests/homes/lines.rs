@@ -105,6 +105,73 @@ fn nobody_revokes_who_stands_before_them() {
 }
 
 #[test]
+fn nobody_writes_themselves_before_who_stands_before_them() {
+    let change = |swap: fn(&mut Policy)| {
+        let bench = Bench::new();
+        let [second, third, _] = enrolled(&bench);
+        let (before, digest) = {
+            let view = view(&bench.repository);
+            (view.policy.clone(), view.policy_digest)
+        };
+        // A longer list, and a digest that wins a tie: neither decides.
+        for number in 0..4u8 {
+            publish_after(&bench, &third, (&before, digest), |policy| {
+                swap(policy);
+                revoke(policy, &second);
+                policy.homes.push(Machine::new(0x40 + number).entry(Role::Admin));
+            });
+        }
+        assert_eq!(tip(&bench), (1, digest), "nobody is revoked by who stands behind them");
+        let senior = publish_after(&bench, &second, (&before, digest), |policy| revoke(policy, &third));
+        assert_eq!(tip(&bench), (2, senior));
+        let view = view(&bench.repository);
+        assert!(view.home(third.home).unwrap().is_revoked() && !view.home(second.home).unwrap().is_revoked());
+    };
+    change(|_| {});
+    change(|policy| {
+        let (second, third) = (place(policy, 1), place(policy, 2));
+        policy.homes.swap(second, third);
+    });
+    change(|policy| {
+        let third = policy.homes.remove(place(policy, 2));
+        policy.homes.insert(0, third);
+    });
+}
+
+fn place(policy: &Policy, number: u8) -> usize {
+    policy.homes.iter().position(|entry| entry.home == Machine::new(number).home).unwrap()
+}
+
+#[test]
+fn no_admin_but_the_root_changes_or_leaves_out_a_home_that_was_there() {
+    type Change = fn(&mut Policy, usize);
+    let changes: [(&str, Change); 5] = [
+        ("left out", |policy, at| drop(policy.homes.remove(at))),
+        ("moved", |policy, at| policy.homes.swap(at, 0)),
+        ("no admin any more", |policy, at| policy.homes[at].role = Role::Writer),
+        ("given another key", |policy, at| policy.homes[at].key = Machine::new(0x77).key.public()),
+        ("back again", |policy, _| {
+            let revoked = policy.homes.iter_mut().find(|entry| entry.is_revoked()).unwrap();
+            (revoked.revoked, revoked.revoked_at) = (None, None);
+        }),
+    ];
+    for (what, change) in changes {
+        let bench = Bench::new();
+        let [second, third, maintenance] = enrolled(&bench);
+        publish(&bench, &admin(&bench), |policy| revoke(policy, &maintenance));
+        let before = tip(&bench);
+        let changed = |policy: &mut Policy| {
+            let at = policy.homes.iter().position(|entry| entry.home == second.home).unwrap();
+            change(policy, at);
+        };
+        publish(&bench, &third, changed);
+        assert_eq!(tip(&bench), before, "{what}");
+        let digest = publish(&bench, &admin(&bench), changed);
+        assert_eq!(tip(&bench), (3, digest), "{what}: the root may");
+    }
+}
+
+#[test]
 fn an_older_policy_than_this_host_has_seen_is_refused() {
     let bench = Bench::new();
     let digest = publish(&bench, &admin(&bench), |policy| policy.min_verified = 4);

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A new reader, as init takes one and as they read.
-fn person() -> (NewRecipient, Box<dyn Fn() -> ReadKeys>) {
+pub(crate) fn person() -> (NewRecipient, Box<dyn Fn() -> ReadKeys>) {
     let (secret, recipient) = Identity::generate_pq().unwrap();
     let keys = move || ReadKeys { identities: vec![secret.identity()], ..ReadKeys::default() };
     (NewRecipient { recipient, locked_identity: None }, Box::new(keys))
@@ -243,7 +243,7 @@ fn an_entry_that_a_writer_makes_for_another_reader_is_nobodys() {
         made,
         0,
         &[stranger.recipient],
-        std::time::SystemTime::now(),
+        lacre_repo::Clock::now(&*bench.clock).into(),
     );
     let mut entry = entry.unwrap();
     entry.key_commitment = header.key_commitment;

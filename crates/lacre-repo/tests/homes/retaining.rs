@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use lacre_format::{
-    ids::{HomeId, JobName, SnapshotId},
+    ids::{HomeId, JobName, Millis, SnapshotId},
     log::{CheckRecord, Event, Named},
     policy::{KeepRules, Retention, Role},
     root::Shape,
@@ -145,6 +145,51 @@ fn the_last_verified_ones_stay_and_only_another_home_verifies() {
     bench.clock.advance_hours(1);
     stolen(&second).say(&bench, &named(&made));
     assert_eq!(live(&bench.repository), [made[0], made[1], made[2], made[4]]);
+}
+
+#[test]
+fn the_last_verified_ones_stay_whatever_date_a_forget_bears() {
+    let bench = Bench::new();
+    let second = enrol(&bench, "db2", Role::Writer);
+    let made = days(&bench, &second, "app", 5);
+    publish(&bench, &admin(&bench), |policy| policy.min_verified = 0);
+    bench.repository.delegate(Some(&keep(1, 2))).unwrap();
+    bench.clock.advance_hours(1);
+    let (thief, before) = (stolen(&second), Millis(bench.now() - 1));
+    let record = CheckRecord { level: 4, snapshots: made[..3].to_vec(), packs: 0, bytes_read: 0, findings: 0 };
+    admin(&bench).say(&bench, &Event::Check(record));
+    // Dated just before the check, under the first number: when it would have stood, nothing was verified.
+    thief.say_at(&bench, &named(&made), None, before);
+    assert_eq!(live(&bench.repository), [made[1], made[2], made[4]]);
+    // With later entries in the log, under a number that is taken.
+    thief.say(&bench, &named(&made));
+    thief.say_at(&bench, &named(&made), None, Millis(before.0 - 1));
+    assert_eq!(live(&bench.repository), [made[1], made[2], made[4]]);
+    // Nor does it help to be earlier than an admin who takes a verified one away: two others stay.
+    bench.clock.advance_hours(1);
+    bench.repository.unforget(made[0]).unwrap();
+    admin(&bench).say(&bench, &named(&made[2..3]));
+    thief.say_at(&bench, &named(&made), None, Millis(before.0 - 2));
+    assert_eq!(live(&bench.repository), [made[0], made[1], made[4]]);
+}
+
+#[test]
+fn what_an_admin_took_back_or_held_stays_whatever_was_wished_before() {
+    let bench = Bench::new();
+    let second = enrol(&bench, "db2", Role::Writer);
+    let made = days(&bench, &second, "app", 4);
+    bench.repository.delegate(Some(&keep(1, 0))).unwrap();
+    bench.repository.hold(made[1], "audit").unwrap();
+    bench.clock.advance_hours(1);
+    stolen(&second).say(&bench, &named(&made));
+    assert_eq!(live(&bench.repository), [made[1], made[3]]);
+    bench.clock.advance_hours(1);
+    bench.repository.unforget(made[0]).unwrap();
+    bench.repository.release(made[1]).unwrap();
+    assert_eq!(live(&bench.repository), [made[0], made[1], made[3]]);
+    bench.clock.advance_hours(1);
+    stolen(&second).say(&bench, &named(&made));
+    assert_eq!(live(&bench.repository), [made[3]], "wished again, both go");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
         Event::EraseIntent(intent),
         Event::Rotated(rotated),
         Event::Destroyed(destroyed),
-        Event::Attestation(Attestation { item: "kit:9".to_owned(), state: Declared::Lost }),
+        Event::Attestation(Attestation { item: "kit:9".to_owned(), state: Declared::Lost, generation: None }),
         Event::Receipt(Box::new(receipt())),
         Event::IntentEnd(IntentEnd { id: CLAIM }),
         Event::Prune(prune),

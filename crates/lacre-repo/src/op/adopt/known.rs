@@ -17,6 +17,7 @@ use lacre_format::{
 
 use crate::{
     error::Error,
+    proof::{self, Verdict},
     repository::Repository,
     store::{Listing, ObjectMeta},
     view::{Source, View},
@@ -29,6 +30,13 @@ const LOOKED_AT: [&str; 4] = ["policy", "log", "void", "gc"];
 
 /// Objects that go into the copy.
 pub(super) struct Brought(Vec<(ObjectName, Vec<u8>)>);
+
+/// A generation's list and bundle that this home keeps.
+pub(super) struct KeptKeyring {
+    pub(super) list: BundleList,
+    /// The bundle, then the list.
+    pub(super) objects: Vec<(ObjectName, Vec<u8>)>,
+}
 
 impl Brought {
     pub(super) fn count(&self) -> u32 {
@@ -120,7 +128,10 @@ impl Repository {
                 is_named(digest)?;
                 view.verify(Kind::LogEntry, name, &decode(Kind::LogEntry)?).map(drop)
             }
-            Named::Void(_) | Named::VoidIntent(_) => view.verify(Kind::Void, name, &decode(Kind::Void)?).map(drop),
+            Named::Void(_) | Named::VoidIntent(_) => match proof::judge(view, &[], name, named, bytes) {
+                Verdict::Good => Ok(()),
+                Verdict::Bad | Verdict::Unknown => Err(Error::damaged(name, "nobody who may has signed it")),
+            },
             _ => Err(Error::damaged(name, "it is no record that is brought along")),
         }
     }
@@ -133,25 +144,25 @@ impl Repository {
         brought: &mut Vec<(ObjectName, Vec<u8>)>,
     ) -> Result<(), Error> {
         let generation = view.policy.generation;
-        let (list_name, bundle_name) =
-            (ObjectName::of(&Named::BundleList(generation)), ObjectName::of(&Named::Bundle(generation)));
-        if listed.contains(list_name.as_str()) && listed.contains(bundle_name.as_str()) {
+        let is_there = |named: &Named| listed.contains(ObjectName::of(named).as_str());
+        if is_there(&Named::BundleList(generation)) && is_there(&Named::Bundle(generation)) {
             return Ok(());
         }
-        let (Some(list), Some(bundle)) =
-            (self.home().keyring_object(generation, "list"), self.home().keyring_object(generation, "bundle"))
-        else {
-            return Err(no_keyring(generation));
-        };
-        let signed = Signed::decode(Kind::BundleList, &list).map_err(|error| Error::format(&list_name, error))?;
-        view.verify(Kind::BundleList, &list_name, &signed)?;
-        let said: BundleList =
-            codec::from_cbor("bundle list", &signed.payload).map_err(|error| Error::format(&list_name, error))?;
-        if said.generation != generation || said.bundle != digest_of(&bundle) {
-            return Err(no_keyring(generation));
-        }
-        brought.extend([(bundle_name, bundle), (list_name, list)]);
+        brought.extend(self.kept_keyring(view, generation).ok_or_else(|| no_keyring(generation))?.objects);
         Ok(())
+    }
+
+    /// List and bundle of a generation as this home keeps them, if an admin signed the one for the other.
+    pub(super) fn kept_keyring(&self, view: &View, generation: GenerationId) -> Option<KeptKeyring> {
+        let name = ObjectName::of(&Named::BundleList(generation));
+        let list = self.home().keyring_object(generation, "list")?;
+        let bundle = self.home().keyring_object(generation, "bundle")?;
+        let signed = Signed::decode(Kind::BundleList, &list).ok()?;
+        view.verify(Kind::BundleList, &name, &signed).ok()?;
+        let said: BundleList = codec::from_cbor("bundle list", &signed.payload).ok()?;
+        let fits = said.generation == generation && said.bundle == digest_of(&bundle);
+        let objects = vec![(ObjectName::of(&Named::Bundle(generation)), bundle), (name, list)];
+        fits.then_some(KeptKeyring { list: said, objects })
     }
 }
 

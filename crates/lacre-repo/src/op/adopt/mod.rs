@@ -6,6 +6,7 @@
 //! as the repository by every host that has read it, and may serve as a copy.
 
 mod known;
+mod seal;
 
 use std::collections::BTreeSet;
 
@@ -16,10 +17,10 @@ use lacre_format::{
     policy::{Adopted, Role},
 };
 
-use self::known::Brought;
+use self::{known::Brought, seal::HomeSeal};
 use crate::{
     error::Error,
-    home::Pin,
+    home::{Pin, Signer},
     limits::ADOPTION_STEP,
     monitor::{Finding, Severity},
     op::keys::ReadKeys,
@@ -51,6 +52,8 @@ pub struct AdoptPlan {
     pub brought: u32,
     /// Snapshots that this host knows and the copy does not hold.
     pub lost: Vec<SnapshotId>,
+    /// Live snapshots of the copy that nothing opens: the newer seal that this home leads to has no key entry of them.
+    pub closed: Vec<SnapshotId>,
     /// Sessions that were open when the copy was last brought up to date.
     pub sessions: Vec<SnapshotId>,
     /// Changes of the seal that were under way.
@@ -82,8 +85,7 @@ impl Repository {
     /// leads to the newer one; errors of the store.
     pub fn plan_adopt(&self, keys: &ReadKeys) -> Result<AdoptPlan, Error> {
         drop(self.home().admin_key()?);
-        let (plan, _) = self.weigh_adoption(keys)?;
-        Ok(plan)
+        Ok(self.weigh_adoption(keys)?.0)
     }
 
     /// Makes this copy the repository.
@@ -92,7 +94,7 @@ impl Repository {
     /// As [`Repository::plan_adopt`], and [`Error::Refused`] while an erasure may be missing and nobody vouches.
     pub fn adopt(&self, keys: &ReadKeys, vouched: Vouched) -> Result<AdoptReport, Error> {
         let admin = self.home().admin_key()?;
-        let (plan, brought) = self.weigh_adoption(keys)?;
+        let (plan, brought, seal) = self.weigh_adoption(keys)?;
         if let (Vouched::No, Some(why)) = (vouched, plan.unseen.first()) {
             return Err(Error::Refused {
                 why: format!("{why}; an erased snapshot could come back, --accept-unseen vouches that none was erased"),
@@ -104,6 +106,10 @@ impl Repository {
         if !signer_rules {
             return Err(Error::Refused { why: "this host's admin key is in no policy of the repository".to_owned() });
         }
+        let view = match &seal {
+            Some(seal) => self.enter_seal(&admin, view, seal, &plan)?,
+            None => view,
+        };
         let at = Millis(self.clock().now().as_millisecond());
         let mut policy = view.policy.clone();
         policy.number = plan.policy;
@@ -111,6 +117,9 @@ impl Repository {
         policy.signed_at = at;
         policy.heads.clone_from(&view.heads);
         policy.adopted = Some(Adopted { policy: plan.policy, from: plan.from, at });
+        if let Some(seal) = &seal {
+            seal.name_in(&mut policy);
+        }
         let digest = self.put_policy(&admin, &policy)?;
         self.home().keep_pin(&Pin { admin: self.manifest().admin, policy: policy.number, digest })?;
         let record = AdoptRecord {
@@ -123,7 +132,21 @@ impl Repository {
         Ok(AdoptReport { policy: plan.policy, plan })
     }
 
-    fn weigh_adoption(&self, keys: &ReadKeys) -> Result<(AdoptPlan, Brought), Error> {
+    /// Puts the newer seal's bundle, list and late entries into the copy, and on record that its policy leads from the old one to it. The seal
+    /// before is destroyed, so dying in between changes nothing for anybody.
+    fn enter_seal(&self, admin: &Signer, view: View, seal: &HomeSeal, plan: &AdoptPlan) -> Result<View, Error> {
+        seal.put(self)?;
+        let from = view.policy.generation;
+        let known = view.ledger.valid_rotations().any(|(_, rotated)| rotated.to == seal.generation);
+        if known && plan.closed.is_empty() {
+            return Ok(view);
+        }
+        let rotated = seal.rotated(from, plan.policy, &plan.closed)?;
+        self.append_to(&view, admin, &Event::Rotated(rotated))?;
+        self.unpinned_view()
+    }
+
+    fn weigh_adoption(&self, keys: &ReadKeys) -> Result<(AdoptPlan, Brought, Option<HomeSeal>), Error> {
         let pin = self.home().pin()?;
         let listing = self.store().list("")?;
         let (view, brought) = self.with_known(&listing)?;
@@ -131,19 +154,21 @@ impl Repository {
         let policy = seen
             .checked_add(ADOPTION_STEP)
             .ok_or_else(|| Error::Refused { why: "no policy number is left".to_owned() })?;
-        let unseen = self.unseen(&view, pin.as_ref(), keys)?;
+        let (unseen, seal) = self.unseen(&view, pin.as_ref(), keys)?;
         let names = self.session_names()?;
         let sessions = self.sessions(names, &view)?;
         let live = view.snapshots.keys().filter(|snapshot| view.is_live(**snapshot)).count();
+        let closed = seal.as_ref().map(|seal| seal.closed(&view)).unwrap_or_default();
         let mut findings = view.findings.clone();
         findings.extend(sessions.findings.iter().cloned());
         let plan = AdoptPlan {
             from: view.policy.number,
             policy,
-            generation: view.policy.generation,
-            snapshots: live as u64,
+            generation: seal.as_ref().map_or(view.policy.generation, |seal| seal.generation),
+            snapshots: live.saturating_sub(closed.len()) as u64,
             brought: brought.count(),
             lost: self.lost(&view)?,
+            closed,
             sessions: sessions.open().map(|(snapshot, _)| snapshot).collect(),
             claims: view.ledger.open_claims().map(|open| open.claim.id).collect(),
             erasures: waiting_erasures(&view),
@@ -151,11 +176,16 @@ impl Repository {
             unseen,
             findings,
         };
-        Ok((plan, brought))
+        Ok((plan, brought, seal))
     }
 
     /// What tells that something was decided which neither the copy nor this host has the record of.
-    fn unseen(&self, view: &View, pin: Option<&Pin>, keys: &ReadKeys) -> Result<Vec<String>, Error> {
+    fn unseen(
+        &self,
+        view: &View,
+        pin: Option<&Pin>,
+        keys: &ReadKeys,
+    ) -> Result<(Vec<String>, Option<HomeSeal>), Error> {
         let mut unseen = Vec::new();
         if let Some(pin) = pin.filter(|pin| pin.policy > view.policy.number) {
             unseen.push(format!(
@@ -174,22 +204,30 @@ impl Repository {
         }
         let current = view.policy.generation;
         let seals = self.seals(view, keys)?;
-        let newer = seals.seeds.iter().map(|(generation, _)| *generation).find(|held| held.number > current.number);
+        let newer =
+            seals.seeds.iter().filter(|(held, _)| held.number > current.number).max_by_key(|(held, _)| held.number);
         let is_known = view.ledger.claims.iter().any(|state| state.claim.from == current);
         match newer {
-            Some(newer) if seals.seed(current).is_none() => {
+            Some((newer, seed)) if seals.seed(current).is_none() => {
+                if let Some(seal) = self.home_seal(view, *newer, seed)? {
+                    unseen.push(format!(
+                        "the seal was changed from generation {current} to {newer}, of which only this home's list and bundle are left: what the policies after {} and the logs said besides is not known",
+                        view.policy.number
+                    ));
+                    return Ok((unseen, Some(seal)));
+                }
                 return Err(Error::Refused {
                     why: format!(
                         "the cells hold generation {newer} only, and what is at hand ends with {current}, whose seal is destroyed: nothing in this copy could be opened. Run this on the host that changed the seal, whose LACRE_HOME holds the newer list and bundle"
                     ),
                 });
             }
-            Some(newer) if !is_known => unseen.push(format!(
+            Some((newer, _)) if !is_known => unseen.push(format!(
                 "a cell holds generation {newer}, newer than {current} of the newest policy at hand, and no record of that change is at hand"
             )),
             _ => {}
         }
-        Ok(unseen)
+        Ok((unseen, None))
     }
 
     /// Snapshots that this host has seen or made and the copy does not hold, less those whose end is on record.
@@ -227,6 +265,12 @@ impl AdoptPlan {
             let what = "this host knows it and the copy does not hold it".to_owned();
             let advice =
                 "it is lost unless the lost place comes back as a copy; the next backup stores everything it needs";
+            find(Severity::Warning, what, &format!("snap/{snapshot}"), advice);
+        }
+        for snapshot in &self.closed {
+            let what =
+                "the newer seal has no key entry of it: it was erased, or committed too late to be carried".to_owned();
+            let advice = "nothing opens it any more; lacre repo prune removes it";
             find(Severity::Warning, what, &format!("snap/{snapshot}"), advice);
         }
         for session in &self.sessions {

@@ -72,6 +72,9 @@ pub(crate) struct StreamEnd {
     pub(crate) dump_id: Option<u32>,
 }
 
+/// Fewer new rows than this are not worth telling before the stream ends.
+const ROWS_TOLD_MIN: u64 = 1024;
+
 /// Takes the bytes of one stream.
 pub struct StreamWriter {
     spec: StreamSpec,
@@ -84,6 +87,8 @@ pub struct StreamWriter {
     hasher: blake3::Hasher,
     bytes: u64,
     lines: u64,
+    /// Rows the monitor has heard of.
+    told: u64,
     try_at: usize,
     work: Sender<Batch>,
     results: Sender<Message>,
@@ -119,6 +124,7 @@ impl StreamWriter {
             hasher: blake3::Hasher::new(),
             bytes: 0,
             lines: 0,
+            told: 0,
             try_at: BATCH_BYTES,
             work,
             results,
@@ -159,6 +165,11 @@ impl StreamWriter {
             self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         }
         self.shared.monitor.progress(Progress::Bytes(bytes.len() as u64));
+        // A large table is watched for an hour: its rows are told as they pass, and set right at its end.
+        if self.lines - self.told >= ROWS_TOLD_MIN {
+            self.shared.monitor.progress(Progress::Rows(self.lines - self.told));
+            self.told = self.lines;
+        }
         while !bytes.is_empty() {
             let room = self.try_at.saturating_sub(self.buffer.len()).max(1);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -193,7 +204,7 @@ impl StreamWriter {
         };
         let message = Message::End { stream: self.number, seq: self.seq, end: Box::new(end) };
         self.results.send(message).map_err(|_| Error::Bug { why: "the packer is gone".to_owned() })?;
-        self.shared.monitor.progress(Progress::Rows(rows_count));
+        self.shared.monitor.progress(Progress::Rows(rows_count.saturating_sub(self.told)));
         let summary = StreamSummary {
             name: self.spec.name,
             kind: self.spec.kind,

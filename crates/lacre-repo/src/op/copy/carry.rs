@@ -22,6 +22,7 @@ use super::source::Item;
 use crate::{
     error::Error,
     monitor::{Finding, Monitor, Progress, Severity},
+    proof::{self, Verdict},
     repository::Repository,
     store::{PutOutcome, Store, StoreError},
     view::View,
@@ -121,8 +122,7 @@ impl Carrier<'_> {
             if let Error::Store(_) = error {
                 return Err(Stopped::Source(error));
             }
-            let advice = "it is not copied; `lacre repo check` tells the extent, and a copy may hold the right one";
-            return Ok(Fate::Refused(Finding::new(Severity::Damage, error.to_string(), &item.name, advice)));
+            return Ok(Fate::Refused(refused(item, &error)));
         }
         let length = bytes.len() as u64;
         let fate = match self.to.put_new(&item.name, bytes.clone()).map_err(Stopped::Target)? {
@@ -151,15 +151,7 @@ impl Carrier<'_> {
 
     /// Whether bytes are what their name, or a signature, says: without any key that opens them.
     pub(super) fn verify(&self, name: &ObjectName, named: &Named, bytes: &[u8]) -> Result<(), Error> {
-        let signed = |kind: Kind| {
-            let signed = Signed::decode(kind, bytes).map_err(|error| Error::format(name, error))?;
-            self.view.verify(kind, name, &signed).map(drop)
-        };
         match named {
-            Named::Pack(pack) => hashes(name, bytes, pack.as_bytes()),
-            Named::Policy(_, digest) | Named::Log(_, _, digest) | Named::Segment(digest) => {
-                hashes(name, bytes, digest.as_bytes())
-            }
             Named::Snapshot(snapshot) => match self.view.snapshots.get(snapshot) {
                 Some(known) => hashes(name, bytes, known.digest.as_bytes()),
                 None => Err(Error::damaged(name, "it is no snapshot that is believed")),
@@ -172,14 +164,20 @@ impl Carrier<'_> {
                 let list = self.repository.signed_list(self.view, *generation)?;
                 hashes(name, bytes, list.bundle.as_bytes())
             }
-            Named::BundleList(_) => signed(Kind::BundleList),
-            Named::KeyEntry(..) => signed(Kind::KeyEnvelope),
-            Named::Session(_) => signed(Kind::Session),
-            Named::SessionEnd(_) => signed(Kind::SessionEnd),
-            Named::Void(_) | Named::VoidIntent(_) => signed(Kind::Void),
-            Named::GcPlan(_) => signed(Kind::GcPlan),
-            Named::GcClaim(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => signed(Kind::GcStep),
-            _ => Ok(()),
+            Named::RebuiltReach(..) => {
+                let signed = Signed::decode(Kind::RebuiltReach, bytes).map_err(|error| Error::format(name, error))?;
+                self.view.verify(Kind::RebuiltReach, name, &signed)?;
+                self.judge(name, named, bytes)
+            }
+            _ => self.judge(name, named, bytes),
+        }
+    }
+
+    fn judge(&self, name: &ObjectName, named: &Named, bytes: &[u8]) -> Result<(), Error> {
+        match proof::judge(self.view, &[], name, named, bytes) {
+            Verdict::Bad => Err(Error::damaged(name, "its bytes are not what is signed for")),
+            // What only a key that opens it could prove keeps its form, and is proved by whoever opens it.
+            Verdict::Good | Verdict::Unknown => Ok(()),
         }
     }
 }
@@ -192,6 +190,18 @@ impl Carried {
             Fate::Refused(finding) => self.findings.push(finding),
         }
     }
+}
+
+/// An object of the repository that is not what it should be. Nothing is lost with parity, which is computed from its pack.
+pub(super) fn refused(item: &Item, error: &Error) -> Finding {
+    let (severity, advice) = match item.named {
+        Named::Parity(_) => (Severity::Warning, "it is not copied; lacre repo repair computes it again from its pack"),
+        _ => (
+            Severity::Damage,
+            "it is not copied; `lacre repo check` tells the extent, and a copy may hold the right one",
+        ),
+    };
+    Finding::new(severity, error.to_string(), &item.name, advice)
 }
 
 fn changed(item: &Item) -> Fate {

@@ -3,7 +3,7 @@
 //! ```text
 //! look      list the copy, then the repository's snapshots, then everything: what a snapshot needs is listed after it     source.rs
 //! judge     whose copy is it; does it hold signed records that the repository lacks?                                      standing.rs
-//! tip       list, bundle and policy of the tip; then lacre.json, which makes the place a repository                       tip.rs
+//! tip       bundle and list, the logs that the policy pins, the policy; then lacre.json, which makes it a repository       tip.rs
 //! records   older policies, logs, voids, plans, sessions, key entries
 //! packs     and index segments; each verified by its name
 //! snapshots each after its reach map, and only when everything in it lies in the copy                                     sync.rs
@@ -15,6 +15,7 @@
 mod carry;
 mod compare;
 mod follow;
+pub(in crate::op) mod glance;
 mod source;
 mod standing;
 mod sync;
@@ -114,7 +115,7 @@ pub struct CopyReport {
     pub status: CopyStatus,
     /// Packs that were sent.
     pub packs_sent: u64,
-    /// Objects of all kinds that were sent.
+    /// Objects of all kinds that were sent; the copy's own rollup is none of them.
     pub objects_sent: u64,
     /// Their bytes.
     pub bytes_sent: u64,

@@ -29,7 +29,7 @@ pub(super) struct Source {
 
 /// A copy at one moment.
 #[derive(Default)]
-pub(super) struct Target {
+pub(in crate::op) struct Target {
     pub(super) manifest: Option<Bytes>,
     pub(super) listing: Listing,
     /// What was sent since.
@@ -87,6 +87,13 @@ impl Step {
 }
 
 impl Source {
+    /// A repository that was listed, at least as far as a copy is compared with it.
+    pub(super) fn of(view: View, listing: Listing, settled: BTreeSet<SnapshotId>) -> Self {
+        let mut generations: BTreeSet<GenerationId> = [view.policy.generation].into();
+        generations.extend(view.ledger.open_claims().map(|open| open.claim.from));
+        Self { view, listing, settled, generations }
+    }
+
     /// The length of an object of the repository.
     pub(super) fn bytes(&self, name: &str) -> Option<u64> {
         length(&self.listing, name)
@@ -96,6 +103,8 @@ impl Source {
     fn wants(&self, named: &Named) -> bool {
         match named {
             Named::Manifest => false,
+            // A cache of one place: a copy gets its own.
+            Named::Rollup(..) => false,
             // What is sealed to a destroyed generation opens for nobody: it is not spread further.
             Named::KeyEntry(generation, ..) | Named::Bundle(generation) | Named::BundleList(generation) => {
                 self.generations.contains(generation)
@@ -213,15 +222,13 @@ impl Repository {
         }
         let listing = self.store().list("")?;
         let view = self.view_of(&listing, pin)?;
-        let mut generations: BTreeSet<GenerationId> = [view.policy.generation].into();
-        generations.extend(view.ledger.open_claims().map(|open| open.claim.from));
-        Ok(Source { view, listing, settled, generations })
+        Ok(Source::of(view, listing, settled))
     }
 
     /// Looks at copies, at the same time; nothing of what is found is believed yet.
     pub(super) fn look_at_copies(&self, copies: &[CopyPlace]) -> Vec<Result<Target, StoreError>> {
         std::thread::scope(|scope| {
-            let looks: Vec<_> = copies.iter().map(|copy| scope.spawn(|| look_at(copy))).collect();
+            let looks: Vec<_> = copies.iter().map(|copy| scope.spawn(|| look_at(copy, None))).collect();
             let gone = |name: &str| StoreError::Unavailable {
                 name: name.to_owned(),
                 operation: crate::store::Operation::List,
@@ -233,11 +240,16 @@ impl Repository {
     }
 }
 
-fn look_at(copy: &CopyPlace) -> Result<Target, StoreError> {
+/// Lists a copy, or as much of it as is asked for.
+pub(super) fn look_at(copy: &CopyPlace, below: Option<&[&str]>) -> Result<Target, StoreError> {
     let manifest = match copy.store.get(&ObjectName::of(&Named::Manifest), MANIFEST_BYTES_MAX) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error),
     };
-    Ok(Target { manifest, listing: copy.store.list("")?, sent: BTreeMap::new() })
+    let listing = match below {
+        Some(prefixes) => copy.store.list_many(prefixes)?,
+        None => copy.store.list("")?,
+    };
+    Ok(Target { manifest, listing, sent: BTreeMap::new() })
 }

@@ -5,12 +5,12 @@
 
 use lacre_format::{
     codec,
-    header::{Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
-    ids::Digest,
+    header::{ChainHead, Header, SNAPSHOT_BYTES_MAX, SnapshotObject},
+    ids::{Digest, HomeId},
     log::LOG_ENTRY_BYTES_MAX,
     name::{Named, ObjectName},
     object::Kind,
-    policy::POLICY_BYTES_MAX,
+    policy::{HomeEntry, POLICY_BYTES_MAX},
     signed::Signed,
 };
 
@@ -140,8 +140,11 @@ impl Repository {
         };
         match named {
             Named::Policy(number, digest) => {
-                self.signed_policy(copy, source, name, *digest)?;
+                let signer = self.signed_policy(copy, source, name, *digest)?;
                 let newest = view.policy.number;
+                if *number > newest && view.home(signer).is_some_and(HomeEntry::is_revoked) {
+                    return Ok(Beyond::Nothing);
+                }
                 let is_older = adopted.is_some_and(|adopted| *number < adopted.policy);
                 Ok(match number.cmp(&newest) {
                     _ if is_older => Beyond::Leftover,
@@ -151,7 +154,11 @@ impl Repository {
                     _ => Beyond::Forked(format!("it holds another policy {number} than the repository")),
                 })
             }
-            Named::Log(_, _, digest) => {
+            Named::Log(home, seq, digest) => {
+                let logged = ChainHead { home: *home, seq: *seq, digest: *digest };
+                if view.home(*home).is_some_and(|entry| is_beyond(log_pins(entry), &logged)) {
+                    return Ok(Beyond::Nothing);
+                }
                 let stored = copy.store.get(name, bytes.min(LOG_ENTRY_BYTES_MAX))?;
                 let signed = Signed::decode(Kind::LogEntry, &stored).map_err(|error| Error::format(name, error))?;
                 view.verify(Kind::LogEntry, name, &signed)?;
@@ -162,7 +169,11 @@ impl Repository {
                 if view.plans.reclaimed.contains_key(snapshot) || view.voided.contains(snapshot) {
                     return Ok(Beyond::Nothing);
                 }
-                let header = self.header_in(copy, source, name, bytes)?;
+                let (header, digest) = self.header_in(copy, source, name, bytes)?;
+                let head = ChainHead { home: header.home, seq: header.seq, digest };
+                if view.home(header.home).is_some_and(|entry| is_beyond(snapshot_pins(entry), &head)) {
+                    return Ok(Beyond::Nothing);
+                }
                 let is_left = adopted.is_some_and(|adopted| header.policy < adopted.policy);
                 let what = format!("it holds snapshot {}, which the repository lacks", snapshot.short());
                 Ok(if is_left { Beyond::Leftover } else { Beyond::Ahead(what) })
@@ -171,19 +182,55 @@ impl Repository {
         }
     }
 
-    fn signed_policy(&self, copy: &CopyPlace, source: &Source, name: &ObjectName, digest: Digest) -> Result<(), Error> {
+    fn signed_policy(
+        &self,
+        copy: &CopyPlace,
+        source: &Source,
+        name: &ObjectName,
+        digest: Digest,
+    ) -> Result<HomeId, Error> {
         let stored = copy.store.get(name, POLICY_BYTES_MAX)?;
         let signed = Signed::decode(Kind::Policy, &stored).map_err(|error| Error::format(name, error))?;
         source.view.verify(Kind::Policy, name, &signed)?;
-        if digest_of(&stored) == digest { Ok(()) } else { Err(Error::damaged(name, "it is not what its name says")) }
+        if digest_of(&stored) == digest {
+            Ok(signed.home)
+        } else {
+            Err(Error::damaged(name, "it is not what its name says"))
+        }
     }
 
-    fn header_in(&self, copy: &CopyPlace, source: &Source, name: &ObjectName, bytes: u64) -> Result<Header, Error> {
+    fn header_in(
+        &self,
+        copy: &CopyPlace,
+        source: &Source,
+        name: &ObjectName,
+        bytes: u64,
+    ) -> Result<(Header, Digest), Error> {
         let stored = copy.store.get(name, bytes.min(SNAPSHOT_BYTES_MAX))?;
         let object = SnapshotObject::decode(&stored).map_err(|error| Error::format(name, error))?;
         source.view.verify(Kind::Snapshot, name, &object.signed)?;
-        codec::from_cbor("snapshot header", &object.signed.payload).map_err(|error| Error::format(name, error))
+        let header = codec::from_cbor("snapshot header", &object.signed.payload);
+        header.map(|header| (header, digest_of(&stored))).map_err(|error| Error::format(name, error))
     }
+}
+
+/// Where the chains of a revoked key end; nothing for a key that may still sign.
+type Pins = Option<Vec<ChainHead>>;
+
+fn log_pins(entry: &HomeEntry) -> Pins {
+    let twins = entry.revoked.iter().flat_map(|pins| pins.twins.iter().copied());
+    entry.is_revoked().then(|| entry.revoked_at.into_iter().chain(twins).collect())
+}
+
+fn snapshot_pins(entry: &HomeEntry) -> Pins {
+    entry.is_revoked().then(|| entry.revoked.iter().flat_map(|pins| pins.snapshots.clone()).collect())
+}
+
+/// Whether an element of a chain lies beyond where a revocation pinned it: whoever holds the revoked key can put such a one into any copy,
+/// and it counts nowhere.
+fn is_beyond(pins: Pins, head: &ChainHead) -> bool {
+    let reaches = |pin: &ChainHead| pin.seq > head.seq || (pin.seq == head.seq && pin.digest == head.digest);
+    pins.is_some_and(|pins| !pins.iter().any(reaches))
 }
 
 /// Whether an object that could not be read is itself to blame, not the store.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use lacre_format::{
     ids::{Millis, SnapshotId},
     name::{Named, ObjectName},
+    rollup::is_rolled_up,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use crate::{
     limits::{COPY_LANES_MAX, COPY_ROUNDS_MAX},
     monitor::{Finding, Monitor, Progress, Severity},
     repository::Repository,
+    rollup::{self, Due},
     store::{PutOutcome, StoreError},
 };
 
@@ -70,7 +72,7 @@ impl Repository {
         let lanes = copy.store.parallel().max(self.store().parallel()).clamp(2, COPY_LANES_MAX);
         let mut run = Run { repository: self, copy, target, report: CopyReport::of_status(status), monitor, lanes };
         match run.all(source) {
-            Ok(()) => {}
+            Ok(()) => run.roll_up()?,
             Err(Stopped::Source(error)) => return Err(error),
             Err(Stopped::Target(error)) => run.target_failed(&error),
         }
@@ -117,6 +119,36 @@ impl Run<'_> {
         if moved {
             let what = "the repository changed faster than it could be copied";
             self.find(Severity::Warning, what, "run lacre copy sync again when prune has ended");
+        }
+        Ok(())
+    }
+
+    /// Rolls small objects up for machines that come from afar, in a copy that has everything. It is a cache: what goes wrong with it is
+    /// told and fails nothing.
+    fn roll_up(&mut self) -> Result<(), Error> {
+        if self.report.status.state != CopyState::Current || self.monitor.cancelled() {
+            return Ok(());
+        }
+        let is_small = |name: &&String| ObjectName::parse(name).is_some_and(|(_, named)| is_rolled_up(&named));
+        let more = self.target.sent.keys().filter(is_small).count();
+        let due = if self.report.objects_deleted > 0 { Due::Deleted } else { Due::WorthIt };
+        // A sync with nothing to do asks nothing more.
+        if !rollup::is_due(&self.copy.store, &self.target.listing, due, more) {
+            return Ok(());
+        }
+        self.phase("a rollup");
+        let listing = self.copy.store.list_many(&rollup::listed()).map_err(Error::from);
+        let rolled = listing.and_then(|listing| {
+            // Other copies and commands of this host need the catalog meanwhile: it is asked by one of its own.
+            let catalog = self.repository.catalog_again()?;
+            rollup::roll_up(&self.copy.store, &catalog, &listing, due)
+        });
+        match rolled {
+            Ok(rolled) => self.report.status.findings.extend(rolled.findings),
+            Err(error) => {
+                let what = format!("no rollup was made: {error}");
+                self.find(Severity::Note, what, "the next sync makes one");
+            }
         }
         Ok(())
     }

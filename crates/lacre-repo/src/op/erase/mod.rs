@@ -7,11 +7,13 @@ mod account;
 pub mod person;
 mod prove;
 mod status;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use lacre_format::{
-    erasure::{EraseIntent, IntentEnd},
+    erasure::{ClaimOutcome, EraseIntent, IntentEnd, Purpose},
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
     log::{EVENT_SNAPSHOTS_MAX, Event},
     name::{Named, ObjectName},
@@ -22,6 +24,7 @@ use lacre_format::{
 };
 use lacre_seal::{entropy, structure::Structure};
 
+pub(crate) use self::vouch::declare;
 pub use self::{
     account::Account,
     prove::Proof,
@@ -30,10 +33,13 @@ pub use self::{
 use crate::{
     error::Error,
     ledger::Intent,
-    op::snapshots::{SnapshotRow, SnapshotState},
+    op::{
+        rotate::Adoption,
+        snapshots::{SnapshotRow, SnapshotState},
+    },
     repository::Repository,
     store::Listing,
-    view::View,
+    view::{View, is_strange},
 };
 
 /// Longest reason code in bytes.
@@ -77,8 +83,15 @@ pub struct EraseReason {
 /// Sessions without an end and without an acknowledged snapshot.
 #[derive(Default)]
 pub(crate) struct UnfinishedSessions {
-    pub(crate) open: Vec<Session>,
-    pub(crate) voided: Vec<Session>,
+    pub(crate) open: Vec<Unended>,
+    pub(crate) voided: Vec<Unended>,
+}
+
+/// A session that has not ended.
+pub(crate) struct Unended {
+    pub(crate) session: Session,
+    /// When it was stored, by the store's clock.
+    pub(crate) stored: Timestamp,
 }
 
 impl View {
@@ -170,21 +183,35 @@ impl Repository {
         Ok(record.id)
     }
 
-    /// Gives an erasure up, as long as no rotation has left its snapshots behind.
+    /// Gives an erasure up, as long as no rotation has left its snapshots behind. It runs under a claim, so that no rotation decides what it
+    /// leaves behind meanwhile.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a rotation has published already; [`Error::Usage`] for an unknown erasure.
+    /// [`Error::Refused`] when a rotation has published already; [`Error::Usage`] for an unknown erasure; [`Error::Overtaken`] while
+    /// another admin changes the seal.
     pub fn cancel_erase(&self, erasure: Token) -> Result<(), Error> {
         let admin = self.home().admin_key()?;
-        let view = self.view()?;
-        let Some(intent) = view.ledger.standing_intents().find(|intent| intent.record.id == erasure) else {
-            return Err(Error::Usage { why: format!("no erasure {erasure} is under way") });
-        };
-        if intent.record.snapshots.iter().any(|snapshot| view.ledger.rotation_of(*snapshot).is_some()) {
-            let why = "its new seal is published already: what is erased stays erased".to_owned();
-            return Err(Error::Refused { why });
+        standing(&self.view()?, erasure)?;
+        let mandate = self.claim(&admin, Purpose::Policy, Adoption::Never)?;
+        let view = self.still_mine(&mandate)?;
+        // A rotation of this host that waits for holders is the claim itself, and goes on.
+        let is_rotating = mandate.published(&view);
+        if let Err(refused) = may_be_given_up(&view, erasure, is_rotating.into()) {
+            if !is_rotating {
+                self.end_claim(&admin, mandate.id, ClaimOutcome::Withdrawn)?;
+            }
+            return Err(refused);
         }
-        self.append(&admin, &Event::IntentEnd(IntentEnd { id: erasure }))
+        self.append(&admin, &Event::IntentEnd(IntentEnd { id: erasure }))?;
+        if !is_rotating {
+            self.end_claim(&admin, mandate.id, ClaimOutcome::Closed)?;
+        }
+        // Only now, with the record written, is it certain that nothing was left behind before it.
+        let view = self.view()?;
+        match view.ledger.intents.iter().find(|intent| intent.record.id == erasure) {
+            Some(intent) => refuse_left_behind(&view, intent),
+            None => Ok(()),
+        }
     }
 
     /// Open sessions of these jobs; of all jobs where this host cannot read a session's job.
@@ -196,31 +223,34 @@ impl Repository {
 
     /// Believed sessions that have neither ended, nor committed, nor been voided.
     pub(crate) fn open_sessions(&self, view: &View) -> Result<Vec<Session>, Error> {
-        Ok(self.unfinished_sessions(view, &self.store().list("session")?)?.open)
+        let open = self.unfinished_sessions(view, &self.store().list("session")?)?.open;
+        Ok(open.into_iter().map(|unended| unended.session).collect())
     }
 
     /// Believed sessions that neither ended nor committed, the open ones and those that were voided, from a listing made just now of at
     /// least `session`.
     pub(crate) fn unfinished_sessions(&self, view: &View, listing: &Listing) -> Result<UnfinishedSessions, Error> {
-        let mut opened: BTreeMap<SnapshotId, ObjectName> = BTreeMap::new();
+        let mut opened: BTreeMap<SnapshotId, (ObjectName, Timestamp)> = BTreeMap::new();
         let mut ended: BTreeSet<SnapshotId> = BTreeSet::new();
         for object in listing.below("session") {
             match ObjectName::parse(&object.name) {
-                Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, name)),
+                Some((name, Named::Session(snapshot))) => drop(opened.insert(snapshot, (name, object.modified))),
                 Some((_, Named::SessionEnd(snapshot))) => drop(ended.insert(snapshot)),
                 _ => {}
             }
         }
         let mut sessions = UnfinishedSessions::default();
-        for (snapshot, name) in opened {
+        for (snapshot, (name, stored)) in opened {
             let voided = view.voided.contains(&snapshot);
             if ended.contains(&snapshot) || (view.snapshots.contains_key(&snapshot) && !voided) {
                 continue;
             }
-            let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
+            let bytes = match self.store().get(&name, SESSION_BYTES_MAX).map_err(Error::from) {
                 Ok(bytes) => bytes,
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error.into()),
+                Err(Error::Store(error)) if error.is_not_found() => continue,
+                // Nobody's session; a collection names it.
+                Err(error) if is_strange(&error) => continue,
+                Err(error) => return Err(error),
             };
             let believed = Signed::decode(Kind::Session, &bytes)
                 .ok()
@@ -229,7 +259,8 @@ impl Repository {
                 believed.and_then(|signed| lacre_format::codec::from_cbor::<Session>("session", &signed.payload).ok());
             let list = if voided { &mut sessions.voided } else { &mut sessions.open };
             let counts = |session: &Session| !view.home(session.home).is_none_or(HomeEntry::is_revoked);
-            list.extend(session.filter(|session| session.snapshot == snapshot && counts(session)));
+            let session = session.filter(|session| session.snapshot == snapshot && counts(session));
+            list.extend(session.map(|session| Unended { session, stored }));
         }
         Ok(sessions)
     }
@@ -240,6 +271,43 @@ impl Repository {
             structure.open(Structure::SessionJob(session.snapshot), self.id(), session.job_salt, &session.job).ok()?;
         core::str::from_utf8(&plaintext).ok().and_then(|text| JobName::parse(text).ok())
     }
+}
+
+fn standing(view: &View, erasure: Token) -> Result<&Intent, Error> {
+    let found = view.ledger.standing_intents().find(|intent| intent.record.id == erasure);
+    found.ok_or_else(|| Error::Usage { why: format!("no erasure {erasure} is under way") })
+}
+
+/// Whether a rotation of this host has published a generation and is not finished.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rotation {
+    Waits,
+    None,
+}
+
+impl From<bool> for Rotation {
+    fn from(is_rotating: bool) -> Self {
+        if is_rotating { Self::Waits } else { Self::None }
+    }
+}
+
+fn may_be_given_up(view: &View, erasure: Token, rotation: Rotation) -> Result<(), Error> {
+    refuse_left_behind(view, standing(view, erasure)?)?;
+    let to = view.policy.generation;
+    let is_recorded = view.ledger.valid_rotations().any(|(_, rotated)| rotated.to == to);
+    if rotation == Rotation::Waits && !is_recorded {
+        let why = "a change of the seal is published, and what it leaves behind is not on record yet: finish it with `lacre erase resume`";
+        return Err(Error::Overtaken { why: why.to_owned() });
+    }
+    Ok(())
+}
+
+fn refuse_left_behind(view: &View, intent: &Intent) -> Result<(), Error> {
+    if intent.record.snapshots.iter().any(|snapshot| view.ledger.rotation_of(*snapshot).is_some()) {
+        let why = "its new seal is published already: what is erased stays erased".to_owned();
+        return Err(Error::Refused { why });
+    }
+    Ok(())
 }
 
 /// The homes that have ever made a snapshot of these jobs.

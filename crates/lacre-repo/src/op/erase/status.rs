@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use lacre_format::{
     codec,
     erasure::{
@@ -14,14 +15,22 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
     policy::{KitState, Role},
-    session::{Outcome, Session},
+    session::Outcome,
     signed::Signed,
 };
 
 use crate::{
     error::Error,
     ledger::Intent,
-    op::{copy::CopyPlace, erase::Account, rotate::Pending, snapshots::SnapshotRow},
+    op::{
+        copy::CopyPlace,
+        erase::{
+            Account, Unended,
+            vouch::{declare, removed_cells},
+        },
+        rotate::{Pending, illegible},
+        snapshots::SnapshotRow,
+    },
     repository::Repository,
     store::Listing,
     view::View,
@@ -93,18 +102,10 @@ impl Repository {
             ErasureState::Cancelled
         } else if let Some(rotated) = rotation_of(view, intent) {
             pending = self.unsettled(view, intent, rotated, listing)?;
-            pending.retain(|item| {
-                match view.ledger.attested.get(&item.item).filter(|_| still_vouched(view, &item.item)) {
-                    None => true,
-                    Some((_, state)) => {
-                        declared.push(Attestation { item: item.item.clone(), state: *state });
-                        false
-                    }
-                }
-            });
+            declare(view, rotated, &mut pending, &mut declared);
             if pending.is_empty() { ErasureState::Complete } else { ErasureState::Interim }
         } else {
-            pending.push(self.waiting_rotation(view, intent));
+            pending = self.waiting_rotation(view, intent);
             ErasureState::Pending
         };
         Ok(ErasureStatus {
@@ -128,29 +129,44 @@ impl Repository {
         intents.flat_map(|intent| intent.record.snapshots.iter().copied()).collect()
     }
 
-    fn waiting_rotation(&self, view: &View, intent: &Intent) -> Pending {
+    /// What an erasure waits for whose snapshots still have their keys.
+    fn waiting_rotation(&self, view: &View, intent: &Intent) -> Vec<Pending> {
+        let mut pending = Vec::new();
         if intent.person.as_ref().is_some_and(|person| person.rewritten.is_empty()) {
-            return Pending {
+            pending.push(Pending {
                 item: "rewrite".to_owned(),
                 what: "the snapshots without the person are not made yet".to_owned(),
-                command: "the same lacre erase person again, with the same rules and key".to_owned(),
-            };
+                command: "lacre erase resume, which says so where it needs the rules and the person's key again"
+                    .to_owned(),
+            });
         }
         let missing = view.missing_approvals(intent);
         if missing > 0 {
-            return Pending {
+            pending.push(Pending {
                 item: "approval".to_owned(),
                 what: format!("{missing} other admin(s) have to approve it"),
                 command: format!("on another admin's machine: lacre erase approve {}", intent.record.id.short()),
-            };
+            });
         }
         let now = self.clock().now().as_millisecond();
-        let what = match intent.record.not_before {
-            Some(before) if before.0 > now => "its cool-down has not ended".to_owned(),
-            _ if view.ledger.open_claims().next().is_some() => "a change of the seal is under way".to_owned(),
-            _ => "the seal has not been changed since".to_owned(),
-        };
-        Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() }
+        if let Some(before) = intent.record.not_before.filter(|before| before.0 > now) {
+            let until =
+                Timestamp::from_millisecond(before.0).map_or_else(|_| before.0.to_string(), |at| at.to_string());
+            pending.push(Pending {
+                item: "cool-down".to_owned(),
+                what: format!("its cool-down ends at {until}"),
+                command: "after that: lacre erase resume".to_owned(),
+            });
+        }
+        if pending.is_empty() {
+            let what = match view.ledger.open_claims().next() {
+                Some(_) => "a change of the seal is under way",
+                None => "the seal has not been changed since",
+            };
+            let (item, command) = ("rotation".to_owned(), "lacre erase resume".to_owned());
+            pending.push(Pending { item, what: what.to_owned(), command });
+        }
+        pending
     }
 
     /// Rule 10, line by line.
@@ -164,8 +180,11 @@ impl Repository {
         let mut pending = self.unsettled_seal(view, rotated)?;
         pending.extend(self.unsettled_wraps(view));
         self.unsettled_entries(view, intent, &mut pending)?;
+        // A restore from a copy, of which only this home knows as yet.
+        let noted = self.home().noted_restores()?.into_iter().filter(|noted| noted.untold.is_open());
+        let noted: BTreeSet<SnapshotId> = noted.map(|noted| noted.snapshot).collect();
         for snapshot in &intent.record.snapshots {
-            if view.ledger.restoring.contains_key(snapshot) {
+            if view.ledger.restoring.contains_key(snapshot) || noted.contains(snapshot) {
                 pending.push(Pending {
                     item: format!("restore:{snapshot}"),
                     what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
@@ -203,9 +222,9 @@ impl Repository {
 
     /// What was anchored too late lies under the new generation, and dies only in another rotation.
     fn unsettled_entries(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
-        let named = self.named_in(view, view.policy.generation)?;
-        for snapshot in intent.record.snapshots.iter().filter(|snapshot| named.contains(snapshot)) {
-            if view.held.contains_key(snapshot) {
+        let named = intent.record.snapshots.iter().copied().collect();
+        for snapshot in self.entries_of(view, view.policy.generation, &named)? {
+            if view.held.contains_key(&snapshot) {
                 continue;
             }
             pending.push(Pending {
@@ -239,7 +258,10 @@ impl Repository {
                         let what = format!("the cell still holds generation {}", strays.join(", "));
                         // Seen, so nobody can vouch that it is not so.
                         let item = format!("stray:{}", entry.name);
-                        pending.push(Pending { item, what, command });
+                        pending.push(Pending { item, what, command: again(view, command) });
+                    }
+                    if contents.damaged > 0 {
+                        pending.push(illegible(entry, rotated.from, contents.damaged));
                     }
                 }
                 Ok(None) | Err(Error::Cell { .. }) if gone => {}
@@ -299,22 +321,28 @@ impl Repository {
                 command: format!("on {host}: lacre backup {job}"),
             });
         }
-        let of_jobs = |session: &Session| self.session_job(session).is_none_or(|job| jobs.contains(&job));
-        let began_before = |session: &&Session| session.opened < intent.at && of_jobs(session);
         let unfinished = match listing {
             Some(listing) => self.unfinished_sessions(view, listing)?,
             None => self.unfinished_sessions(view, &self.store().list("session")?)?,
         };
-        for session in unfinished.open.iter().filter(began_before) {
-            let id = session.snapshot;
+        let of_jobs = |unended: &&Unended| self.session_job(&unended.session).is_none_or(|job| jobs.contains(&job));
+        let open: Vec<&Unended> = unfinished.open.iter().filter(of_jobs).collect();
+        let voided: Vec<&Unended> = unfinished.voided.iter().filter(of_jobs).collect();
+        if open.is_empty() && voided.is_empty() {
+            return Ok(());
+        }
+        let signed = self.stored_at(intent)?;
+        let began_before = |unended: &&&Unended| signed.is_none_or(|signed| unended.stored <= signed);
+        for session in open.iter().filter(began_before) {
+            let id = session.session.snapshot;
             pending.push(Pending {
                 item: format!("session:{id}"),
                 what: format!("a backup that began before the erasure is still open ({})", id.short()),
                 command: "wait for it, or void it: lacre repo prune".to_owned(),
             });
         }
-        for session in unfinished.voided.iter().filter(began_before) {
-            let id = session.snapshot;
+        for session in voided.iter().filter(began_before) {
+            let id = session.session.snapshot;
             pending.push(Pending {
                 item: format!("session:{id}"),
                 what: format!(
@@ -325,6 +353,16 @@ impl Repository {
             });
         }
         Ok(())
+    }
+
+    /// When an intent was stored, by the store's clock, which is the one that sessions are compared with: those of a writer and of an admin
+    /// need not agree. Nothing where the store does not say.
+    fn stored_at(&self, intent: &Intent) -> Result<Option<Timestamp>, Error> {
+        let ChainHead { home, seq, digest } = intent.place;
+        let name = ObjectName::of(&Named::Log(home, seq, digest));
+        let objects = self.store().list(&format!("log/{home}"))?.objects;
+        let found = objects.into_iter().find(|object| object.name == name.as_str()).map(|object| object.modified);
+        Ok(found.filter(|stored| *stored > Timestamp::UNIX_EPOCH))
     }
 
     /// Signs the receipt of an erasure as it stands now, interim or complete. Gives the signed log entry, which is what a receipt
@@ -458,24 +496,6 @@ impl Repository {
         }
         self.append(&admin, &Event::Approval(Approval { id: erasure, intent: intent.place.digest }))
     }
-
-    /// Records what a person vouches for.
-    ///
-    /// # Errors
-    /// [`Error::KeyMissing`] without the admin key; [`Error::Usage`] for an item that nothing waits for.
-    pub fn attest(&self, item: &str, state: lacre_format::erasure::Declared) -> Result<(), Error> {
-        let admin = self.home().admin_key()?;
-        let waiting: BTreeSet<String> =
-            self.erasures()?.into_iter().flat_map(|status| status.pending).map(|pending| pending.item).collect();
-        let attestable =
-            ["kit:", "cell:", "writer:", "session:", "restore:"].iter().any(|start| item.starts_with(start));
-        if !attestable || !waiting.contains(item) {
-            let list: Vec<String> = waiting.into_iter().collect();
-            let why = format!("nothing waits for {item:?}; pending: {}", list.join(", "));
-            return Err(Error::Usage { why });
-        }
-        self.append(&admin, &Event::Attestation(Attestation { item: item.to_owned(), state }))
-    }
 }
 
 /// A receipt with the signed object that carries it.
@@ -514,41 +534,31 @@ pub fn verify_receipt(
     Ok(SignedReceipt { receipt: *receipt, place, object: object.to_vec() })
 }
 
-/// Cells that an admin took out of the policy without seeing them empty: what they held is only declared to be gone.
-fn removed_cells(view: &View, rotated: &Rotated) -> Vec<Attestation> {
-    let of_policy = |name: &str| view.policy.cells.iter().any(|cell| cell.name == name);
-    let seen_empty = |name: &str| {
-        let after =
-            |(_, gone): &&(Millis, Destroyed)| gone.cell == name && gone.generation.number >= rotated.from.number;
-        view.ledger.destroyed.iter().any(|record| after(&record))
-    };
-    let cells =
-        view.ledger.attested.iter().filter_map(|(item, (_, state))| Some((item.strip_prefix("cell:")?, *state)));
-    cells
-        .filter(|(name, _)| !of_policy(name) && !seen_empty(name))
-        .map(|(name, state)| Attestation { item: format!("cell:{name}"), state })
-        .collect()
-}
-
-/// A writer that was declared gone and has opened a run since is not gone: what was vouched for is not so.
-fn still_vouched(view: &View, item: &str) -> bool {
-    let Some(home) = item.strip_prefix("writer:") else { return true };
-    let Some(vouched) = view.ledger.attested_at.get(item) else { return true };
-    let saw_it = |head: &ChainHead| head.home == vouched.home && head.seq >= vouched.seq;
-    let mut headers = view.snapshots.values().map(|known| &known.header);
-    !headers.any(|header| header.home.to_string() == home && header.opened.iter().any(saw_it))
+/// What makes a cell forget: the change of the seal that is not finished, or another one.
+fn again(view: &View, resume: String) -> String {
+    if view.ledger.open_claims().next().is_some() { resume } else { "lacre seal rotate".to_owned() }
 }
 
 /// A held snapshot keeps the person until it is released, and is handed out only without them.
 fn unsettled_holds(view: &View, intent: &Intent, pending: &mut Vec<Pending>) {
     for (snapshot, erasures) in &view.persons.covered {
-        if erasures.contains(&intent.record.id) && !intent.record.snapshots.contains(snapshot) {
-            pending.push(Pending {
-                item: format!("hold:{snapshot}"),
-                what: format!("snapshot {} is held and keeps the person", snapshot.short()),
-                command: format!("lacre release {}, then the same lacre erase person again", snapshot.short()),
-            });
+        if !erasures.contains(&intent.record.id) || intent.record.snapshots.contains(snapshot) {
+            continue;
         }
+        let id = snapshot.short();
+        pending.push(if view.held.contains_key(snapshot) {
+            Pending {
+                item: format!("hold:{snapshot}"),
+                what: format!("snapshot {id} is held and keeps the person"),
+                command: format!("lacre release {id}, then: lacre erase resume"),
+            }
+        } else {
+            Pending {
+                item: format!("rewrite:{snapshot}"),
+                what: format!("snapshot {id} was held, is not held any more and still has the person"),
+                command: "lacre erase resume".to_owned(),
+            }
+        });
     }
 }
 

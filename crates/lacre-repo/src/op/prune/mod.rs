@@ -44,6 +44,7 @@ use crate::{
     op::sessions::Standing,
     plans::KnownPlan,
     repository::Repository,
+    rollup::{self, Due},
     view::View,
 };
 
@@ -201,6 +202,8 @@ pub struct PruneReport {
     pub bytes_written: u64,
     /// Objects of all kinds deleted.
     pub objects_deleted: u64,
+    /// Rollups written: small objects, many in one, for machines that come from afar.
+    pub rollups_written: u64,
     /// Sessions that have to end first.
     pub waiting: Vec<Waiting>,
     /// What was found.
@@ -251,7 +254,30 @@ impl Repository {
             }
         }
         self.anew(&mut run)?;
+        self.roll_up(&mut run);
         Ok(run.report)
+    }
+
+    /// Rolls small objects up for machines that come from afar. It is a cache, so what goes wrong with it is told and fails nothing.
+    fn roll_up(&self, run: &mut Run<'_>) {
+        if self.is_late(run) || run.monitor.cancelled() {
+            return;
+        }
+        let due = if run.report.snapshots > 0 { Due::Deleted } else { Due::WorthIt };
+        let listing = self.store().list_many(&rollup::listed()).map_err(Error::from);
+        let rolled = listing.and_then(|listing| rollup::roll_up(self.store(), &*self.catalog()?, &listing, due));
+        match rolled {
+            Ok(rolled) => {
+                run.report.objects_deleted += rolled.deleted;
+                run.report.rollups_written += rolled.written;
+                run.report.findings.extend(rolled.findings);
+            }
+            Err(error) => {
+                let what = format!("no rollup was made: {error}");
+                let finding = Finding::new(Severity::Note, what, rollup::FOLDER, "the next prune makes one");
+                run.report.findings.push(finding);
+            }
+        }
     }
 
     /// The signing key of an admin or maintenance home on this host.

@@ -217,20 +217,25 @@ impl Repository {
         Ok(segments)
     }
 
-    /// Snapshots that must be there and are not, or cannot be read: what they need is not known, so nothing is known to be garbage.
+    /// Snapshots that must be there and are not, or cannot be read: what they need is not known, so nothing is known to be garbage. Nor is
+    /// anything while records of an admin are lost: what was forgotten may be held.
     fn nothing_lost(&self, view: &View, sessions: &Sessions, losses: Losses) -> Result<(), Error> {
         if losses == Losses::Accept {
             return Ok(());
         }
+        view.refuse_lost_records()?;
         let on_record = |snapshot: &SnapshotId| view.lost.snapshots.contains_key(snapshot);
         if let Some(snapshot) = sessions.with(Standing::Lost).find(|snapshot| !on_record(snapshot)) {
             let why = "its session committed it, and it is not in the repository: bring it back from a copy, or say that it is lost with --accept-loss";
             return Err(Error::damaged(ObjectName::of(&Named::Snapshot(snapshot)), why));
         }
+        // What lies under the name of an open session's snapshot may be a snapshot that was damaged, if it can be one at all.
+        let may_be_one =
+            |snapshot: &SnapshotId| sessions.unfinished.contains_key(snapshot) && !view.strange.contains(snapshot);
         let is_snapshot = |finding: &&Finding| {
             finding.severity == Severity::Damage
                 && match ObjectName::parse(&finding.object) {
-                    Some((_, Named::Snapshot(snapshot))) => sessions.unfinished.contains_key(&snapshot),
+                    Some((_, Named::Snapshot(snapshot))) => may_be_one(&snapshot),
                     _ => finding.object.starts_with("writer "),
                 }
         };

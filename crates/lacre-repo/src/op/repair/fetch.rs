@@ -11,12 +11,10 @@ use lacre_format::{
 use crate::{
     error::Error,
     monitor::{Progress, Severity},
-    op::repair::{
-        How, Repair,
-        proof::{self, Verdict, bytes_max, judge},
-    },
+    op::repair::{How, Repair},
     policies,
-    store::{ObjectMeta, Store, StoreError},
+    proof::{self, Verdict, bytes_max, judge},
+    store::{ObjectMeta, Store},
     view::View,
 };
 
@@ -32,13 +30,7 @@ fn read(store: &Store, name: &ObjectName, bytes_max: u64) -> Result<Found, Error
     match store.get(name, bytes_max) {
         Ok(bytes) => Ok(Found::Bytes(bytes.to_vec())),
         Err(error) if error.is_not_found() => Ok(Found::Missing),
-        Err(
-            StoreError::TooLarge { .. }
-            | StoreError::OutOfRange { .. }
-            | StoreError::Foreign { .. }
-            | StoreError::Io { .. }
-            | StoreError::PermissionDenied { .. },
-        ) => Ok(Found::Unreadable),
+        Err(error) if error.is_of_the_object() => Ok(Found::Unreadable),
         Err(error) => Err(error.into()),
     }
 }
@@ -86,7 +78,7 @@ impl Repair<'_> {
     /// Puts right what lies below a folder, and adds what only the copy has and may come back.
     pub(super) fn folder(&mut self, view: &View, folder: &str) -> Result<(), Error> {
         let stores: Vec<&Store> = std::iter::once(self.repository.store()).chain(self.from).collect();
-        let bundles = if folder == "keyring" { proof::bundles(view, &stores) } else { Vec::new() };
+        let bundles = if folder == "keyring" { proof::bundles(view, &stores)? } else { Vec::new() };
         let ours = self.store().list(folder)?.objects;
         for object in &ours {
             if let Some((name, named)) = ObjectName::parse(&object.name) {

@@ -3,6 +3,7 @@
 //! ```text
 //! policies       by their hash and the admin's signature; never one that is older than what is here
 //! logs, voids, collections, then snapshots, then what belongs to snapshots: each judged by what was put right before it
+//! collections    steps that nothing has, made again so that whatever is there stays
 //! packs          from their parity, then from a copy, by name and without any key
 //! parity         computed again from sound packs
 //! index, reach   made again from footers and roots where nothing has them
@@ -15,8 +16,8 @@ mod fetch;
 mod loss;
 pub mod manifest;
 mod packs;
-mod proof;
 mod rebuild;
+mod steps;
 
 use bytes::Bytes;
 use lacre_format::{
@@ -140,7 +141,11 @@ impl Repository {
             // What was read before it was put right must not be believed from a cache.
             self.forget_caches()?;
         }
-        let view = self.view()?;
+        let mut view = self.view()?;
+        run.steps(&view)?;
+        if !run.report.mended.is_empty() {
+            view = self.view()?;
+        }
         if !self.has_structure() && !keys.identities.is_empty() {
             // What is needed is told by reach maps, whose key lies in roots. Without it the copy's packs are compared by name.
             if let Err(error) = self.learn_from_roots(&view, keys) {

@@ -17,9 +17,10 @@ use crate::{
     monitor::{Progress, Severity},
     op::{
         check::hash_pack,
-        repair::{AddParity, How, Repair, proof::hashes_to},
+        repair::{AddParity, How, Repair},
     },
     pack, parity, plans,
+    proof::hashes_to,
     store::Store,
     view::View,
 };
@@ -209,7 +210,7 @@ impl Repair<'_> {
             if !hashes_to(&pack, name.as_bytes()) {
                 continue;
             }
-            let bytes = parity::encode(name, &pack)?;
+            let bytes = parity::encode(name, &pack);
             let is_good = |bytes: &[u8]| parity::is_whole(name, bytes);
             self.put_right(&object, bytes, PARITY_BYTES_MAX, How::Rebuilt, &is_good)?;
             if !is_there {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lacre_format::{
     codec,
-    ids::{Digest, GenerationId, SnapshotId},
+    ids::{Digest, GenerationId, Millis, SnapshotId},
     keyring::{BUNDLE_BYTES_MAX, BundleList, KEY_ENTRY_BYTES_MAX, KeyEntry, KeyEnvelope, decode_bundle_object},
     name::{Named, ObjectName},
     object::Kind,
@@ -18,9 +18,9 @@ use crate::{
     error::Error,
     home::Signer,
     monitor::{Finding, Severity},
-    op::void::Voided,
+    op::{keys::ReadKeys, void::Voided},
     repository::Repository,
-    view::View,
+    view::{View, is_strange},
 };
 
 /// Signed entries by snapshot; a writer that made its entry again before it committed has several until its header says which.
@@ -73,6 +73,12 @@ impl Carried {
     }
 }
 
+/// What an admin carried into the inbox of a new generation was judged when it was carried.
+fn is_carried(view: &View, name: &ObjectName, signed: &Signed) -> bool {
+    view.home(signed.home).is_some_and(|home| home.role == Role::Admin)
+        && view.stands(Kind::KeyEnvelope, name, signed).is_ok()
+}
+
 fn digest(bytes: &[u8]) -> Digest {
     Digest::new(*blake3::hash(bytes).as_bytes())
 }
@@ -88,18 +94,64 @@ impl Repository {
             let admitted = |found: &SnapshotId| listed.contains(&(*found, digest(&entry)));
             match self.judge(view, &name, &entry, &admitted) {
                 Ok(snapshot) => carried.add(snapshot, entry),
+                Err(error @ Error::Store(_)) => return Err(error),
                 Err(error) => carried.reject(&name, &error),
             }
         }
-        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
-            let Some((name, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) else { continue };
+        for (name, snapshot) in self.inbox(generation)? {
             match self.open_inbox(view, seed, &name, snapshot) {
                 Ok(entry) => carried.add(snapshot, entry),
+                Err(error) if is_strange(&error) => carried.reject(&name, &error),
                 Err(error @ Error::Store(_)) => return Err(error),
                 Err(error) => carried.reject(&name, &error),
             }
         }
         Ok(carried)
+    }
+
+    /// What lies in a generation's inbox, as names say, which anybody may have put there.
+    pub(super) fn inbox(&self, generation: GenerationId) -> Result<Vec<(ObjectName, SnapshotId)>, Error> {
+        let listed = self.store().list(&format!("keyring/in/{generation}"))?.objects;
+        let entry = |name: &str| match ObjectName::parse(name) {
+            Some((name, Named::KeyEntry(_, snapshot, _))) => Some((name, snapshot)),
+            _ => None,
+        };
+        Ok(listed.iter().filter_map(|object| entry(&object.name)).collect())
+    }
+
+    /// Which of these snapshots have an entry in a generation. Where the seal is at hand it is opened; elsewhere the list and the envelopes
+    /// say so, as far as they are signed by an admin or by the snapshot's own writer. A name alone says nothing.
+    pub(crate) fn entries_of(
+        &self,
+        view: &View,
+        generation: GenerationId,
+        wanted: &BTreeSet<SnapshotId>,
+    ) -> Result<BTreeSet<SnapshotId>, Error> {
+        let list = self.bundle_list(view, generation)?;
+        let mut found: BTreeSet<SnapshotId> =
+            list.into_iter().map(|(snapshot, _)| snapshot).filter(|snapshot| wanted.contains(snapshot)).collect();
+        let named = self.inbox(generation)?;
+        let named: Vec<_> =
+            named.into_iter().filter(|(_, snapshot)| wanted.contains(snapshot) && !found.contains(snapshot)).collect();
+        if named.is_empty() {
+            return Ok(found);
+        }
+        // A cell that does not answer is no reason not to say what signatures say.
+        let seals = self.seals(view, &ReadKeys::default()).ok();
+        let seed = seals.as_ref().and_then(|seals| seals.seed(generation));
+        for (name, snapshot) in named {
+            let entry = match seed {
+                Some(seed) => self.open_inbox(view, seed, &name, snapshot).map(drop),
+                None => self.envelope(view, &name, generation, snapshot).map(drop),
+            };
+            match entry {
+                Ok(()) => drop(found.insert(snapshot)),
+                Err(error) if is_strange(&error) => {}
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(found)
     }
 
     /// What a generation's list says is in its bundle, signed by an admin.
@@ -140,21 +192,46 @@ impl Repository {
         name: &ObjectName,
         snapshot: SnapshotId,
     ) -> Result<Vec<u8>, Error> {
-        let bytes = self.store().get(name, KEY_ENTRY_BYTES_MAX)?;
-        let signed = Signed::decode(Kind::KeyEnvelope, &bytes).map_err(|error| Error::format(name, error))?;
-        view.verify(Kind::KeyEnvelope, name, &signed)?;
-        let envelope: KeyEnvelope =
-            codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        let (signed, envelope) = self.read_envelope(view, name)?;
         let limit = usize::try_from(KEY_ENTRY_BYTES_MAX).unwrap_or(usize::MAX);
         let entry = seed.open(&envelope.sealed, limit).map_err(|error| Error::damaged(name, error.to_string()))?;
-        // What an admin carried into the inbox of a new generation was judged when it was carried.
-        let carried_by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin)
-            && view.stands(Kind::KeyEnvelope, name, &signed).is_ok();
+        let carried_by_admin = is_carried(view, name, &signed);
         let found = self.judge(view, name, &entry, &|_| carried_by_admin)?;
         if found == snapshot {
             Ok(entry.to_vec())
         } else {
             Err(Error::damaged(name, "its entry is another snapshot's"))
+        }
+    }
+
+    fn read_envelope(&self, view: &View, name: &ObjectName) -> Result<(Signed, KeyEnvelope), Error> {
+        let bytes = self.store().get(name, KEY_ENTRY_BYTES_MAX)?;
+        let signed = Signed::decode(Kind::KeyEnvelope, &bytes).map_err(|error| Error::format(name, error))?;
+        view.verify(Kind::KeyEnvelope, name, &signed)?;
+        let envelope = codec::from_cbor("key entry", &signed.payload).map_err(|error| Error::format(name, error))?;
+        Ok((signed, envelope))
+    }
+
+    /// An object of the inbox as far as it can be judged without the seal: who signed that which entry of which snapshot lies in it.
+    pub(super) fn envelope(
+        &self,
+        view: &View,
+        name: &ObjectName,
+        generation: GenerationId,
+        snapshot: SnapshotId,
+    ) -> Result<Signed, Error> {
+        let (signed, envelope) = self.read_envelope(view, name)?;
+        if envelope.snapshot != snapshot || envelope.generation != generation {
+            return Err(Error::damaged(name, "it is another entry's envelope"));
+        }
+        let by_writer = match view.snapshots.get(&snapshot) {
+            Some(known) => known.header.key_entry == envelope.entry,
+            None => self.session_home(view, snapshot)? == Some(signed.home),
+        };
+        if by_writer || is_carried(view, name, &signed) {
+            Ok(signed)
+        } else {
+            Err(Error::damaged(name, "nobody signed for the key entry it holds"))
         }
     }
 
@@ -191,13 +268,19 @@ impl Repository {
         if believed { Ok(snapshot) } else { Err(Error::damaged(name, "nobody signed for the key entry it holds")) }
     }
 
+    /// A small object, or nothing where none is: what is no object of ours, whoever put it there, is none.
+    fn small(&self, name: &ObjectName) -> Result<Option<bytes::Bytes>, Error> {
+        match self.store().get(name, SESSION_BYTES_MAX).map_err(Error::from) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::Store(error)) if error.is_not_found() => Ok(None),
+            Err(error) if is_strange(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn session_home(&self, view: &View, snapshot: SnapshotId) -> Result<Option<lacre_format::ids::HomeId>, Error> {
         let name = ObjectName::of(&Named::Session(snapshot));
-        let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(bytes) = self.small(&name)? else { return Ok(None) };
         let believed = Signed::decode(Kind::Session, &bytes)
             .ok()
             .filter(|signed| view.verify(Kind::Session, &name, signed).is_ok());
@@ -211,16 +294,7 @@ impl Repository {
     /// An end is the word of a home, and a clone of that home may have given it while the session's own process was still at work: so
     /// such a session is voided first, in two steps.
     pub(super) fn drops(&self, admin: &Signer, view: &View, carried: &Carried) -> Result<BTreeSet<SnapshotId>, Error> {
-        let now = self.clock().now().as_millisecond();
-        let due = |intent: &&crate::ledger::Intent| {
-            let cooled = intent.record.not_before.is_none_or(|before| before.0 <= now);
-            cooled && view.missing_approvals(intent) == 0
-        };
-        let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
-        drops.extend(view.ledger.standing_intents().filter(due).flat_map(|intent| intent.record.snapshots.iter()));
-        drops.extend(&view.voided);
-        drops.extend(view.plans.reclaimed.keys());
-        drops.extend(&view.persons.stillborn);
+        let mut drops = self.dropped_by_record(view);
         for (snapshot, _) in carried.iter().filter(|(snapshot, _)| !view.snapshots.contains_key(snapshot)) {
             if self.session_outcome(view, snapshot)? == Some(Outcome::Abandoned)
                 && self.void_session(view, admin, snapshot)? == Voided::Final
@@ -232,14 +306,23 @@ impl Repository {
         Ok(drops)
     }
 
+    /// The same as far as records say it already; nothing is written.
+    pub(super) fn dropped_by_record(&self, view: &View) -> BTreeSet<SnapshotId> {
+        let now = Millis(self.clock().now().as_millisecond());
+        let mut drops: BTreeSet<SnapshotId> = view.forgotten.clone();
+        let due = view.ledger.standing_intents().filter(|intent| view.is_due(intent, now));
+        drops.extend(due.flat_map(|intent| intent.record.snapshots.iter()));
+        drops.extend(&view.voided);
+        drops.extend(view.plans.reclaimed.keys());
+        drops.extend(&view.persons.stillborn);
+        drops.retain(|snapshot| !view.held.contains_key(snapshot));
+        drops
+    }
+
     /// What a session's own writer says of its end; nothing while it has not ended.
     pub(crate) fn session_outcome(&self, view: &View, snapshot: SnapshotId) -> Result<Option<Outcome>, Error> {
         let name = ObjectName::of(&Named::SessionEnd(snapshot));
-        let bytes = match self.store().get(&name, SESSION_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(bytes) = self.small(&name)? else { return Ok(None) };
         let owner = self.session_home(view, snapshot)?;
         let believed = Signed::decode(Kind::SessionEnd, &bytes)
             .ok()

@@ -9,22 +9,38 @@ use lacre_format::{
     policy::{CellEntry, Holders, KitState},
 };
 
-use super::{Mandate, Pending, RotateOptions, RotationState};
+use super::{Late, Mandate, Pending, RotateOptions, RotationState};
 use crate::{cell::Cell, error::Error, home::Signer, repository::Repository, view::View};
 
+/// Whether a cell holds nothing of old generations any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Forgotten {
+    All,
+    /// Something that was left behind was saved meanwhile, and the old seal still opens it.
+    NotYet,
+    /// So many slots or values are damaged, and what is in them cannot be told.
+    Damaged(usize),
+}
+
 impl Repository {
+    /// Gives nothing when something that was left behind has been saved since: then it has to be carried first.
     pub(super) fn destroy_old(
         &self,
         admin: &Signer,
         mandate: &Mandate,
-        rotated: &Rotated,
+        late: &Late,
         options: &RotateOptions,
-    ) -> Result<RotationState, Error> {
+    ) -> Result<Option<RotationState>, Error> {
+        let rotated = &late.rotated;
         let view = self.still_mine(mandate)?;
+        view.refuse_lost_records()?;
+        if self.is_saved(&view, late) {
+            return Ok(None);
+        }
         // The cells hold it already after a crash between policy and here; adding again is harmless only where it is missing.
         self.spread(&view, rotated)?;
         if let Some(pending) = self.missing_holder(&view, rotated.to)? {
-            return Ok(RotationState::Pending(vec![pending]));
+            return Ok(Some(RotationState::Pending(vec![pending])));
         }
         self.refuse_unkept(&view, rotated, options)?;
         if !self.home().has_keyring(rotated.to, "bundle", rotated.bundle) {
@@ -36,8 +52,10 @@ impl Repository {
         let mut pending = Vec::new();
         for entry in &view.policy.cells {
             match self.cell(&entry.name) {
-                Ok(Some(cell)) => match self.forget_old(admin, mandate, rotated, &entry.name, &cell) {
-                    Ok(()) => {}
+                Ok(Some(cell)) => match self.forget_old(admin, mandate, late, &entry.name, &cell) {
+                    Ok(Forgotten::All) => {}
+                    Ok(Forgotten::NotYet) => return Ok(None),
+                    Ok(Forgotten::Damaged(count)) => pending.push(illegible(entry, rotated.from, count)),
                     // One that does not answer, or still has what it was told to destroy, does not keep the others from forgetting.
                     Err(error @ Error::Cell { .. }) => pending.push(unsettled(entry, rotated, &error.to_string())),
                     Err(error) => return Err(error),
@@ -49,7 +67,7 @@ impl Repository {
             }
         }
         if !pending.is_empty() {
-            return Ok(RotationState::Pending(pending));
+            return Ok(Some(RotationState::Pending(pending)));
         }
         for id in mandate.adopted.iter().chain([&mandate.id]) {
             let open = view.ledger.open_claims().any(|state| state.claim.id == *id);
@@ -57,17 +75,26 @@ impl Repository {
                 self.end_claim(admin, *id, ClaimOutcome::Closed)?;
             }
         }
-        Ok(RotationState::Closed)
+        Ok(Some(RotationState::Closed))
+    }
+
+    /// Whether something that this rotation leaves behind is dropped by no record any more: a hold, an undone forget, an erasure that was
+    /// given up.
+    fn is_saved(&self, view: &View, late: &Late) -> bool {
+        let drops = self.dropped_by_record(view);
+        let mut left = late.rotated.dropped.iter().filter(|snapshot| late.dropped.contains(snapshot));
+        left.any(|snapshot| !drops.contains(snapshot))
     }
 
     fn forget_old(
         &self,
         admin: &Signer,
         mandate: &Mandate,
-        rotated: &Rotated,
+        late: &Late,
         name: &str,
         cell: &Cell,
-    ) -> Result<(), Error> {
+    ) -> Result<Forgotten, Error> {
+        let rotated = &late.rotated;
         let held: BTreeSet<GenerationId> = cell.contents(self.id())?.held;
         for generation in held.into_iter().filter(|generation| *generation != rotated.to) {
             let view = self.still_mine(mandate)?;
@@ -76,11 +103,25 @@ impl Repository {
                     why: "the policy changed while the old seal was being destroyed".to_owned(),
                 });
             }
+            if self.is_saved(&view, late) {
+                return Ok(Forgotten::NotYet);
+            }
             let evidence = cell.destroy(self.id(), generation)?;
             let record = Destroyed { claim: mandate.id, cell: name.to_owned(), generation, evidence };
             self.append(admin, &Event::Destroyed(record))?;
         }
-        Ok(())
+        // A damaged slot may hold the old seal as well. It dies only once the new one reads back from this cell.
+        if cell.contents(self.id())?.damaged > 0 {
+            drop(self.still_mine(mandate)?);
+            if let Some(evidence) = cell.destroy_damaged(self.id(), rotated.to)? {
+                let record = Destroyed { claim: mandate.id, cell: name.to_owned(), generation: rotated.from, evidence };
+                self.append(admin, &Event::Destroyed(record))?;
+            }
+        }
+        match cell.contents(self.id())?.damaged {
+            0 => Ok(Forgotten::All),
+            left => Ok(Forgotten::Damaged(left)),
+        }
     }
 
     /// Puts a published generation into cells that miss it, from any cell that has it.
@@ -179,9 +220,21 @@ fn unsettled(entry: &CellEntry, rotated: &Rotated, why: &str) -> Pending {
     }
 }
 
+/// A cell with something in it that cannot be read. It is seen, so nobody can vouch that it is not so.
+pub(crate) fn illegible(entry: &CellEntry, from: GenerationId, count: usize) -> Pending {
+    let CellEntry { name, host, .. } = entry;
+    Pending {
+        item: format!("damaged:{name}"),
+        what: format!("{count} slot(s) or value(s) of the cell {name} are damaged and may hold generation {from}"),
+        command: format!(
+            "on {host}: lacre seal rotate, which destroys them once the new seal reads back; if they stay: lacre seal move-cell to a place of its own, and delete the old one"
+        ),
+    }
+}
+
 fn already_gone(view: &View, cell: &str, generation: GenerationId) -> bool {
     let recorded =
         |destroyed: &lacre_format::erasure::Destroyed| destroyed.cell == cell && destroyed.generation == generation;
     view.ledger.destroyed.iter().any(|(_, destroyed)| recorded(destroyed))
-        || view.ledger.attested.contains_key(&format!("cell:{cell}"))
+        || view.ledger.vouched(&format!("cell:{cell}"), generation).is_some()
 }

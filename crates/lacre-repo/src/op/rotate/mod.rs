@@ -14,13 +14,16 @@ mod destroy;
 mod publish;
 mod rewrap;
 
+use std::collections::BTreeSet;
+
 use lacre_format::{
-    erasure::{Claim, ClaimEnd, ClaimOutcome, Purpose},
+    erasure::{Claim, ClaimEnd, ClaimOutcome, Purpose, Rotated},
     ids::{GenerationId, SnapshotId, Token},
     log::Event,
 };
 use lacre_seal::entropy;
 
+pub(crate) use self::destroy::illegible;
 pub use self::rewrap::Rewrap;
 use crate::{
     error::Error,
@@ -104,6 +107,18 @@ pub struct RotationReport {
 /// How often a claim is tried anew: once for what a dead run of this host left, once for what another's did.
 const CLAIM_ATTEMPTS_MAX: u32 = 3;
 
+/// How often a rotation looks again because something that it leaves behind was saved in the last moment.
+const CARRY_ATTEMPTS_MAX: u32 = 8;
+
+/// A published generation after what came in late was carried.
+pub(crate) struct Late {
+    /// The record as it stands.
+    pub(crate) rotated: Rotated,
+    /// What signed records dropped then; nothing once the old seal is destroyed, because then it saves nobody to look again.
+    pub(crate) dropped: BTreeSet<SnapshotId>,
+    pub(crate) findings: Vec<Finding>,
+}
+
 /// The claim a run works under, and those it took over.
 pub(crate) struct Mandate {
     pub(crate) id: Token,
@@ -136,35 +151,37 @@ impl Repository {
     /// # Errors
     /// [`Error::KeyMissing`] without the admin key; [`Error::Overtaken`] while another admin's claim is open; [`Error::NoSeal`]
     /// when neither a cell nor a kit at hand holds the current generation; [`Error::Refused`] for a cell that cannot be reached;
-    /// [`Error::EntryMissing`] when a survivor has no key entry.
+    /// [`Error::EntryMissing`] when a survivor has no key entry; [`Error::Damaged`] while records of an admin are lost.
     pub fn rotate(&self, options: &RotateOptions, keys: &ReadKeys) -> Result<RotationReport, Error> {
         let admin = self.home().admin_key()?;
+        // Before the claim, which would stay open.
+        self.view()?.refuse_lost_records()?;
         let mandate = self.claim(&admin, options.purpose, options.adoption)?;
-        let (rotated, mut findings) = self.publish(&admin, &mandate, options, keys)?;
-        let (rotated, late) = self.carry_late(&admin, &mandate, &rotated, keys)?;
-        for finding in late {
-            if !findings.contains(&finding) {
-                findings.push(finding);
+        let (mut rotated, mut findings) = self.publish(&admin, &mandate, options, keys)?;
+        for _ in 0..CARRY_ATTEMPTS_MAX {
+            let late = self.carry_late(&admin, &mandate, &rotated, keys)?;
+            rotated = late.rotated.clone();
+            let mut found = late.findings.clone();
+            // Rule 12: what was published in an earlier run may not have reached every copy.
+            if !options.copies.is_empty() {
+                let tip = self.still_mine(&mandate)?;
+                for pushed in [Pushed::Generation(rotated.to), Pushed::Policy(tip.policy.number, tip.policy_digest)] {
+                    found.extend(self.push_to_copies(&tip, &options.copies, pushed));
+                }
+            }
+            for finding in found {
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
+            }
+            if let Some(state) = self.destroy_old(&admin, &mandate, &late, options)? {
+                let Rotated { from, to, carried, dropped, .. } = rotated;
+                return Ok(RotationReport { claim: mandate.id, from, to, carried, dropped, state, findings });
             }
         }
-        // Rule 12: what was published in an earlier run may not have reached every copy.
-        if !options.copies.is_empty() {
-            let tip = self.still_mine(&mandate)?;
-            for pushed in [Pushed::Generation(rotated.to), Pushed::Policy(tip.policy.number, tip.policy_digest)] {
-                let missed = self.push_to_copies(&options.copies, pushed);
-                findings.extend(missed.into_iter().filter(|finding| !findings.contains(finding)).collect::<Vec<_>>());
-            }
-        }
-        let state = self.destroy_old(&admin, &mandate, &rotated, options)?;
-        Ok(RotationReport {
-            claim: mandate.id,
-            from: rotated.from,
-            to: rotated.to,
-            carried: rotated.carried,
-            dropped: rotated.dropped,
-            state,
-            findings,
-        })
+        let why =
+            "what this change of the seal leaves behind was saved again and again while it was under way".to_owned();
+        Err(Error::Overtaken { why })
     }
 
     /// Gives up an open claim of this host under which nothing was published. `false` when there is none.

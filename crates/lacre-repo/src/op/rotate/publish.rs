@@ -6,25 +6,27 @@ use lacre_format::{
     codec,
     erasure::Rotated,
     ids::{Digest, GenerationId, Millis, SnapshotId},
-    keyring::{Bundle, BundleList, KEY_ENTRY_BYTES_MAX, KeyEnvelope, encode_bundle_object},
+    keyring::{Bundle, BundleList, KeyEnvelope, encode_bundle_object},
     log::Event,
     name::{Named, ObjectName},
     object::Kind,
     policy::Role,
-    signed::Signed,
 };
 use lacre_seal::{bundle, entropy, outer::SealSeed};
 use minicbor::bytes::ByteVec;
 
-use super::{Mandate, Rewrap, RotateOptions, carry::Carried};
+use super::{Late, Mandate, Rewrap, RotateOptions, carry::Carried};
 use crate::{
     cell::Cell,
     error::Error,
     home::Signer,
     monitor::Finding,
-    op::{copy::Pushed, keys::ReadKeys},
+    op::{
+        copy::Pushed,
+        keys::{ReadKeys, Seals},
+    },
     repository::Repository,
-    view::View,
+    view::{View, is_strange},
 };
 
 impl Repository {
@@ -38,8 +40,9 @@ impl Repository {
     ) -> Result<(Rotated, Vec<Finding>), Error> {
         let view = self.still_mine(mandate)?;
         if mandate.published(&view) {
-            return Ok((self.published(admin, mandate, &view)?, Vec::new()));
+            return Ok((self.published(admin, mandate, &view, keys)?, Vec::new()));
         }
+        view.refuse_lost_records()?;
         self.discard_candidates(&view)?;
         let from = view.policy.generation;
         let seals = self.seals(&view, keys)?;
@@ -55,7 +58,9 @@ impl Repository {
             self.reach_cell(&entry.name)?.add(self.id(), to, &seed)?;
         }
         let digest = self.put_generation(admin, &seed, to, &carried)?;
-        carried.findings.extend(self.push_to_copies(&options.copies, Pushed::Generation(to)));
+        carried.findings.extend(self.push_to_copies(&view, &options.copies, Pushed::Generation(to)));
+        // Before the policy: a run that dies in between must not leave a seal behind of which nobody knows what it still lets them read.
+        self.record_rewrap(admin, &view, to, &rewrap)?;
         let view = self.still_mine(mandate)?;
         let mut policy = view.policy.clone();
         policy.number = policy.number.saturating_add(1);
@@ -77,18 +82,18 @@ impl Repository {
             dropped,
         };
         self.append(admin, &Event::Rotated(rotated.clone()))?;
-        self.record_rewrap(admin, &view, to, &rewrap)?;
         Ok((rotated, carried.findings))
     }
 
     /// The record of what this claim published; written now if the run died in between.
-    fn published(&self, admin: &Signer, mandate: &Mandate, view: &View) -> Result<Rotated, Error> {
+    fn published(&self, admin: &Signer, mandate: &Mandate, view: &View, keys: &ReadKeys) -> Result<Rotated, Error> {
         let to = view.policy.generation;
         if let Some((_, rotated)) = view.ledger.valid_rotations().find(|(_, rotated)| rotated.to == to) {
             return Ok(rotated.clone());
         }
-        let before: BTreeSet<SnapshotId> = self.named_in(view, mandate.from)?;
-        let after: BTreeSet<SnapshotId> = self.named_in(view, to)?;
+        let seals = self.seals(view, keys)?;
+        let before: BTreeSet<SnapshotId> = self.entries_in(view, &seals, mandate.from)?;
+        let after: BTreeSet<SnapshotId> = self.entries_in(view, &seals, to)?;
         let list = self.bundle_list(view, to)?;
         let rotated = Rotated {
             claim: view.policy.claim.unwrap_or(mandate.id),
@@ -103,21 +108,19 @@ impl Repository {
         Ok(rotated)
     }
 
-    /// Snapshots with an entry in a generation, as names and signed lists say.
-    pub(crate) fn named_in(&self, view: &View, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
-        let mut named: BTreeSet<SnapshotId> =
-            self.bundle_list(view, generation)?.into_iter().map(|(snapshot, _)| snapshot).collect();
-        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
-            if let Some((_, Named::KeyEntry(_, snapshot, _))) = ObjectName::parse(&object.name) {
-                named.insert(snapshot);
-            }
+    /// Snapshots with an entry in a generation: opened where its seal is at hand, elsewhere as far as signatures say.
+    fn entries_in(&self, view: &View, seals: &Seals, generation: GenerationId) -> Result<BTreeSet<SnapshotId>, Error> {
+        if let Some(seed) = seals.seed(generation) {
+            return Ok(self.gather(view, seed, generation)?.snapshots().into_iter().collect());
         }
-        Ok(named)
+        let listed = self.bundle_list(view, generation)?.into_iter().map(|(snapshot, _)| snapshot);
+        let named = self.inbox(generation)?.into_iter().map(|(_, snapshot)| snapshot);
+        self.entries_of(view, generation, &listed.chain(named).collect())
     }
 
-    /// Whether a generation names an entry of a snapshot.
+    /// Whether a generation has an entry of a snapshot.
     pub(crate) fn has_entry(&self, view: &View, generation: GenerationId, snapshot: SnapshotId) -> Result<bool, Error> {
-        Ok(self.named_in(view, generation)?.contains(&snapshot))
+        Ok(self.entries_of(view, generation, &[snapshot].into())?.contains(&snapshot))
     }
 
     fn bundle_digest(&self, generation: GenerationId) -> Result<Digest, Error> {
@@ -158,36 +161,45 @@ impl Repository {
         mandate: &Mandate,
         rotated: &Rotated,
         keys: &ReadKeys,
-    ) -> Result<(Rotated, Vec<Finding>), Error> {
+    ) -> Result<Late, Error> {
         let view = self.still_mine(mandate)?;
         let seals = self.seals(&view, keys)?;
         // Once the old seal is destroyed nothing can be late any more: it was destroyed after this step.
-        let Some(old) = seals.seed(rotated.from) else { return Ok((rotated.clone(), Vec::new())) };
+        let Some(old) = seals.seed(rotated.from) else {
+            return Ok(Late { rotated: rotated.clone(), dropped: BTreeSet::new(), findings: Vec::new() });
+        };
         let mut late = self.gather(&view, old, rotated.from)?;
         let drops = self.drops(admin, &view, &late)?;
-        late.drop_all(&drops);
+        let dropped = late.drop_all(&drops);
         let rewrap = self.rewrap_carried(admin, &view, &mut late, keys)?;
-        let known = self.named_in(&view, rotated.to)?;
+        // Not by name: what somebody else put under a right name carries nothing.
+        let known = self.entries_in(&view, &seals, rotated.to)?;
         let missing: Vec<SnapshotId> =
-            late.iter().map(|(snapshot, _)| snapshot).filter(|snapshot| !known.contains(snapshot)).collect();
+            late.snapshots().into_iter().filter(|snapshot| !known.contains(snapshot)).collect();
+        let left = rewrap.left.into_iter().filter(|snapshot| !known.contains(snapshot)).collect::<Vec<_>>();
+        if !left.is_empty() {
+            self.record_rewrap(admin, &view, rotated.to, &Rewrap { wrapped: Vec::new(), left })?;
+        }
         for snapshot in missing {
             for entry in late.of(snapshot) {
                 self.put_late(admin, &view, rotated.to, snapshot, entry)?;
             }
         }
-        let left = rewrap.left.into_iter().filter(|snapshot| !known.contains(snapshot)).collect::<Vec<_>>();
-        if !left.is_empty() {
-            self.record_rewrap(admin, &view, rotated.to, &Rewrap { wrapped: Vec::new(), left })?;
-        }
-        // A hold or an undone forget that came in between saved what the record of this rotation says it left behind: it says so again.
-        let is_saved =
-            |snapshot: &SnapshotId| !drops.contains(snapshot) && (known.contains(snapshot) || late.has(*snapshot));
+        // A hold or an undone forget that came in between saved what the record of this rotation says it left behind, and what came in
+        // late may be left behind as well: it says so again.
+        let is_kept = |snapshot: SnapshotId| known.contains(&snapshot) || late.has(snapshot);
         let mut corrected = rotated.clone();
-        corrected.dropped.retain(|snapshot| !is_saved(snapshot));
+        corrected.dropped.retain(|snapshot| drops.contains(snapshot) || !is_kept(*snapshot));
+        let more: Vec<SnapshotId> = dropped
+            .iter()
+            .filter(|snapshot| !is_kept(**snapshot) && !corrected.dropped.contains(snapshot))
+            .copied()
+            .collect();
+        corrected.dropped.extend(more);
         if corrected != *rotated {
             self.append(admin, &Event::Rotated(corrected.clone()))?;
         }
-        Ok((corrected, late.findings))
+        Ok(Late { rotated: corrected, dropped: drops, findings: late.findings })
     }
 
     pub(crate) fn put_late(
@@ -232,15 +244,17 @@ impl Repository {
 
     /// Rule 8: what was carried late lies in this home too, as the bundle does: losing the store's object must not lose the key.
     pub(super) fn keep_late(&self, view: &View, generation: GenerationId) -> Result<(), Error> {
-        for object in self.store().list(&format!("keyring/in/{generation}"))?.objects {
-            let Some((name, Named::KeyEntry(_, snapshot, token))) = ObjectName::parse(&object.name) else { continue };
-            let bytes = self.store().get(&name, KEY_ENTRY_BYTES_MAX)?;
-            let Ok(signed) = Signed::decode(Kind::KeyEnvelope, &bytes) else { continue };
-            let by_admin = view.home(signed.home).is_some_and(|home| home.role == Role::Admin);
+        for (name, snapshot) in self.inbox(generation)? {
+            let signed = match self.envelope(view, &name, generation, snapshot) {
+                Ok(signed) if view.home(signed.home).is_some_and(|home| home.role == Role::Admin) => signed,
+                Err(error @ Error::Store(_)) if !is_strange(&error) => return Err(error),
+                _ => continue,
+            };
+            let bytes = signed.encode(Kind::KeyEnvelope);
             let digest = Digest::new(*blake3::hash(&bytes).as_bytes());
-            let what = format!("{snapshot}-{token}");
-            if by_admin && !self.home().has_keyring(generation, &what, digest) {
-                self.home().keep_keyring(generation, &what, &bytes)?;
+            let what = name.as_str().rsplit('/').next().unwrap_or_default();
+            if !self.home().has_keyring(generation, what, digest) {
+                self.home().keep_keyring(generation, what, &bytes)?;
             }
         }
         Ok(())

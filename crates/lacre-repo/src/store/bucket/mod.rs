@@ -75,6 +75,10 @@ impl BucketStore {
         Ok(Self { inner: Arc::new(Inner::open(options, Wire::new(options)?)?) })
     }
 
+    pub(super) fn access_key_id(&self) -> &str {
+        self.inner.options.credentials.access_key_id()
+    }
+
     pub(super) fn place(&self) -> &str {
         &self.inner.place
     }

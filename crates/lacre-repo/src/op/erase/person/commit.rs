@@ -58,7 +58,6 @@ pub(super) struct Begun {
     intent: Intent,
     sessions: Vec<(SnapshotId, Digest)>,
     sent_before: u64,
-    _turn: LockFile,
 }
 
 /// One successor that is ready to be committed.
@@ -81,7 +80,14 @@ impl Rewrite<'_> {
         let turn = LockFile::acquire_within(&repository.home().directory().join("rewrite.lock"), LOCK_PATIENCE)?;
         let view = repository.view()?;
         let intent = find(&view, erasure)?.clone();
-        self.refuse_out_of_order(&view, &intent)?;
+        refuse_out_of_order(&view, &intent, self.covered.iter().map(|covered| covered.root.snapshot))?;
+        if self.covered.iter().any(|covered| intent.record.snapshots.contains(&covered.root.snapshot)) {
+            let why = format!(
+                "another run has replaced the snapshots of erasure {} meanwhile; `lacre erase resume` goes on with it",
+                intent.record.id.short()
+            );
+            return Err(Error::Overtaken { why });
+        }
         repository.end_dead_rewrites(&admin, &view)?;
         let sent_before = repository.store().counts().bytes_sent;
         let mut sessions = Vec::new();
@@ -91,36 +97,21 @@ impl Rewrite<'_> {
             let base = Some(covered.root.snapshot);
             sessions.push((snapshot, put_session(repository, &admin, &covered.root.job, snapshot, base)?));
         }
-        self.begun = Some(Begun { admin, intent, sessions, sent_before, _turn: turn });
-        Ok(())
-    }
-
-    /// A successor says which entry of the log it has seen, and with it all before it: erasures are carried out in their order.
-    fn refuse_out_of_order(&self, view: &View, intent: &Intent) -> Result<(), Error> {
-        for covered in &self.covered {
-            let others = view.persons.covered.get(&covered.root.snapshot).into_iter().flatten();
-            for other in others.filter(|other| **other != intent.record.id) {
-                let place = find(view, *other)?.place;
-                if (place.home, place.seq) < (intent.place.home, intent.place.seq) {
-                    let why = format!(
-                        "erasure {other} of the same snapshots comes first: finish it with `lacre erase resume`, or give it up"
-                    );
-                    return Err(Error::Refused { why });
-                }
-            }
-        }
+        self.begun = Some(Begun { admin, intent, sessions, sent_before });
+        self.turn = Some(turn);
         Ok(())
     }
 
     /// Commits the successors of all snapshots, after proving that what they are made of is there and whole.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when something is not what was written; [`Error::Overtaken`] when the policy moved again and again.
+    /// [`Error::Damaged`] when something is not what was written; [`Error::Overtaken`] when the policy moved again and again, or when
+    /// sessions were voided meanwhile.
     pub fn commit(&mut self) -> Result<Made, Error> {
-        let made = self.commit_all();
-        if made.is_err()
-            && let Some(begun) = self.begun.take()
-        {
+        let bug = || Error::Bug { why: "successors are committed before they are begun".to_owned() };
+        let begun = self.begun.take().ok_or_else(bug)?;
+        let made = self.commit_all(&begun);
+        if made.is_err() {
             // Sessions end without a snapshot; an error of that end is less telling than the one at hand.
             if let Ok(view) = self.repository.view() {
                 drop(self.repository.end_dead_rewrites(&begun.admin, &view));
@@ -129,9 +120,7 @@ impl Rewrite<'_> {
         made
     }
 
-    fn commit_all(&mut self) -> Result<Made, Error> {
-        let bug = || Error::Bug { why: "successors are committed before they are begun".to_owned() };
-        let begun = self.begun.take().ok_or_else(bug)?;
+    fn commit_all(&mut self, begun: &Begun) -> Result<Made, Error> {
         self.monitor.progress(Progress::Phase("committing".to_owned()));
         if let Some(packs) = &mut self.packs {
             packs.finish()?;
@@ -145,7 +134,7 @@ impl Rewrite<'_> {
             let reach = self.reach(at, used)?;
             ready.push(self.prepare(at, begun.sessions[at].0, &reach)?);
         }
-        let made = self.commit_ready(&begun, &segments, &ready)?;
+        let made = self.commit_ready(begun, &segments, &ready)?;
         for (snapshot, _) in &begun.sessions {
             put_end(self.repository, &begun.admin, *snapshot, Outcome::Committed)?;
             self.repository.forget_rewrite(*snapshot)?;
@@ -224,6 +213,8 @@ impl Rewrite<'_> {
         let repository = self.repository;
         let view = repository.view()?;
         if let Some(pack) = repository.unresolved(&view, reach)?.first().copied() {
+            // A run that slept until it was voided: what it had stored was garbage by then, and was collected.
+            refuse_voided(&view, &[Successor { old: covered.root.snapshot, new: snapshot }])?;
             return Err(Error::PackMissing { pack: pack.to_string(), frames: reach.slots(pack).count() as u64 });
         }
         let object = repository.reach_object(snapshot, reach)?;
@@ -280,6 +271,8 @@ impl Rewrite<'_> {
             repository.put(&ObjectName::of(&Named::Snapshot(one.snapshot)), object)?;
             made.push(Successor { old: self.covered[at].root.snapshot, new: one.snapshot });
         }
+        // Rule 5: whoever voids a session looks for its snapshot after having said so, and this looks for voids after the snapshot.
+        refuse_voided(&repository.view()?, &made)?;
         Ok(made)
     }
 
@@ -313,6 +306,62 @@ impl Rewrite<'_> {
             opened: with(&covered.known.header.opened, begun.intent.place),
             erasure: Some(begun.intent.record.id),
         })
+    }
+}
+
+/// A successor says which entry of the log it has seen, and with it all before it: erasures are carried out in their order.
+fn refuse_out_of_order(view: &View, intent: &Intent, covered: impl Iterator<Item = SnapshotId>) -> Result<(), Error> {
+    for snapshot in covered {
+        let others = view.persons.covered.get(&snapshot).into_iter().flatten();
+        for other in others.filter(|other| **other != intent.record.id) {
+            let place = find(view, *other)?.place;
+            if (place.home, place.seq) < (intent.place.home, intent.place.seq) {
+                let why = format!(
+                    "erasure {other} of the same snapshots comes first: finish it with `lacre erase resume`, or give it up"
+                );
+                return Err(Error::Refused { why });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the record may be written: asked under a claim, when nobody else can write theirs.
+///
+/// Two erasures that were carried out beside each other would each find the successors of the other late, and nothing would be left.
+pub(super) fn refuse_unrecordable(view: &View, intent: &Intent, made: &[Successor]) -> Result<(), Error> {
+    for pair in made {
+        let Some(known) = view.snapshots.get(&pair.new).filter(|_| !view.voided.contains(&pair.new)) else {
+            let why = format!("the successor of snapshot {} does not count any more: run it again", pair.old.short());
+            return Err(Error::Overtaken { why });
+        };
+        if known.header.derived_from != Some(pair.old) || known.header.erasure != Some(intent.record.id) {
+            let why = format!("snapshot {} was not made of snapshot {}", pair.new.short(), pair.old.short());
+            return Err(Error::Usage { why });
+        }
+        if !view.is_live(pair.old) {
+            let why = format!(
+                "snapshot {} does not count any more, because it was rewritten, forgotten or erased meanwhile: run it again, over what is there now",
+                pair.old.short()
+            );
+            return Err(Error::Overtaken { why });
+        }
+    }
+    refuse_out_of_order(view, intent, made.iter().map(|pair| pair.old))
+}
+
+/// A session that slept until it was voided has no snapshot that will ever count.
+fn refuse_voided(view: &View, made: &[Successor]) -> Result<(), Error> {
+    let is_void = |pair: &&Successor| view.voided.contains(&pair.new) || view.void_intents.contains(&pair.new);
+    match made.iter().find(is_void) {
+        Some(pair) => {
+            let why = format!(
+                "the session of the successor of snapshot {} was voided while this run slept: nothing is changed, run it again",
+                pair.old.short()
+            );
+            Err(Error::Overtaken { why })
+        }
+        None => Ok(()),
     }
 }
 

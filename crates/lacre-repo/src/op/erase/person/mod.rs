@@ -14,6 +14,7 @@
 mod build;
 mod commit;
 mod emit;
+mod standing;
 mod suppress;
 mod walk;
 
@@ -24,7 +25,7 @@ use std::{
 
 use lacre_format::{
     codec,
-    erasure::{PersonAccount, PersonIntent, PersonJobs, Rewritten, Successor},
+    erasure::{ClaimOutcome, PersonAccount, PersonIntent, PersonJobs, Purpose, Rewritten, Successor},
     header::Label,
     ids::{Digest, HomeId, JobName, PackId, SnapshotId, Token},
     log::{EVENT_SNAPSHOTS_MAX, Event},
@@ -41,12 +42,13 @@ use zeroize::Zeroizing;
 pub use self::{
     build::Decide,
     commit::Made,
+    standing::{PersonStage, StandingPerson},
     suppress::OpenList,
     walk::{Cause, Look, Memo, Run, RunName, Seen},
 };
 use self::{
     build::{Build, Output, Packs, replace},
-    commit::Begun,
+    commit::{Begun, refuse_unrecordable},
     emit::Emit,
     walk::{Reader, Walk},
 };
@@ -54,6 +56,7 @@ use super::{Account, EraseReason, REASON_BYTES_MAX, writers_of};
 use crate::{
     cut::CutParameters,
     error::Error,
+    files::LockFile,
     ledger::Intent,
     monitor::Monitor,
     op::{
@@ -121,7 +124,10 @@ impl Repository {
         let of_all = || rows.iter().filter_map(|row| row.label.as_ref()).map(|label| label.job.clone());
         let jobs: BTreeSet<JobName> = if jobs.is_empty() { of_all().collect() } else { jobs.iter().cloned().collect() };
         let of_jobs = |row: &SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
-        if let Some(job) = jobs.iter().find(|job| !of_all().any(|known| known == **job)) {
+        // The snapshots of a job that an erasure named may be gone since.
+        if intent.is_none()
+            && let Some(job) = jobs.iter().find(|job| !of_all().any(|known| known == **job))
+        {
             return Err(Error::Usage { why: format!("no snapshot is of job {job}") });
         }
         let is_done = |row: &SnapshotRow| {
@@ -173,6 +179,7 @@ impl Repository {
             reason: reason.code.clone(),
             request: reason.request,
             not_before: reason.not_before,
+            approvals: self.view()?.policy.approvals,
         };
         self.append(&admin, &Event::PersonIntent(record))?;
         Ok(id)
@@ -206,23 +213,8 @@ impl Repository {
             outputs: BTreeMap::new(),
             packs: None,
             begun: None,
+            turn: None,
         })
-    }
-
-    /// Erasures of persons that are not finished: something they cover has no successor yet.
-    ///
-    /// # Errors
-    /// [`Error::KeyMissing`] on a host that cannot read labels.
-    pub fn unfinished_persons(&self) -> Result<Vec<Token>, Error> {
-        drop(self.structure()?);
-        let view = self.view()?;
-        let is_open = |intent: &Intent, person: &crate::ledger::Person| {
-            let rest = view.persons.covered.iter().filter(|(snapshot, _)| !intent.record.snapshots.contains(snapshot));
-            let mut rest = rest.filter(|(_, erasures)| erasures.contains(&intent.record.id));
-            person.rewritten.is_empty() || rest.next().is_some()
-        };
-        let standing = view.ledger.standing_persons().filter(|(intent, person)| is_open(intent, person));
-        Ok(standing.map(|(intent, _)| intent.record.id).collect())
     }
 
     /// What an erasure would kill: stored bytes of the runs that change, and of everything else the covered snapshots reach.
@@ -248,8 +240,11 @@ impl Repository {
 
     /// Records that every covered snapshot has its verified successor. From here on the successors count.
     ///
+    /// It is written under a claim: of two erasures that rewrote the same snapshots one is recorded, and the other has to look again.
+    ///
     /// # Errors
-    /// [`Error::KeyMissing`] without the admin key; errors of the store.
+    /// [`Error::KeyMissing`] without the admin key; [`Error::Overtaken`] while another admin changes seal or policy, and when a covered
+    /// snapshot or a successor counts no more; [`Error::Refused`] while an earlier erasure has to be finished first; errors of the store.
     pub fn record_rewritten(
         &self,
         made: &[Successor],
@@ -268,7 +263,20 @@ impl Repository {
             digest,
             held: held.iter().map(|row| row.snapshot).collect(),
         };
-        self.append(&admin, &Event::Rewritten(record))
+        let turn = self.take_turn(&admin, Purpose::Policy)?;
+        let refused = self.still_mine(turn.mandate()).and_then(|view| {
+            let intent = find(&view, account.erasure)?;
+            refuse_unrecordable(&view, intent, made)
+        });
+        match refused {
+            // A request that got no answer may still be on its way: nobody else records anything before that is decided.
+            Ok(()) => self.append(&admin, &Event::Rewritten(record))?,
+            Err(error) => {
+                self.end_turn(&admin, turn, ClaimOutcome::Withdrawn)?;
+                return Err(error);
+            }
+        }
+        self.end_turn(&admin, turn, ClaimOutcome::Closed)
     }
 
     /// The accounts of an erasure of a person, with the bytes that receipts commit to; none on a host without the structure key.
@@ -330,6 +338,8 @@ pub struct Rewrite<'r> {
     outputs: BTreeMap<JobName, Output>,
     packs: Option<Packs<'r>>,
     begun: Option<Begun>,
+    /// One rewrite at a time on this host, to the record.
+    turn: Option<LockFile>,
 }
 
 impl<'r> Rewrite<'r> {

@@ -3,6 +3,8 @@
 //! In: a list, and the key of the snapshot it is for. Out: `suppress/<sid>-<erasure>`, or what it says. Only tokens are in it; whoever opens
 //! it could read the snapshot itself.
 
+use std::collections::BTreeSet;
+
 use lacre_format::{
     codec,
     ids::{SnapshotId, Token},
@@ -70,6 +72,16 @@ impl Repository {
         }
         let none = || Error::Refused { why: format!("nothing says any more whom erasure {erasure} is about") };
         Err(refused.unwrap_or_else(none))
+    }
+
+    /// The erasures that have a list somewhere.
+    pub(super) fn listed_persons(&self) -> Result<BTreeSet<Token>, Error> {
+        let objects = self.store().list("suppress")?.objects;
+        let erasure = |name: &str| match ObjectName::parse(name) {
+            Some((_, Named::Suppression(_, erasure))) => Some(erasure),
+            _ => None,
+        };
+        Ok(objects.iter().filter_map(|object| erasure(&object.name)).collect())
     }
 
     fn suppression(

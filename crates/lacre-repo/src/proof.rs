@@ -1,4 +1,7 @@
 //! What a name says its object is, as far as it can be told without any key: by hash, by signature, by what a signed object says of it.
+//!
+//! In: a name, and bytes that somebody stored under it. Out: whether they are that object. Repairs and copies ask before a byte is written;
+//! it reads no object but lists of bundles, and whether an object *counts* is a question for the view.
 
 use lacre_format::{
     codec,
@@ -9,21 +12,24 @@ use lacre_format::{
     log::LOG_ENTRY_BYTES_MAX,
     manifest::{MANIFEST_BYTES_MAX, Manifest},
     name::{Named, ObjectName},
-    object::Kind,
+    object::{self, Kind},
     pack::PACK_BYTES_MAX,
     parity::PARITY_BYTES_MAX,
     policy::POLICY_BYTES_MAX,
     reach::REACH_BYTES_MAX,
-    segment::SEGMENT_BYTES_MAX,
-    session::{SESSION_BYTES_MAX, Session, SessionEnd, VoidStage},
+    rollup::ROLLUP_BYTES_MAX,
+    segment::{SEGMENT_BYTES_MAX, Salted},
+    session::{SESSION_BYTES_MAX, Session, SessionEnd, Void, VoidStage},
     signed::Signed,
+    suppression::SUPPRESSION_BYTES_MAX,
 };
+use lacre_seal::sign;
 
-use crate::{parity, plans, store::Store, view::View};
+use crate::{error::Error, parity, plans, store::Store, view::View};
 
 /// What is known about whether bytes are an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// They are.
     Good,
     /// They are not.
@@ -39,13 +45,14 @@ impl From<bool> for Verdict {
 }
 
 /// The longest object of a name.
-pub(super) fn bytes_max(named: &Named) -> u64 {
+pub(crate) fn bytes_max(named: &Named) -> u64 {
     match named {
         Named::Manifest => MANIFEST_BYTES_MAX,
         Named::Policy(..) => POLICY_BYTES_MAX,
         Named::Log(..) => LOG_ENTRY_BYTES_MAX,
         Named::Pack(_) => PACK_BYTES_MAX,
         Named::Parity(_) => PARITY_BYTES_MAX,
+        Named::Rollup(..) => ROLLUP_BYTES_MAX,
         Named::Segment(_) => SEGMENT_BYTES_MAX,
         Named::Snapshot(_) => SNAPSHOT_BYTES_MAX,
         Named::Reach(_) | Named::RebuiltReach(..) => REACH_BYTES_MAX,
@@ -54,17 +61,18 @@ pub(super) fn bytes_max(named: &Named) -> u64 {
         Named::GcClaim(_) | Named::GcPlan(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => {
             GC_BYTES_MAX
         }
-        _ => SESSION_BYTES_MAX,
+        Named::Suppression(..) => SUPPRESSION_BYTES_MAX,
+        Named::Session(_) | Named::SessionEnd(_) | Named::VoidIntent(_) | Named::Void(_) => SESSION_BYTES_MAX,
     }
 }
 
-pub(super) fn hashes_to(bytes: &[u8], digest: &[u8; 32]) -> bool {
+pub(crate) fn hashes_to(bytes: &[u8], digest: &[u8; 32]) -> bool {
     blake3::hash(bytes) == *digest
 }
 
 /// Whether bytes are the object that a name says. A name that holds a hash is proved by it; everything else by its signature and by what
 /// it says of itself.
-pub(super) fn judge(
+pub(crate) fn judge(
     view: &View,
     bundles: &[(GenerationId, Digest)],
     name: &ObjectName,
@@ -73,7 +81,7 @@ pub(super) fn judge(
 ) -> Verdict {
     match named {
         Named::Manifest => Verdict::from(Manifest::decode(bytes).is_ok_and(|found| found.admin == view.admin)),
-        Named::Policy(_, digest) | Named::Log(_, _, digest) | Named::Segment(digest) => {
+        Named::Policy(_, digest) | Named::Log(_, _, digest) | Named::Segment(digest) | Named::Rollup(_, digest) => {
             hashes_to(bytes, digest.as_bytes()).into()
         }
         Named::RebuiltReach(_, digest) => hashes_to(bytes, digest.as_bytes()).into(),
@@ -97,8 +105,9 @@ pub(super) fn judge(
             Some((_, digest)) => hashes_to(bytes, digest.as_bytes()).into(),
             None => Verdict::Unknown,
         },
-        // Only the snapshot's own key can tell.
-        Named::Suppression(..) => Verdict::Unknown,
+        // Only the snapshot's own key can tell, unless it is no such list at all.
+        Named::Suppression(..) if is_suppression(bytes) => Verdict::Unknown,
+        Named::Suppression(..) => Verdict::Bad,
         Named::Session(snapshot) => {
             let session: Option<Session> = payload(view, Kind::Session, name, bytes);
             session.is_some_and(|session| session.snapshot == *snapshot).into()
@@ -108,7 +117,9 @@ pub(super) fn judge(
             end.is_some_and(|end| end.snapshot == *snapshot).into()
         }
         Named::Void(snapshot) => is_void(view, name, *snapshot, VoidStage::Final, bytes).into(),
-        Named::VoidIntent(snapshot) => is_void(view, name, *snapshot, VoidStage::Intent, bytes).into(),
+        Named::VoidIntent(snapshot) => {
+            (is_void(view, name, *snapshot, VoidStage::Intent, bytes) || gives_up(view, *snapshot, bytes)).into()
+        }
         Named::GcClaim(_) | Named::GcPlan(_) | Named::GcWaits(_) | Named::GcDecided(_) | Named::GcDone(_) => {
             plans::step_of(named).is_some_and(|step| plans::judge(view, name, step, bytes).is_ok()).into()
         }
@@ -117,7 +128,7 @@ pub(super) fn judge(
 
 /// Whether an object that is not here may be brought here: only what signatures of homes that may still sign stand for. A name's hash says
 /// what the bytes are, not that anybody wants them.
-pub(super) fn is_believed(view: &View, name: &ObjectName, named: &Named, bytes: &[u8]) -> bool {
+pub(crate) fn is_believed(view: &View, name: &ObjectName, named: &Named, bytes: &[u8]) -> bool {
     let signed = |kind: Kind| {
         let signed = Signed::decode(kind, bytes).ok()?;
         view.verify(kind, name, &signed).is_ok().then_some(signed)
@@ -152,20 +163,45 @@ fn is_void(view: &View, name: &ObjectName, snapshot: SnapshotId, stage: VoidStag
     signed.is_ok_and(|signed| view.may_void(name, &signed, snapshot, stage).is_ok())
 }
 
-/// The digests of bundles that lists in any of these stores were signed for.
-pub(super) fn bundles(view: &View, stores: &[&Store]) -> Vec<(GenerationId, Digest)> {
+/// Whether a home that may still sign says of a session that it gives it up. Whether the session was its own the view asks.
+fn gives_up(view: &View, snapshot: SnapshotId, bytes: &[u8]) -> bool {
+    let judge = || {
+        let signed = Signed::decode(Kind::Void, bytes).ok()?;
+        let home = view.home(signed.home).filter(|home| !home.is_revoked())?;
+        sign::verify(&home.key, Kind::Void, view.repository, &signed).ok()?;
+        let void: Void = codec::from_cbor("void", &signed.payload).ok()?;
+        let its_own = void.repository == view.repository && void.snapshot == snapshot;
+        (its_own && void.stage == VoidStage::Intent).then_some(())
+    };
+    judge().is_some()
+}
+
+fn is_suppression(bytes: &[u8]) -> bool {
+    let body = object::strip_start(Kind::Suppression, bytes);
+    body.is_ok_and(|body| codec::from_cbor::<Salted>("suppression list", body).is_ok())
+}
+
+/// The digests of bundles that lists in any of these stores were signed for. A list that is not there or cannot be what it says proves nothing
+/// and is judged where it lies.
+///
+/// # Errors
+/// Errors of a store: nothing is said to be bad because a list did not arrive.
+pub(crate) fn bundles(view: &View, stores: &[&Store]) -> Result<Vec<(GenerationId, Digest)>, Error> {
     let mut bundles = Vec::new();
     for store in stores {
-        let Ok(listing) = store.list("keyring") else { continue };
-        for object in listing.objects {
+        for object in store.list("keyring")?.objects {
             let Some((name, Named::BundleList(generation))) = ObjectName::parse(&object.name) else { continue };
             if bundles.iter().any(|(known, _)| *known == generation) {
                 continue;
             }
-            let Ok(bytes) = store.get(&name, BUNDLE_BYTES_MAX) else { continue };
+            let bytes = match store.get(&name, BUNDLE_BYTES_MAX) {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_not_found() || error.is_of_the_object() => continue,
+                Err(error) => return Err(error.into()),
+            };
             let list: Option<BundleList> = payload(view, Kind::BundleList, &name, &bytes);
             bundles.extend(list.filter(|list| list.generation == generation).map(|list| (generation, list.bundle)));
         }
     }
-    bundles
+    Ok(bundles)
 }
