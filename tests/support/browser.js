@@ -1,0 +1,35 @@
+const frame = document.getElementById("frame");
+const measure = () => {
+  const page = frame.contentDocument, window_ = frame.contentWindow, root = page.documentElement;
+  const style = (element) => window_.getComputedStyle(element);
+  const box = (element) => element.getBoundingClientRect();
+  const isDrawn = (mark) => {
+    const { stroke, fill, strokeWidth } = style(mark);
+    return (stroke !== "none" && parseFloat(strokeWidth) > 0) || fill !== "none";
+  };
+  const sticksOut = (element) => box(element).right > window_.innerWidth + 0.5 && !element.closest(".scroll, svg, .skip");
+  const name = (element) => `${element.tagName.toLowerCase()}.${element.getAttribute("class") ?? ""}`;
+  const measured = {
+    width: window_.innerWidth,
+    scroll: root.scrollWidth,
+    height: root.scrollHeight,
+    wide: [...page.querySelectorAll("body *")].filter(sticksOut).map(name),
+    background: style(page.body).backgroundColor,
+    ink: style(page.body).color,
+    sections: [...page.querySelectorAll("section")].map((section) => section.id),
+    drawings: [...page.querySelectorAll("figure svg[role=img]")].map((svg) => ({
+      title: svg.querySelector("title").textContent,
+      description: svg.querySelector("desc").textContent,
+      width: box(svg).width,
+      height: box(svg).height,
+      marks: [...svg.querySelectorAll(".line, .bar, .core, .failed")].filter(isDrawn).length,
+      tall: Math.max(0, ...[...svg.querySelectorAll(".ground, .bar")].map((mark) => box(mark).height)),
+    })),
+    small: [...page.querySelectorAll("p, td, th, dd, dt, li, a, h1, h2, summary")].filter((element) => parseFloat(style(element).fontSize) < 12).map(name),
+  };
+  const out = document.createElement("pre");
+  out.id = "measured";
+  out.textContent = encodeURIComponent(JSON.stringify(measured));
+  document.body.append(out);
+};
+frame.addEventListener("load", measure);
