@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, tz::TimeZone};
 
+/// Amounts are shown with two digits from here on.
+const CENT: f64 = 0.01;
+
 /// Parses a size such as `64MiB`, `1.5 GB` or plain bytes.
 ///
 /// # Errors
@@ -84,6 +87,11 @@ pub fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()
 }
 
+/// Shows an amount of money without its currency: with cents, or below one cent as far as its first digits.
+pub fn amount(amount: f64) -> String {
+    if amount == 0.0 || amount >= CENT { format!("{amount:.2}") } else { format!("{amount:.4}") }
+}
+
 /// Shows a count with thin groups of three digits, the way people read large numbers: `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -129,6 +137,17 @@ pub fn ago(moment: Timestamp, now: Timestamp) -> String {
     };
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {unit}{plural} ago")
+}
+
+/// An estimate as a whole number: below nothing it is nothing, and beyond all numbers the greatest one.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion saturates, and estimates have no finer meaning"
+)]
+pub fn whole(estimate: f64) -> u64 {
+    estimate as u64
 }
 
 #[cfg(test)]
@@ -188,5 +207,11 @@ mod tests {
         assert_eq!(later("2026-11-21T05:00:12Z"), "26 hours ago");
         assert_eq!(later("2026-11-28T05:00:12Z"), "8 days ago");
         assert_eq!(later("2026-11-19T05:00:12Z"), "in the future");
+    }
+
+    #[test]
+    fn small_amounts_keep_digits_that_say_something() {
+        let shown: Vec<String> = [0.0, 0.0026, 0.01, 0.0964, 12.345].into_iter().map(super::amount).collect();
+        assert_eq!(shown, ["0.00", "0.0026", "0.01", "0.10", "12.35"]);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// One run of the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Invocation {
     /// Global flags.
     pub global: GlobalArgs,

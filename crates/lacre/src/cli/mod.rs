@@ -11,6 +11,7 @@
 mod admin;
 mod backup;
 mod copy;
+mod cost;
 mod drill;
 mod erase;
 mod host;
@@ -18,9 +19,11 @@ mod import;
 mod inspect;
 mod key;
 mod operate;
+mod report;
 mod restore;
 mod retention;
 mod rows;
+mod runbook;
 mod seal;
 pub mod value;
 
@@ -33,10 +36,12 @@ pub use self::{
     admin::{InitArgs, KitAckArgs, KitAction, KitArgs, KitIssueArgs},
     backup::BackupArgs,
     copy::{AdoptArgs, CopyAction, CopyArgs, CopySyncArgs, CopyVerifyArgs},
+    cost::CostArgs,
     drill::DrillArgs,
     erase::{
-        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGuardArgs, EraseOptions, ErasePersonArgs,
-        EraseProveArgs, EraseResumeArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs, ReceiptVerifyArgs,
+        DeclaredState, EraseAction, EraseArgs, EraseAttestArgs, EraseGoOnArgs, EraseGuardArgs, EraseOptions,
+        ErasePersonArgs, EraseProveArgs, EraseResumeArgs, PersonAgainArgs, ReceiptAction, ReceiptArgs, ReceiptShowArgs,
+        ReceiptVerifyArgs,
     },
     host::{CompletionsArgs, ConfigAction, ConfigArgs, ConfigCheckArgs, DoctorArgs, FromEnvArgs, ManArgs},
     import::ImportArgs,
@@ -49,9 +54,11 @@ pub use self::{
         RemoveRecipientArgs, RevokeWriterArgs, RoleName,
     },
     operate::{DaemonArgs, ScheduleAction, ScheduleArgs, StatusArgs, SystemdArgs},
+    report::{DashboardArgs, ReportArgs, Since},
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
     rows::{ConditionArgs, DiffArgs, HistoryArgs, RecoverArgs, RowsArgs, SpotArgs, Where},
+    runbook::{LanguageName, RunbookArgs, ScenarioName},
     seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},
 };
 use crate::term::{
@@ -318,15 +325,47 @@ pub enum Command {
     Kit(KitArgs),
     /// Show recipients, homes and roles
     Key(KeyListArgs),
-    /// Check age, count, size and trend of the backups, disk, seal, audits and erasures against thresholds
+    /// Check backups, copies, disk, seal, audits, drills and erasures against thresholds
     ///
-    /// Checks age, count, size and trend of the backups, the disk, seal and kit, audits, certificates, erasures against [status].
+    /// Checks age, count, size and trend of the backups, the copies, the disk, seal and kit, audits, drills, certificates and erasures
+    /// against [status].
     ///
-    /// Exit 3 when a check fails, 4 for damage. --strict also minds what should have been done and was not. One listing of the
-    /// store and nothing else is asked for.
+    /// Exit 3 when a check fails, 4 for damage. --strict also minds what should have been done and was not. It costs one listing of the
+    /// store and one of each copy, all copies at the same time; one that does not answer within 20 seconds is unreachable.
     ///
     /// Example: lacre status --strict --notify
     Status(StatusArgs),
+    /// Count what keeping backups costs a month, now and in a year
+    ///
+    /// Counts what the repository and its copies cost with the prices of [prices] and [price.NAME]: bytes kept, requests, what leaves, what is
+    /// free; and what the twelve months to come cost if backups go on as they did lately and the keep rules forget as they will.
+    ///
+    /// Exit 3 when the prices are more than 180 days old, or a bucket has none. --per-night and --nights count for a repository that is not
+    /// there yet.
+    ///
+    /// Examples:
+    ///   lacre cost
+    ///   lacre cost --per-night 150MB --nights 30
+    #[command(verbatim_doc_comment)]
+    Cost(CostArgs),
+    /// Write a page for people and auditors: history, drills, audits, retention, erasures, keys, copies
+    ///
+    /// Writes one HTML file that needs nothing besides itself: snapshots and failures over time, growth and deduplication, drills and recovery
+    /// times, audits, what each snapshot is kept for, erasures and what they wait for, keys and holders, copies; a page for the auditor and
+    /// the quarterly checklist, answered with what is on record.
+    ///
+    /// One look at the store, no private key, nothing changed. Where the machine cannot read names of jobs, neither does the page. Exit 0
+    /// whatever it says: `lacre status` is what judges.
+    ///
+    /// Example: lacre report --html report.html --since 90d --lang pt-BR
+    Report(ReportArgs),
+    /// Serve the same page live on the loopback, with what is running on this host
+    ///
+    /// Serves the report on the loopback until SIGTERM: what runs on this host every two seconds, the store every --every. It can be asked and
+    /// nothing can be told; requests under another name than the loopback's are refused. From elsewhere: a tunnel, for example ssh -L.
+    ///
+    /// Example: lacre dashboard --listen 127.0.0.1:9188
+    Dashboard(DashboardArgs),
     /// Print systemd units or crontab lines for what [schedule] says
     Schedule(ScheduleArgs),
     /// Follow [schedule] until SIGTERM: for containers, where nobody else starts things
@@ -346,6 +385,17 @@ pub enum Command {
     ///
     /// Example: lacre doctor
     Doctor(DoctorArgs),
+    /// Print what to do on a bad day, with this repository's names and the commands to type
+    ///
+    /// Prints a page in Markdown: the server is gone, data were damaged, rows were deleted, a key or the seal is lost, ransomware, a person asks
+    /// to be erased. It is filled with the repository, its copies, cells, kits, jobs, sizes and last drills, holds no secret, and says what
+    /// each step needs. Print it and keep it with the kit; make it again when something changes.
+    ///
+    /// Examples:
+    ///   lacre runbook > runbook.md
+    ///   lacre runbook total-loss --lang pt-BR
+    #[command(verbatim_doc_comment)]
+    Runbook(RunbookArgs),
     /// Print the completion script of a shell
     ///
     /// Prints the completion script of a shell.

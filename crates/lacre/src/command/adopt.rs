@@ -108,6 +108,7 @@ fn document(plan: &AdoptPlan, found: &[Finding], args: &AdoptArgs) -> AdoptResul
         snapshots: plan.snapshots,
         brought: plan.brought,
         lost: plan.lost.iter().map(ToString::to_string).collect(),
+        closed: plan.closed.iter().map(ToString::to_string).collect(),
         sessions: plan.sessions.iter().map(ToString::to_string).collect(),
         erasures: plan.erasures.iter().map(ToString::to_string).collect(),
         unseen: plan.unseen.clone(),

@@ -1,6 +1,6 @@
 //! `lacre cat`: one stream's bytes on stdout.
 
-use super::findings;
+use super::{findings, restore::last_look::still_there};
 use crate::{
     cli::CatArgs,
     error::{CliError, Kind},
@@ -28,6 +28,11 @@ pub(super) fn run(invocation: &Invocation, args: &CatArgs) -> Result<Exit, CliEr
     let read = snapshot.read(stream, &mut out, &watching);
     line.finish();
     read.map_err(|error| vault.explain(error))?;
+    // The bytes are out; whoever reads them learns from the exit code that they must not be used.
+    still_there(&vault, snapshot.id(), None).map_err(|why| {
+        let what = format!("what was written of snapshot {} must not be used: {why}", snapshot.id());
+        CliError::new(Kind::Refused, what).hint("lacre snapshots shows which snapshots there are")
+    })?;
     let corrections = snapshot.corrections();
     findings::warn(invocation, &corrections);
     Ok(findings::exit(&corrections))

@@ -41,6 +41,7 @@ pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, Cli
     };
     let options = CheckOptions { level: args.level, read_data, snapshot };
     let (line, watching) = watching(invocation);
+    let _shown = watching.shown(&vault, "check", None);
     let structure = ArchiveStructure::default();
     let rolling = Rolling { max_age: args.max_age, max_duration: args.max_duration, structure: Some(&structure) };
     let report = vault.repository.check_rolling(&options, &rolling, &keys, &watching);

@@ -21,15 +21,10 @@ use super::schedule;
 use crate::{
     cli::{DaemonArgs, GlobalArgs},
     config::{Settings, from_env, settle},
-    daemon::{
-        Scheduler, SharedCondition,
-        clock::Timetable,
-        http::{self, Pages},
-        memory::Done,
-        with,
-    },
+    daemon::{Scheduler, SharedCondition, clock::Timetable, http::Pages, memory::Done, with},
     error::{CliError, Kind},
     exit::Exit,
+    http,
     invocation::Invocation,
     output::DaemonResult,
     run::journal::{Journal, Level},

@@ -17,7 +17,11 @@ use lacre_repo::{
     op::read::Snapshot,
 };
 
-use super::{backup::environment, findings, restore::refuse_other_sources};
+use super::{
+    backup::environment,
+    drill_tell, findings,
+    restore::{last_look::Record, refuse_other_sources},
+};
 use crate::{
     cli::{DrillArgs, value::SnapshotName},
     driver::postgres::{
@@ -49,6 +53,10 @@ const FOLDER: &str = "/var/tmp";
 /// # Errors
 /// Those of the vault, and of the server the scratch database is made on.
 pub(super) fn run(invocation: &Invocation, args: &DrillArgs) -> Result<Exit, CliError> {
+    rehearsed(invocation, args).inspect_err(|error| drill_tell::not_made(invocation, args, error))
+}
+
+fn rehearsed(invocation: &Invocation, args: &DrillArgs) -> Result<Exit, CliError> {
     let started = Instant::now();
     let vault = Vault::open(invocation)?;
     let _alone = alone(&vault)?;
@@ -61,9 +69,9 @@ pub(super) fn run(invocation: &Invocation, args: &DrillArgs) -> Result<Exit, Cli
     refuse_other_sources(&snapshot)?;
     let mut drill = Rehearsal::new(invocation, &vault, args);
     drill.sweep()?;
-    recorded(invocation, vault.repository.record_restore_begun(id));
+    let record = Record::begin(invocation, &vault, id);
     let outcome = drill.rehearse(&snapshot, started);
-    recorded(invocation, vault.repository.record_restore_ended(id));
+    record.end();
     let outcome = outcome?;
     drill.report(&snapshot, outcome, started.elapsed())
 }
@@ -83,13 +91,6 @@ fn alone(vault: &Vault) -> Result<LockFile, CliError> {
             CliError::new(Kind::Conflict, "another drill of this host is running").hint("wait until it has ended")
         }
         other => CliError::new(Kind::Io, "the lock of drills cannot be taken").because(&other),
-    })
-}
-
-fn recorded(invocation: &Invocation, written: Result<bool, lacre_repo::Error>) -> bool {
-    written.unwrap_or_else(|error| {
-        invocation.terminal.detail(&format!("not on record: {error}"));
-        false
     })
 }
 
@@ -146,8 +147,10 @@ impl<'a> Rehearsal<'a> {
             left.extend(databases.into_iter().map(|left| (left.database, left.snapshot)));
         }
         for (name, snapshot) in left {
-            if let Some(snapshot) = snapshot.and_then(|text| SnapshotId::parse(&text).ok()) {
-                recorded(self.invocation, self.vault.repository.record_restore_ended(snapshot));
+            if let Some(snapshot) = snapshot.and_then(|text| SnapshotId::parse(&text).ok())
+                && let Err(error) = self.vault.repository.end_left_restores(snapshot)
+            {
+                self.invocation.terminal.detail(&format!("not on record: {error}"));
             }
             let what = "an earlier drill was killed; what it left is removed";
             self.findings.push(Finding::new(Severity::Note, what, name, "nothing to do"));
@@ -157,6 +160,7 @@ impl<'a> Rehearsal<'a> {
 
     fn rehearse(&mut self, snapshot: &Snapshot<'_>, started: Instant) -> Result<(Outcomes, String), CliError> {
         let (line, watching) = watching(self.invocation);
+        let _shown = watching.shown(self.vault, "drill", Some(snapshot.job().as_str()));
         watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
         let watch: Arc<dyn Watch> = Arc::new(watching.clone());
         let source = VaultSource::new(snapshot, Arc::new(watching));
@@ -264,6 +268,7 @@ impl<'a> Rehearsal<'a> {
             recorded: is_recorded,
             findings: findings::entries(&self.findings),
         };
+        drill_tell::ended(self.invocation, &self.vault.settings, &document);
         self.invocation.print(&document, |out| {
             write(&document, before, out)?;
             findings::write(&self.findings, out)

@@ -22,6 +22,9 @@ use lacre_seal::{
     recipient::{RECIPIENTS_MAX, Recipient},
 };
 
+use zeroize::Zeroizing;
+
+use super::runbook;
 use crate::{
     cli::{InitArgs, value::StoreUrl},
     config::{JobSource, Settings},
@@ -29,6 +32,7 @@ use crate::{
     exit::Exit,
     invocation::Invocation,
     output::InitResult,
+    runbook::short,
     term::{Form, qr},
     vault::{CellWay, create_store, explain, new_passphrase},
 };
@@ -67,11 +71,13 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
         refuse_inside(file, folder)?;
     }
     let (repository, report) = create(store, &settings, options, &setup)?;
+    let notes = notes(&settings, &place, &report);
     let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
-        write_kit(file, kit)?;
+        write_kit(file, kit, &notes)?;
         identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref())?;
     }
+    let identity = report.identity_sheet.iter().map(|sheet| (sheet, ""));
     let protection = protection(invocation, &repository, &place);
     let document = InitResult {
         repository: report.repository.to_string(),
@@ -84,9 +90,9 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     invocation.print(&document, |out| {
         writeln!(out, "repository {} is ready in {place}", document.repository)?;
         if args.kit_file.is_none() {
-            for sheet in report.kit.iter().chain(&report.identity_sheet) {
+            for (sheet, below) in report.kit.iter().map(|kit| (kit, notes.as_str())).chain(identity) {
                 writeln!(out)?;
-                write_sheet(sheet, qr, out)?;
+                write_sheet(sheet, below, qr, out)?;
             }
         }
         writeln!(out)?;
@@ -193,8 +199,8 @@ pub(super) enum QrCode {
 }
 
 /// Writes a sheet, with its QR code where a camera can see it.
-pub(super) fn write_sheet(sheet: &Kit, code: QrCode, out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(sheet.encode_text().as_bytes())?;
+pub(super) fn write_sheet(sheet: &Kit, notes: &str, code: QrCode, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(with_notes(sheet, notes).as_bytes())?;
     match (code == QrCode::Drawn).then(|| qr::draw(&sheet.encode_qr())).flatten() {
         Some(drawing) => write!(out, "\n{drawing}"),
         None => Ok(()),
@@ -230,13 +236,36 @@ pub(super) fn identity_sheet_of(file: &Path) -> PathBuf {
 pub(super) fn write_identity_sheet(file: &Path, sheet: Option<&Kit>) -> Result<Option<String>, CliError> {
     let Some(sheet) = sheet else { return Ok(None) };
     let beside = identity_sheet_of(file);
-    write_kit(&beside, sheet)?;
+    write_kit(&beside, sheet, "")?;
     Ok(Some(beside.display().to_string()))
 }
 
+/// What to do with the sheet when the server is gone.
+fn notes(settings: &Settings, place: &StoreUrl, report: &CreateReport) -> String {
+    let mut facts = runbook::planned(settings);
+    facts.place = place.to_string();
+    if let (Some(Kit::Seal(kit)), Some(_)) = (&report.kit, &report.identity_sheet) {
+        facts.identity_sheet = Some(kit.number);
+    }
+    short(&facts)
+}
+
+/// A sheet with text below it that is no part of it.
+fn with_notes(sheet: &Kit, notes: &str) -> Zeroizing<String> {
+    let text = sheet.encode_text();
+    // Reserved at once: a text that grows leaves unwiped copies behind.
+    let mut whole = Zeroizing::new(String::with_capacity(text.len() + notes.len() + 1));
+    whole.push_str(&text);
+    if !notes.is_empty() {
+        whole.push('\n');
+        whole.push_str(notes);
+    }
+    whole
+}
+
 /// Writes a kit to a new private file.
-pub(super) fn write_kit(file: &Path, kit: &Kit) -> Result<(), CliError> {
-    files::write_secret_file(file, kit.encode_text().as_bytes(), Replace::Never).map_err(|error| {
+pub(super) fn write_kit(file: &Path, kit: &Kit, notes: &str) -> Result<(), CliError> {
+    files::write_secret_file(file, with_notes(kit, notes).as_bytes(), Replace::Never).map_err(|error| {
         CliError::new(
             Kind::Io,
             format!("the repository is made, but its kit could not be written to {}", file.display()),

@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     invocation::Invocation,
     output::KitResult,
+    runbook,
     term::{Form, prompt},
     vault::{Vault, identity_at_hand},
 };
@@ -49,9 +50,10 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     } else {
         vault.repository.issue_kit(identity.as_ref()).map_err(|error| vault.explain(error))?
     };
+    let notes = notes(invocation, &vault, &kit, identity.as_ref());
     let mut identity_sheet_file = None;
     if let Some(file) = args.kit_file.as_deref() {
-        write_kit(file, &kit)?;
+        write_kit(file, &kit, &notes)?;
         identity_sheet_file = write_identity_sheet(file, identity.as_ref())?;
     }
     let (number, generation) = match &kit {
@@ -65,13 +67,13 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     invocation.print(&document, |out| {
         match &document.kit_file {
             Some(file) => writeln!(out, "kit {number} is in {file}; print it, keep the paper apart, delete the file")?,
-            None => write_sheet(&kit, qr, out)?,
+            None => write_sheet(&kit, &notes, qr, out)?,
         }
         match (&document.identity_sheet_file, &identity) {
             (Some(file), _) => writeln!(out, "its identity sheet is in {file}; the same with that one")?,
             (None, Some(sheet)) => {
                 writeln!(out)?;
-                write_sheet(sheet, qr, out)?;
+                write_sheet(sheet, "", qr, out)?;
             }
             (None, None) if args.pointer => {}
             (None, None) => writeln!(out, "no identity sheet: no age identity is at hand (--identity FILE)")?,
@@ -84,6 +86,18 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// What to do with this very sheet when the server is gone. A sheet without it is as good, so what cannot be gathered is left out.
+fn notes(invocation: &Invocation, vault: &Vault, kit: &Kit, identity: Option<&Kit>) -> String {
+    let mut facts = super::runbook::gather(invocation, vault).unwrap_or_else(|error| {
+        invocation.terminal.detail(&format!("the sheet names only what lacre.toml names: {}", error.message()));
+        super::runbook::planned(&vault.settings)
+    });
+    if let (Kit::Seal(kit), Some(_)) = (kit, identity) {
+        facts.identity_sheet = Some(kit.number);
+    }
+    runbook::short(&facts)
 }
 
 /// A sheet with the way to every cell that a bare machine can reach.

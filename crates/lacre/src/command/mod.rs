@@ -9,9 +9,12 @@ mod completions;
 mod config;
 mod config_reach;
 mod copy;
+mod cost;
 mod daemon;
+mod dashboard;
 mod doctor;
 mod drill;
+mod drill_tell;
 mod erase;
 mod findings;
 mod forget;
@@ -24,8 +27,10 @@ mod man;
 mod operate;
 mod prune;
 mod repair;
+mod report;
 mod restore;
 mod rows;
+mod runbook;
 mod schedule;
 mod seal;
 mod show;
@@ -83,10 +88,14 @@ pub fn run(invocation: &Invocation, command: &Command) -> Result<Exit, CliError>
         Command::Kit(args) => kit::run(invocation, args),
         Command::Key(args) => key::run(invocation, args),
         Command::Status(args) => status::run(invocation, args),
+        Command::Cost(args) => cost::run(invocation, args),
+        Command::Report(args) => report::run(invocation, args),
+        Command::Dashboard(args) => dashboard::run(invocation, args),
         Command::Daemon(args) => daemon::run(invocation, args),
         Command::Schedule(args) => schedule::run(invocation, args),
         Command::Config(args) => config::run(invocation, args),
         Command::Doctor(args) => doctor::run(invocation, args),
+        Command::Runbook(args) => runbook::run(invocation, args),
         Command::Completions(args) => completions::run(invocation, args),
         Command::Man(args) => man::run(invocation, args),
     }

@@ -34,6 +34,7 @@ pub(super) fn run(invocation: &Invocation, args: &PruneArgs) -> Result<Exit, Cli
         dry(&vault.repository.plan_prune(&options).map_err(|error| vault.explain(error))?)
     } else {
         let (line, watching) = watching(invocation);
+        let _shown = watching.shown(&vault, "prune", None);
         let report = vault.repository.prune(&options, &watching);
         line.finish();
         done(&report.map_err(|error| vault.explain(error))?)
@@ -56,6 +57,7 @@ pub(super) fn run(invocation: &Invocation, args: &PruneArgs) -> Result<Exit, Cli
 /// Those of the vault.
 pub(super) fn after_forget(invocation: &Invocation, vault: &Vault) -> Result<(PruneResult, Exit), CliError> {
     let (line, watching) = watching(invocation);
+    let _shown = watching.shown(vault, "prune", None);
     let report = vault.repository.prune(&PruneOptions::default(), &watching);
     line.finish();
     let (document, found) = done(&report.map_err(|error| vault.explain(error))?);

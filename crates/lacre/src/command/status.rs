@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use lacre_repo::op::status::Status;
 use owo_colors::OwoColorize as _;
 
-use super::{backup, operate};
+use super::{backup, drill_tell::SUBJECT as DRILL, operate};
 use crate::{
     cli::StatusArgs,
     config::operate::{Notify, Occasion},
@@ -34,7 +34,7 @@ pub(super) fn run(invocation: &Invocation, args: &StatusArgs) -> Result<Exit, Cl
     let settings = invocation.settings()?;
     let run = Run::begin(&settings)?;
     let seen = Vault::with(invocation, settings.clone()).and_then(|vault| {
-        let status = vault.repository.status().map_err(|error| vault.explain(error))?;
+        let status = operate::look(&vault)?;
         Ok((operate::judge(&vault, &status), status, vault))
     });
     let (report, status, vault) = match seen {
@@ -159,7 +159,7 @@ fn tell(
     };
     deliveries.extend(announce::right(notify, &mut memory, UNSEEN, &seen));
     for check in &report.checks {
-        let subject = format!("{STALE}{}", check.name);
+        let subject = subject(check);
         let title = |word: &str| format!("{} on {}: {word}", check.name, backup::host());
         if check.ok || check.weight < from {
             let fine = Message { text: check.value.clone(), ..message(run, Occasion::Recovery, &title("fine again")) };
@@ -169,7 +169,7 @@ fn tell(
         run.journal.note(Level::Warning, "status", &format!("{}: {}", check.name, check.value), &[]);
         let limit = check.limit.as_ref().map_or_else(String::new, |limit| format!(" ({limit})"));
         let advice = check.advice.as_ref().map_or_else(String::new, |advice| format!("\n\nhint: {advice}"));
-        let occasion = if check.name == "drill" { Occasion::Drill } else { Occasion::Stale };
+        let occasion = if is_drill(check) { Occasion::Drill } else { Occasion::Stale };
         let text = format!("{}{limit}{advice}", check.value);
         let bad = Message { text, ..message(run, occasion, &title(&check.value)) };
         deliveries.extend(announce::wrong(notify, &mut memory, &subject, &bad));
@@ -179,6 +179,15 @@ fn tell(
     announce::keep(invocation, &memory);
     deliveries.extend(verdict(notify, run, report.is_good(from).into(), &summary(report, from)));
     deliveries
+}
+
+fn is_drill(check: &Check) -> bool {
+    check.name == "drill" || check.name.starts_with(DRILL)
+}
+
+/// What a drill that failed told by itself is not told again by whoever looks at the status.
+fn subject(check: &Check) -> String {
+    if is_drill(check) { check.name.clone() } else { format!("{STALE}{}", check.name) }
 }
 
 /// A check that is not made any more, of a job that was removed, is nobody's trouble.

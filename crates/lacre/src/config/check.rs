@@ -44,6 +44,7 @@ pub fn structure(document: &Document) -> Vec<Problem> {
         credential(section, &mut problems);
     }
     operate::structure(document, &mut problems);
+    super::prices::structure(document, &mut problems);
     references(document, &mut problems);
     cells(document, &mut problems);
     for section in document.of("retention").chain(document.of("job.retention")) {
@@ -107,7 +108,7 @@ fn apart(document: &Document, section: &Section, problems: &mut Vec<Problem>) {
     }
 }
 
-fn required(section: &Section, name: &str, problems: &mut Vec<Problem>) {
+pub(super) fn required(section: &Section, name: &str, problems: &mut Vec<Problem>) {
     if !section.entries.contains_key(name) {
         problems.push(Problem::error(
             Some(section.place),

@@ -11,6 +11,7 @@ use toml::{
 };
 
 use super::{
+    prices,
     schema::{self, Form, Shape, Table},
     suggest,
 };
@@ -111,6 +112,8 @@ pub enum Value {
     Duration(std::time::Duration),
     /// [`Form::Percent`], as a fraction.
     Share(f64),
+    /// [`Form::Amount`].
+    Amount(f64),
     /// [`Form::Span`].
     Span(jiff::Span),
     /// [`Form::JobName`].
@@ -408,6 +411,7 @@ fn read_value(form: Form, value: &DeValue<'_>) -> Result<(Value, String), String
             let shown = format!("{argvs:?}");
             (Value::Argvs(argvs), shown)
         }
+        Form::Amount => prices::amount(value)?,
         Form::Size if value.is_integer() => {
             let bytes = u64::from(integer(value)?);
             (Value::Bytes(bytes), bytes.to_string())
@@ -439,6 +443,7 @@ pub fn from_text(form: Form, text: &str) -> Result<Value, String> {
         Form::Rate => Value::Bytes(human::parse_rate(text)?),
         Form::Duration => Value::Duration(human::parse_duration(text)?),
         Form::Patience => Value::Duration(human::parse_patience(text)?),
+        Form::Amount => prices::amount_of(text)?,
         Form::Percent => Value::Share(human::parse_percent(text)?),
         Form::Span => Value::Span(human::parse_span(text)?),
         Form::JobName => Value::JobName(text.parse()?),

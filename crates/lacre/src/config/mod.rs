@@ -8,6 +8,7 @@ pub mod document;
 pub mod from_env;
 pub mod layer;
 pub mod operate;
+pub mod prices;
 pub mod reference;
 pub mod schema;
 pub mod settle;

@@ -61,6 +61,7 @@ fn write_table(table: &Table, text: &mut String) -> std::fmt::Result {
             key.help
         )?;
     }
-    let example = if header.is_empty() { String::new() } else { format!("{}\n", header.replace("NAME", "backup")) };
+    let name = if table.name == "price" { super::prices::REPOSITORY } else { "backup" };
+    let example = if header.is_empty() { String::new() } else { format!("{}\n", header.replace("NAME", name)) };
     writeln!(text, "\n```toml\n{example}{}\n```", table.example)
 }

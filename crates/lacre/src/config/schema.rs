@@ -3,6 +3,7 @@
 //! In: nothing. Out: tables that the reader, `config show`, `config check` and `docs/CONFIG.md` all use. It must not know values.
 
 pub mod operate;
+mod prices;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Form {
     Patience,
     /// A share such as `20%`.
     Percent,
+    /// A price such as `0.023`.
+    Amount,
     /// A calendar span such as `8d` or `3mo`.
     Span,
     /// A job name.
@@ -59,6 +62,7 @@ impl Form {
             Form::Rate => "rate, for example \"50MiB/s\"",
             Form::Duration => "duration, for example \"26h\" or \"8d\"",
             Form::Patience => "duration, for example \"10m\", or \"0s\"",
+            Form::Amount => "decimal number, for example 0.023",
             Form::Percent => "share, for example \"20%\"",
             Form::Span => "time span, for example \"48h\", \"8d\" or \"3mo\"",
             Form::JobName => "name of 1 to 64 characters a-z 0-9 . _ -",
@@ -165,6 +169,7 @@ const ROOT: Table = Table {
         key("home", Form::Path, "Keys and state of this host, mode 0700. Default: /var/lib/lacre for root, $XDG_STATE_HOME/lacre for others.")
             .env("LACRE_HOME"),
         key("parity", Form::Switch, "Store 3 % more beside new packs, from which damage to a pack is corrected. Default: true for a folder, false for a bucket."),
+        key("read_only", Form::Switch, "Nothing is ever written to the repository's store: for a host whose keys only read. Its restores are on record on this host alone. Default: false."),
         key("identities", Form::Paths, "Identity files that open snapshots. Not on a host that only makes backups.").env("LACRE_IDENTITY"),
     ],
     example: "repository = \"/var/backups/lacre\"",
@@ -360,7 +365,7 @@ const OBJECT_LOCK: Table = Table {
 };
 
 /// Every table in the order of the reference.
-pub const TABLES: [Table; 22] = [
+pub const TABLES: [Table; 24] = [
     ROOT,
     CREDENTIAL,
     JOB,
@@ -380,6 +385,8 @@ pub const TABLES: [Table; 22] = [
     operate::METRICS,
     operate::SCHEDULE,
     operate::DAEMON,
+    prices::PRICES,
+    prices::PRICE,
     HOOKS,
     LIMITS,
     OBJECT_LOCK,

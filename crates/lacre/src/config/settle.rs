@@ -20,6 +20,7 @@ use super::{
     ConfigFile,
     document::{Document, Layer, Place, Section, Value},
     operate::{self, Operate},
+    prices::{self, Prices},
     schema,
 };
 use crate::{
@@ -88,6 +89,8 @@ pub struct Settings {
     pub credentials: Option<String>,
     /// Keys and state of this host.
     pub home: PathBuf,
+    /// Whether nothing is written to the repository's store.
+    pub read_only: bool,
     /// Whether new packs get parity.
     pub parity: ParityChoice,
     /// Identity files.
@@ -116,6 +119,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What runs by itself.
     pub operate: Operate,
+    /// What storage costs.
+    pub prices: Option<Prices>,
     /// For how long new objects of a bucket are locked.
     pub object_lock: Option<Lock>,
     /// Where requests to a store may go unencrypted.
@@ -299,6 +304,7 @@ pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Sett
         repository: global.repo.clone().or_else(|| get(root, "repository", as_store)),
         credentials: get(root, "credentials", as_text),
         home: global.home.clone().or_else(|| get(root, "home", as_path)).unwrap_or_else(default_home),
+        read_only: get(root, "read_only", as_switch).unwrap_or_default(),
         parity: match get(root, "parity", as_switch) {
             Some(true) => ParityChoice::Kept,
             Some(false) => ParityChoice::Left,
@@ -327,6 +333,7 @@ pub fn settle(file: &ConfigFile, global: &GlobalArgs, origins: &Origins) -> Sett
         },
         drill: drill(document.of("drill").next()),
         operate: operate::settle(document),
+        prices: prices::settle(document),
         limits: limits(document.of("limits").next()),
         object_lock: object_lock(document.of("object_lock").next()),
         plain_http: if global.allow_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
@@ -488,6 +495,7 @@ reader!(as_paths, Paths, Vec<PathBuf>);
 reader!(as_texts, Texts, Vec<String>);
 reader!(as_argv, Texts, Vec<String>);
 reader!(as_share, Share, f64);
+reader!(as_amount, Amount, f64);
 reader!(as_argvs, Argvs, Vec<Vec<String>>);
 reader!(as_count, Count, u32);
 reader!(as_bytes, Bytes, u64);

@@ -1,26 +1,15 @@
-//! `/healthz` and `/metrics` on the loopback: two small answers, one connection at a time, everything bounded.
+//! `/healthz` and `/metrics` on the loopback: two small answers.
 //!
-//! In: the daemon's condition and the metrics file its commands write. Out: HTTP/1.0. It changes nothing and knows no secret.
+//! In: the daemon's condition and the metrics file its commands write. Out: pages. It changes nothing and knows no secret.
 
-use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{fs, path::PathBuf};
 
 use super::{Condition, SharedCondition, is_bad, with};
-use crate::metrics::{self, Metric};
+use crate::{
+    http::{Answer, Request, Site},
+    metrics::{self, Metric},
+};
 
-/// The longest request that is read, bytes.
-const REQUEST_BYTES_MAX: usize = 8 * 1024;
-/// How long a client may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often the end is looked for.
-const PAUSE: Duration = Duration::from_millis(50);
 /// The longest metrics file that is handed on, bytes.
 const METRICS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -32,49 +21,17 @@ pub struct Pages {
     pub textfile: PathBuf,
 }
 
-/// Serves until it is over.
-pub fn serve(listener: &TcpListener, pages: &Pages, over: &AtomicBool) {
-    while !over.load(Ordering::Relaxed) {
-        match listener.accept() {
-            // A client that went away or made no sense is not the daemon's trouble.
-            Ok((stream, _)) => drop(answer(stream, pages)),
-            Err(_) => thread::sleep(PAUSE),
+impl Site for Pages {
+    fn answer(&self, request: &Request) -> Answer {
+        match request.path.as_str() {
+            "/healthz" => {
+                let (status, body) = health(self);
+                Answer::text(status, body)
+            }
+            "/metrics" => Answer { kind: "text/plain; version=0.0.4", ..Answer::text("200 OK", numbers(self)) },
+            _ => Answer::text("404 Not Found", "there is /healthz and /metrics\n"),
         }
     }
-}
-
-fn answer(mut stream: TcpStream, pages: &Pages) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = Vec::new();
-    let mut piece = [0_u8; 1024];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_BYTES_MAX {
-        let count = stream.read(&mut piece)?;
-        if count == 0 {
-            break;
-        }
-        request.extend_from_slice(&piece[..count]);
-    }
-    let text = String::from_utf8_lossy(&request);
-    let mut words = text.lines().next().unwrap_or_default().split_whitespace();
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (status, body) = match (method, path.split('?').next().unwrap_or_default()) {
-        ("GET" | "HEAD", "/healthz") => health(pages),
-        ("GET" | "HEAD", "/metrics") => ("200 OK", numbers(pages)),
-        ("GET" | "HEAD", _) => ("404 Not Found", "there is /healthz and /metrics\n".to_owned()),
-        _ => ("405 Method Not Allowed", "GET only\n".to_owned()),
-    };
-    let kind = if path.starts_with("/metrics") { "text/plain; version=0.0.4" } else { "text/plain" };
-    write!(
-        stream,
-        "HTTP/1.0 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    )?;
-    if method != "HEAD" {
-        stream.write_all(body.as_bytes())?;
-    }
-    stream.flush()
 }
 
 /// Well, as long as no task's last run failed.

@@ -131,6 +131,8 @@ pub struct AdoptResult {
     pub brought: u32,
     /// Snapshots that this host knows and the copy does not hold, hexadecimal.
     pub lost: Vec<String>,
+    /// Snapshots of the copy that the newer seal this host leads to has no key entry of, hexadecimal.
+    pub closed: Vec<String>,
     /// Backups that were under way, hexadecimal.
     pub sessions: Vec<String>,
     /// Erasures that are decided and not carried out.
@@ -151,6 +153,10 @@ impl Document for AdoptResult {
         field("snapshots", "Live snapshots that are kept."),
         field("brought", "Signed records this host brings that the copy had not heard of."),
         field("lost", "Snapshots that this host knows and the copy does not hold, hexadecimal."),
+        field(
+            "closed",
+            "Snapshots of the copy that the newer seal this host leads to has no key entry of, hexadecimal.",
+        ),
         field("sessions", "Backups that were under way, hexadecimal."),
         field("erasures", "Erasures that are decided and not carried out."),
         field("unseen", "Why an erasure may be missing; without --accept-unseen each refuses."),

@@ -8,6 +8,7 @@ use super::{
     Document, Field,
     backup::{BackupResult, BackupsResult},
     copies::{AdoptResult, CopyListResult, CopySyncResult, CopyVerifyResult},
+    cost::CostResult,
     drill::DrillResult,
     entries::{
         CheckFinding, ConfigProblem, ConfigSetting, DoctorCheck, FindingEntry, ForgottenEntry, JobStats, KeptEntry,
@@ -22,7 +23,9 @@ use super::{
     operate::{DaemonResult, ScheduleResult, StatusResult},
     prune::PruneResult,
     repair::RepairResult,
+    report::{DashboardResult, ReportResult},
     rows::{DiffResult, HistoryResult, RecoverResult, RowsResult, SpotResult},
+    runbook::RunbookResult,
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 
@@ -476,9 +479,13 @@ pub(super) fn all() -> Vec<(&'static str, &'static [Field])> {
         entry::<ConfigShowResult>(),
         entry::<FromEnvResult>(),
         entry::<StatusResult>(),
+        entry::<CostResult>(),
+        entry::<ReportResult>(),
+        entry::<DashboardResult>(),
         entry::<ScheduleResult>(),
         entry::<DaemonResult>(),
         entry::<DoctorResult>(),
+        entry::<RunbookResult>(),
         entry::<ManResult>(),
     ]
 }

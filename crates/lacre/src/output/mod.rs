@@ -5,6 +5,7 @@
 
 mod backup;
 mod copies;
+mod cost;
 mod documents;
 mod drill;
 mod entries;
@@ -14,7 +15,9 @@ mod keys;
 mod operate;
 mod prune;
 mod repair;
+mod report;
 mod rows;
+mod runbook;
 mod seal;
 
 use serde::Serialize;
@@ -24,6 +27,7 @@ pub use self::{
     copies::{
         AdoptResult, CopyEntry, CopyListResult, CopySyncEntry, CopySyncResult, CopyVerifyEntry, CopyVerifyResult,
     },
+    cost::{CostEntry, CostMonth, CostResult},
     documents::{
         CheckResult, ConfigCheckResult, ConfigShowResult, DoctorResult, ForgetResult, FromEnvResult, HoldResult,
         InitResult, LsResult, ManResult, RebuildResult, RestoreResult, RestoreToBytesResult, ShowResult,
@@ -51,10 +55,12 @@ pub use self::{
     },
     prune::{PrunePack, PruneResult, WaitingEntry},
     repair::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
+    report::{ChecklistEntry, DashboardResult, ReportResult},
     rows::{
         DiffResult, HistoryResult, RecoverResult, RowDifference, RowVersion, RowsResult, SpotResult, SpotTable,
         TableDifference,
     },
+    runbook::{RunbookBlock, RunbookResult},
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
 

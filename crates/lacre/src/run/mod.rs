@@ -3,6 +3,7 @@
 //! In: settings. Out: what a run is called in pings, logs and records, and the lines of its log. It must not know jobs.
 
 pub mod journal;
+pub mod shown;
 pub mod turn;
 
 use std::time::{Duration, Instant};

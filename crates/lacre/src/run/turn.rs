@@ -40,17 +40,24 @@ pub fn take(folder: &Path, wait: Duration, interrupt: &Interrupt) -> Result<Lock
     }
 }
 
+/// Whether a run has the turn in this folder just now.
+pub fn is_taken(folder: &Path) -> bool {
+    matches!(LockFile::acquire(&folder.join("run.lock")), Err(FileError::Locked { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::take;
+    use super::{is_taken, take};
     use crate::process::Interrupt;
 
     #[test]
     fn the_second_run_waits_its_time_and_gives_up_with_exit_11() {
         let folder = tempfile::tempdir().unwrap();
+        assert!(!is_taken(folder.path()));
         let first = take(folder.path(), Duration::ZERO, &Interrupt::default()).unwrap();
+        assert!(is_taken(folder.path()));
         let error = take(folder.path(), Duration::from_millis(150), &Interrupt::default()).unwrap_err();
         assert_eq!(error.kind().exit().code(), 11);
         drop(first);

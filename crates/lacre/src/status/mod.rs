@@ -3,7 +3,9 @@
 //! In: what the repository and this host say, the operator's thresholds, a time. Out: checks and metrics. Nothing is read or changed
 //! here, except that [`disk::space`] asks the kernel.
 
+mod copies;
 pub mod disk;
+mod drills;
 mod jobs;
 mod nagios;
 mod repository;
@@ -121,6 +123,17 @@ pub struct Evidence<'a> {
     pub settings: &'a Settings,
     /// The disk of a local repository.
     pub disk: Option<disk::Space>,
+    /// Whether a run of this host is under way, so that what it made may not have reached every copy yet.
+    pub running: Running,
+}
+
+/// Whether a run of this host is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// It is.
+    UnderWay,
+    /// It is not.
+    Over,
 }
 
 impl Evidence<'_> {
@@ -148,6 +161,8 @@ impl Report {
         let mut report = Report::default();
         jobs::judge(evidence, &mut report);
         repository::judge(evidence, &mut report);
+        drills::judge(evidence, &mut report);
+        copies::judge(evidence, &mut report);
         for check in &report.checks {
             let help = "Whether a check of lacre status holds.";
             let ok = if check.ok { 1.0 } else { 0.0 };

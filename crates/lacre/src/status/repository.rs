@@ -27,11 +27,11 @@ pub(super) fn judge(evidence: &Evidence<'_>, report: &mut Report) {
     belief(evidence, report);
 }
 
-fn moment(at: Millis) -> Timestamp {
+pub(super) fn moment(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::MIN)
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
@@ -92,7 +92,7 @@ fn audits(evidence: &Evidence<'_>, report: &mut Report) {
 }
 
 /// Something that should be done every so often.
-fn aged(name: &str, last: Option<Timestamp>, limit: Duration, now: Timestamp, command: &str) -> Check {
+pub(super) fn aged(name: &str, last: Option<Timestamp>, limit: Duration, now: Timestamp, command: &str) -> Check {
     let allowed = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
     let shown = last.map_or_else(|| "never".to_owned(), |at| human::ago(at, now));
     let check = Check::fine(name, shown).limit(format!("at most {}", human::duration(limit)));
@@ -177,7 +177,7 @@ fn seal(evidence: &Evidence<'_>, report: &mut Report) {
     report.checks.push(kit);
 }
 
-fn worst(findings: &[Finding], from: Severity) -> Option<&Finding> {
+pub(super) fn worst(findings: &[Finding], from: Severity) -> Option<&Finding> {
     findings.iter().filter(|finding| finding.severity >= from).max_by_key(|finding| finding.severity)
 }
 

@@ -103,6 +103,15 @@ impl Counters {
         phase.clone_into(&mut self.phase.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// How far it is.
+    pub fn so_far(&self) -> SoFar {
+        SoFar {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes_total: self.bytes_total.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
+        }
+    }
+
     fn sample(&self) -> Sample {
         Sample {
             bytes: self.bytes.load(Ordering::Relaxed),
@@ -112,6 +121,17 @@ impl Counters {
             phase: self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoFar {
+    /// Bytes done.
+    pub bytes: u64,
+    /// Bytes there will be; 0 means unknown.
+    pub bytes_total: u64,
+    /// Rows done.
+    pub rows: u64,
 }
 
 #[derive(Clone, Debug)]

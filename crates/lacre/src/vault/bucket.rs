@@ -23,6 +23,9 @@ const REGION_DEFAULT: &str = "us-east-1";
 /// The longest file of certificates that is read, bytes.
 const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Who keeps a bucket for which no endpoint is named.
+const AWS: &str = "aws";
+
 /// What a URL of a bucket says.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
@@ -106,7 +109,20 @@ pub(super) fn whole_cell(url: &SafeUrl, settings: &Settings) -> Result<String, C
 pub(super) fn provider(url: &SafeUrl) -> Result<String, CliError> {
     let place = Place::parse(url)?;
     let region = region(&place)?;
-    Ok(endpoint(&place, &region).unwrap_or_else(|| "aws".to_owned()))
+    Ok(endpoint(&place, &region).map_or_else(|| AWS.to_owned(), |endpoint| normalised(&endpoint)))
+}
+
+/// One spelling for every endpoint that is the same place: how it is reached, the case of its name, a slash at its end and a port that goes
+/// without saying make no other.
+fn normalised(endpoint: &str) -> String {
+    let lower = endpoint.to_ascii_lowercase();
+    let (scheme, rest) = lower.split_once("://").unwrap_or(("https", &lower));
+    let host = rest.split('/').next().unwrap_or(rest);
+    let port = if scheme == "http" { ":80" } else { ":443" };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_aws = host.starts_with("s3") && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"));
+    if is_aws { AWS.to_owned() } else { host.to_owned() }
 }
 
 /// Whether two URLs name one bucket.
@@ -281,7 +297,33 @@ fn unescaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BucketKind, Place};
+    use super::{BucketKind, Place, is_same};
+
+    #[test]
+    fn one_bucket_has_many_spellings() {
+        let same = |one: &str, other: &str| {
+            let url = |text: &str| format!("s3://b/p?region=r&endpoint={text}").parse().unwrap();
+            is_same(&url(one), &url(other)).unwrap()
+        };
+        for (one, other) in [
+            ("https://S3.Example.org", "https://s3.example.org/"),
+            ("https://s3.example.org:443", "s3.example.org"),
+            ("http://127.0.0.1:80/", "http://127.0.0.1"),
+            ("http://h:9000", "http://H:9000/"),
+            ("https://s3.eu-west-1.amazonaws.com", "https://s3.amazonaws.com"),
+        ] {
+            assert!(same(one, other), "{one} {other}");
+        }
+        for (one, other) in
+            [("http://h:9000", "http://h:9001"), ("https://a", "https://b"), ("http://h:443", "https://h")]
+        {
+            assert!(!same(one, other), "{one} {other}");
+        }
+        let url = |text: &str| text.parse().unwrap();
+        let endpoint = "s3://b?region=us-west-004&endpoint=https://S3.us-west-004.backblazeb2.com";
+        assert!(is_same(&url("b2://b?region=us-west-004"), &url(endpoint)).unwrap());
+        assert!(!is_same(&url("b2://b?region=us-west-004"), &url("b2://c?region=us-west-004")).unwrap());
+    }
 
     #[test]
     fn urls_name_bucket_prefix_region_and_endpoint() {

@@ -78,6 +78,7 @@ pub enum Making {
 }
 
 /// Configured copies: those that could be opened, and how the others stand.
+#[derive(Default)]
 pub struct OpenedCopies {
     /// Opened.
     pub places: Vec<CopyPlace>,

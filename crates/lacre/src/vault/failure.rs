@@ -67,6 +67,10 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
     match error {
         Error::Refused { why } => refusal_hints(why),
         Error::Store(StoreError::Remote { cause, .. }) => one(cause.advice()),
+        Error::Store(StoreError::ReadOnly { .. }) => one(
+            "nothing was written: the disk is mounted read-only, or read_only = true in lacre.toml (lacre config show)"
+                .to_owned(),
+        ),
         Error::NoRepository { place } => vec![
             "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
             format!("lacre --repo {place} init    (creates one)"),

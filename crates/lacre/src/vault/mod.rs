@@ -71,6 +71,7 @@ impl Vault {
         let home = Home::open(&settings.home).map_err(|error| explain(error, None))?;
         let cells = CellWay::new(&settings, &invocation.interrupt);
         let clock = Arc::new(SystemClock);
+        let store = if settings.read_only { store.read_only() } else { store };
         let opened = match copy_at(&place, &settings) {
             Some(copy) => Repository::open_copy(store, &home, clock, copy.name.as_str()),
             None => Repository::open(store, &home, clock),

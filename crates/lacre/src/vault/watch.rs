@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use lacre_repo::{Monitor, Progress};
 
+use super::Vault;
 use crate::{
     driver::postgres::report::{Event, Watch},
     invocation::Invocation,
     process::Interrupt,
+    run::shown::Shown,
     term::progress::{Counters, Progress as Line},
 };
 
@@ -26,6 +28,11 @@ pub fn watching(invocation: &Invocation) -> (Line, Watching) {
 }
 
 impl Watching {
+    /// Shows the command to whoever looks at this host, as long as what is returned lives.
+    pub fn shown(&self, vault: &Vault, what: &'static str, job: Option<&str>) -> Shown {
+        Shown::begin(vault.repository.home().directory(), what, job, Arc::clone(&self.counters))
+    }
+
     /// Says how many bytes there will be, where that is known beforehand.
     pub fn expect_bytes(&self, total: u64) {
         self.counters.set_bytes_total(total);

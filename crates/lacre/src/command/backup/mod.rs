@@ -8,6 +8,7 @@ mod nightly;
 mod postgres;
 mod tell;
 
+pub(in crate::command) use self::intake::Pump;
 pub(super) use self::{
     postgres::{environment, environment_with},
     tell::{erasures as tell_erasures, host},
@@ -141,7 +142,7 @@ pub(super) fn import(
     invocation: &Invocation,
     vault: &Vault,
     dump: Dump<'_>,
-    pump: intake::Pump<'_>,
+    pump: Pump<'_>,
 ) -> Result<BackupReport, CliError> {
     let job = VaultJobName::parse(dump.job.as_str())
         .map_err(|error| CliError::new(Kind::Usage, format!("{} is no job name", dump.job)).because(&error))?;
@@ -277,6 +278,7 @@ fn take(
         ..BackupOptions::default()
     };
     let (line, watching) = watching(invocation);
+    let _shown = watching.shown(vault, "backup", Some(task.name.as_str()));
     let session = Session { invocation, vault, watching: watching.clone(), allow_empty: args.allow_empty };
     let begun = vault.repository.begin_backup(&job, options, Arc::new(watching));
     let taken = begun.map_err(|error| vault.explain(error)).and_then(|backup| match &task.source {

@@ -376,11 +376,10 @@ impl Night<'_> {
         if self.settings().operate.textfile.is_none() {
             return;
         }
-        let written =
-            self.vault.repository.status().map_err(|error| self.vault.explain(error).message()).and_then(|status| {
-                let report = operate::judge(self.vault, &status);
-                operate::write_metrics(self.settings(), &report)
-            });
+        let written = operate::look(self.vault).map_err(|error| error.message()).and_then(|status| {
+            let report = operate::judge(self.vault, &status);
+            operate::write_metrics(self.settings(), &report)
+        });
         if let Err(why) = written {
             self.find(Severity::Warning, format!("the metrics could not be written: {why}"), "metrics", "lacre status");
         }

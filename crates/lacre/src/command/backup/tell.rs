@@ -3,7 +3,7 @@
 //! In: what a night did. Out: deliveries. Chats and pings hear counts and kinds of failures; what a source said goes to mail and programs.
 
 use lacre_format::ids::Token;
-use lacre_repo::op::status::Status;
+use lacre_repo::{ledger::Intent, op::status::Status};
 
 use super::nightly::Report;
 use crate::{
@@ -165,9 +165,15 @@ pub(crate) fn erasures(notify: &Notify, memory: &mut Memory, status: &Status) ->
             continue;
         }
         let id = erasure.erasure.to_string();
+        let of_person = |intent: &&Intent| intent.record.id == erasure.erasure && intent.person.is_some();
+        let what = match (status.view.ledger.intents.iter().any(|intent| of_person(&intent)), erasure.snapshots.len()) {
+            (true, _) => "the erasure of a person".to_owned(),
+            (false, 1) => "an erasure of 1 snapshot".to_owned(),
+            (false, count) => format!("an erasure of {count} snapshots"),
+        };
         let message = Message {
             occasion: Occasion::Erasure,
-            title: format!("somebody signed an erasure of {} snapshots", erasure.snapshots.len()),
+            title: format!("somebody signed {what}"),
             text: format!(
                 "Erasure {} is {}. If you did not expect it, the admin's key is in other hands.\n\nhint: lacre erase status {}\nhint: lacre erase cancel {}    (as long as its new seal is not published)",
                 short(&id),

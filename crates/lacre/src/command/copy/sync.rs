@@ -73,6 +73,7 @@ fn sync(
     let making = if options.lost == Lost::BeginAnew { Making::Always } else { Making::FirstTime };
     let opened = vault.open_copies(only, making)?;
     let (line, watching) = watching(invocation);
+    let _shown = watching.shown(vault, "copy sync", only);
     let synced = vault.repository.sync_copies(&opened.places, options, &watching);
     line.finish();
     let mut reports = synced.map_err(|error| vault.explain(error))?;

@@ -11,7 +11,7 @@ use lacre_repo::{
 use super::{role_name, role_of, text_of, write_out};
 use crate::{
     cli::{EnrolWriterArgs, KeyJoinArgs, KeyRequestArgs, RevokeWriterArgs, value::StoreUrl},
-    command::init::host_name,
+    command::{findings, init::host_name},
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
@@ -136,6 +136,7 @@ pub(super) fn revoke(invocation: &Invocation, args: &RevokeWriterArgs) -> Result
     let question = format!("Revoke {label} ({})? Whatever it signs from now on is void, for good.", home.short());
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &question)?;
     let revoked = vault.repository.revoke(home).map_err(|error| vault.explain(error))?;
+    findings::warn(invocation, &revoked.findings);
     let document = RevokeResult {
         home: revoked.home.to_string(),
         label: revoked.label,
@@ -147,7 +148,7 @@ pub(super) fn revoke(invocation: &Invocation, args: &RevokeWriterArgs) -> Result
         writeln!(out, "{} snapshot(s) that it made stay and can be restored", document.snapshots)?;
         writeln!(out, "its store credentials still work: revoke them at the provider")
     })?;
-    Ok(Exit::Done)
+    Ok(findings::exit(&revoked.findings))
 }
 
 fn store_of(url: &str) -> Result<StoreUrl, CliError> {

@@ -34,6 +34,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::RestoreToBytesResult,
+    person::PersonLess,
     term::Form,
     vault::{Role, Vault, explain_driver, watching},
 };
@@ -55,7 +56,7 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
-    without: Option<&dyn SnapshotSource>,
+    without: Option<&dyn PersonLess>,
     args: &RestoreArgs,
 ) -> Result<Exit, CliError> {
     let job = Job { invocation, vault, snapshot, without };
@@ -82,7 +83,7 @@ struct Job<'a> {
     vault: &'a Vault,
     snapshot: &'a Snapshot<'a>,
     /// The same without a person who is being erased from it.
-    without: Option<&'a dyn SnapshotSource>,
+    without: Option<&'a dyn PersonLess>,
 }
 
 impl Job<'_> {
@@ -102,7 +103,7 @@ impl Job<'_> {
 
     /// The last look before what was read becomes visible.
     fn look(&self) -> Result<(), CliError> {
-        still_there(self.vault, self.snapshot).map_err(|why| {
+        still_there(self.vault, self.snapshot.id(), self.without).map_err(|why| {
             let what = format!("snapshot {} is not restored: {why}", self.snapshot.id());
             CliError::new(Kind::Refused, what).hint("lacre snapshots shows which snapshots there are")
         })
@@ -114,7 +115,7 @@ impl Job<'_> {
         let parts = self.snapshot.streams().iter().filter(|stream| stream.kind != StreamKind::Globals);
         watching.expect_bytes(parts.map(|stream| stream.bytes).sum());
         let streams = VaultSource::new(self.snapshot, Arc::new(watching));
-        let source = self.without.unwrap_or(&streams);
+        let source = self.without.map_or(&streams as &dyn SnapshotSource, PersonLess::source);
         let written = archive::write(source, out);
         line.finish();
         let home = self.vault.repository.home().directory();

@@ -34,6 +34,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::{RestoreResult, RestoredTable},
+    person::PersonLess,
     safe_url::SafeUrl,
     term::{
         prompt::{Agreement, confirm_by_name},
@@ -50,7 +51,7 @@ pub(super) fn run(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
-    without: Option<&dyn SnapshotSource>,
+    without: Option<&dyn PersonLess>,
     args: &RestoreArgs,
     url: &SafeUrl,
 ) -> Result<Exit, CliError> {
@@ -62,9 +63,11 @@ pub(super) fn run(
     let target = args.database.as_ref().map_or_else(|| target.clone(), |name| target.with_database(name));
     // Nothing is drawn while a person may be asked.
     let (line, watching) = watching(invocation);
+    let _shown = watching.shown(vault, "restore", Some(snapshot.job().as_str()));
     watching.expect_bytes(snapshot.streams().iter().map(|stream| stream.bytes).sum());
     let streams = VaultSource::new(snapshot, Arc::new(watching.clone()));
-    let planned = plan(&target, without.unwrap_or(&streams), options(args)).map_err(explain);
+    let source = without.map_or(&streams as &dyn SnapshotSource, PersonLess::source);
+    let planned = plan(&target, source, options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
     outlook::say(invocation, vault, snapshot, &planned);
@@ -81,7 +84,7 @@ pub(super) fn run(
         let line = watching.resume(invocation);
         let watch: Arc<dyn Watch> = Arc::new(watching.clone());
         let restored = planned.execute(&watch, &mut |ready| {
-            still_there(vault, snapshot)?;
+            still_there(vault, snapshot.id(), without)?;
             hold_up(&target.with_database(&ready.side), &smoke)
         });
         line.finish();

@@ -2,18 +2,44 @@
 //!
 //! In: the vault and the snapshot being restored. Out: whether what was read may still be shown. It knows neither files nor databases.
 
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    time::Duration,
+};
+
 use lacre_format::ids::SnapshotId;
-use lacre_repo::op::{read::Snapshot, snapshots::SnapshotState};
+use lacre_repo::{
+    Repository, SystemClock,
+    home::Home,
+    op::{log::RestoreOnRecord, snapshots::SnapshotState},
+};
 
-use crate::{invocation::Invocation, vault::Vault};
+use crate::{
+    invocation::Invocation,
+    person::PersonLess,
+    vault::{Vault, configured_repository, open_store},
+};
 
-/// A snapshot that was forgotten, voided or erased meanwhile is not shown to anybody.
+/// A snapshot that was forgotten, voided or erased meanwhile is not shown to anybody, nor one that a person began to be erased from unless
+/// what was read of it leaves that person out.
 ///
 /// # Errors
 /// Why it may not be shown, in words.
-pub(super) fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), String> {
-    let rows = vault.repository.snapshots().map_err(|error| error.to_string())?.rows;
-    match rows.into_iter().find(|row| row.snapshot == snapshot.id()).map(|row| row.state) {
+pub(in crate::command) fn still_there(
+    vault: &Vault,
+    snapshot: SnapshotId,
+    without: Option<&dyn PersonLess>,
+) -> Result<(), String> {
+    let (state, covering) = vault.repository.restorable(snapshot).map_err(|error| error.to_string())?;
+    match state {
+        Some(SnapshotState::Live)
+            if covering.iter().any(|erasure| without.map(PersonLess::erasure) != Some(*erasure)) =>
+        {
+            Err("a person is being erased from the snapshot since; run the restore again".to_owned())
+        }
         Some(SnapshotState::Live) => Ok(()),
         Some(SnapshotState::Forgotten) => {
             Err("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned())
@@ -23,34 +49,62 @@ pub(super) fn still_there(vault: &Vault, snapshot: &Snapshot<'_>) -> Result<(), 
     }
 }
 
-/// An erasure waits for restores that began and have not ended; where nothing can be signed or stored, the restore goes on without.
-pub(super) struct Record<'a> {
+/// How long a restore that has ended waits for the log of a repository that was slow to answer: what is not told by then is told later.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
+/// An erasure waits for restores that began and have not ended. What reads a copy, or with keys that only read, is on record in this home,
+/// and in the repository's log as soon as that can be told; where nothing can be signed, the restore goes on without.
+pub(in crate::command) struct Record<'a> {
     invocation: &'a Invocation,
     vault: &'a Vault,
     snapshot: SnapshotId,
-    is_written: bool,
+    begun: RestoreOnRecord,
+    /// The repository that a copy is of, once it answered.
+    primary: Option<Receiver<Repository>>,
 }
 
 impl<'a> Record<'a> {
     /// Says that the restore began.
-    pub(super) fn begin(invocation: &'a Invocation, vault: &'a Vault, snapshot: SnapshotId) -> Self {
-        let written = vault.repository.record_restore_begun(snapshot);
-        let mut record = Self { invocation, vault, snapshot, is_written: false };
-        record.is_written = record.told(written);
-        record
+    pub(in crate::command) fn begin(invocation: &'a Invocation, vault: &'a Vault, snapshot: SnapshotId) -> Self {
+        let detail = |error: lacre_repo::Error| {
+            invocation.terminal.detail(&format!("the restore is not on record: {error}"));
+            RestoreOnRecord::Nowhere
+        };
+        let begun = vault.repository.record_restore_begun(snapshot).unwrap_or_else(detail);
+        let is_elsewhere = matches!(begun, RestoreOnRecord::InHome(_)) && vault.repository.is_copy();
+        let primary = if is_elsewhere { tell_repository(invocation, vault) } else { None };
+        Self { invocation, vault, snapshot, begun, primary }
     }
 
     /// Says that it ended, well or not. A restore that dies before stays open until somebody vouches for it.
-    pub(super) fn end(self) {
-        if self.is_written {
-            self.told(self.vault.repository.record_restore_ended(self.snapshot));
+    pub(in crate::command) fn end(self) {
+        let ended = self.vault.repository.record_restore_ended(self.snapshot, self.begun);
+        let answered = self.primary.and_then(|primary| primary.recv_timeout(LOG_PATIENCE).ok());
+        let told = ended.and_then(|()| answered.map_or(Ok(()), |primary| primary.tell_restores()));
+        if let Err(error) = told {
+            self.invocation.terminal.detail(&format!("the log was not told that the restore ended: {error}"));
         }
     }
+}
 
-    fn told(&self, written: Result<bool, lacre_repo::Error>) -> bool {
-        written.unwrap_or_else(|error| {
-            self.invocation.terminal.detail(&format!("the restore is not on record: {error}"));
-            false
-        })
+/// Tells the log of the repository that this is a copy of, if it still answers. A copy is read because it may not, so nobody waits for it.
+fn tell_repository(invocation: &Invocation, vault: &Vault) -> Option<Receiver<Repository>> {
+    if vault.settings.read_only {
+        return None;
     }
+    let place = configured_repository(invocation).ok().flatten().filter(|place| *place != vault.place)?;
+    let (settings, id) = (vault.settings.clone(), vault.repository.id());
+    let (sender, receiver) = channel();
+    let tell = move || {
+        let store = open_store(&place, &settings).ok()?;
+        let repository = Repository::open(store, &Home::open(&settings.home).ok()?, Arc::new(SystemClock)).ok()?;
+        if repository.id() != id {
+            return None;
+        }
+        // What fails here is told with the next thing that this host writes there.
+        repository.tell_restores().ok()?;
+        sender.send(repository).ok()
+    };
+    std::thread::spawn(tell);
+    Some(receiver)
 }

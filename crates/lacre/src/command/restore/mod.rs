@@ -2,7 +2,7 @@
 
 mod bytes;
 mod database;
-mod last_look;
+pub(super) mod last_look;
 mod outlook;
 mod pick;
 
@@ -14,12 +14,11 @@ use lacre_repo::op::read::Snapshot;
 
 use crate::{
     cli::{RestoreArgs, value::SnapshotName},
-    driver::postgres::restore::SnapshotSource,
     error::{CliError, Kind},
     exit::Exit,
     human,
     invocation::Invocation,
-    person::Without,
+    person::{PersonLess, Without},
     vault::Vault,
 };
 
@@ -40,15 +39,14 @@ pub(super) fn run(invocation: &Invocation, args: &RestoreArgs) -> Result<Exit, C
         Standing::Plain => None,
         Standing::Covered => Some(without_person(invocation, &vault, args, &snapshot)?),
     };
-    let without = without.as_ref().map(|without| without as &dyn SnapshotSource);
-    restore(invocation, &vault, &snapshot, without, args)
+    restore(invocation, &vault, &snapshot, without.as_ref().map(|without| without as &dyn PersonLess), args)
 }
 
 fn restore(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
-    without: Option<&dyn SnapshotSource>,
+    without: Option<&dyn PersonLess>,
     args: &RestoreArgs,
 ) -> Result<Exit, CliError> {
     if vault.repository.store().http_requests().is_some() {

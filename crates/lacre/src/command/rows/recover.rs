@@ -13,7 +13,7 @@ use lacre_repo::op::{read::Snapshot, search::Searcher};
 use super::table::{Place, Tables, conditions};
 use crate::{
     cli::RecoverArgs,
-    command::backup::environment,
+    command::{backup::environment, restore::last_look::still_there},
     driver::postgres::{
         memory_file::MemoryFile,
         quote,
@@ -110,12 +110,14 @@ impl Recovery<'_> {
         Ok(move |writer: &mut dyn Write| {
             if wanted.is_empty() {
                 self.snapshot.read(stream, writer, self.watching)?;
-                return Ok(());
+            } else {
+                let test = |rows: &[u8]| finder.find(rows).into_iter().map(<[u8]>::to_vec).collect();
+                let found = Searcher::new().search(self.snapshot, stream, &test, self.watching)?;
+                found.iter().try_for_each(|row| writer.write_all(row))?;
             }
-            let test = |rows: &[u8]| finder.find(rows).into_iter().map(<[u8]>::to_vec).collect();
-            let found = Searcher::new().search(self.snapshot, stream, &test, self.watching)?;
-            found.iter().try_for_each(|row| writer.write_all(row))?;
-            Ok(())
+            // What fails here is rolled back before anything of it shows.
+            let look = still_there(self.vault, self.snapshot.id(), None);
+            Ok(look.map_err(|why| lacre_repo::Error::Refused { why })?)
         })
     }
 

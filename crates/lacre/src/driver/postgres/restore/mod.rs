@@ -236,7 +236,7 @@ impl Plan<'_> {
     /// # Errors
     /// [`Error::Stopped`] when something failed before the visible step, [`Error::RowsDiffer`], [`Error::Vetoed`], [`Error::SwapFailed`],
     /// [`Error::SessionsConnected`]. In all of these the target is as it was.
-    pub fn execute(self, watch: &Arc<dyn Watch>, last_look: &mut LastLook<'_>) -> Result<RestoreReport> {
+    pub fn execute(mut self, watch: &Arc<dyn Watch>, last_look: &mut LastLook<'_>) -> Result<RestoreReport> {
         let findings = Findings::default();
         findings.extend(self.findings.clone());
         if !self.options.tables.is_empty() && self.state.is_filled() {
@@ -248,7 +248,7 @@ impl Plan<'_> {
         if self.options.globals == Choice::Allow {
             globals::apply(&self.maintenance, self.source, &findings)?;
         }
-        side::create(&self, &side::incomplete(self.source), &findings)?;
+        side::create_beside(&mut self, &findings)?;
         let work = self.work(watch, &findings);
         let filled = fill(&self, &work).and_then(|tables| properties::apply(&self, &findings).map(|()| tables));
         let tables = match filled {

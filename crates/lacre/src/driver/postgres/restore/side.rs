@@ -72,6 +72,22 @@ pub(super) fn incomplete(source: &dyn SnapshotSource) -> String {
     format!("{INCOMPLETE}{}", source.short_id())
 }
 
+/// Creates the side database, under the next free name if somebody took the planned one meanwhile: a restore that was killed while the server
+/// was still creating its database, for instance.
+pub(super) fn create_beside(plan: &mut Plan<'_>, findings: &Findings) -> Result<()> {
+    let comment = incomplete(plan.source);
+    for _ in 0..NAMES_MAX {
+        match create(plan, &comment, findings) {
+            // 23505: it was being created at the same time; 42P04: it exists.
+            Err(error) if matches!(sqlstate(&error), Some("23505" | "42P04")) => {
+                plan.side = choose(&plan.maintenance, &plan.database, &plan.source.short_id())?.0;
+            }
+            done => return done,
+        }
+    }
+    create(plan, &comment, findings)
+}
+
 /// Creates the side database as the original was created.
 pub(super) fn create(plan: &Plan<'_>, comment: &str, findings: &Findings) -> Result<()> {
     let maintenance = &plan.maintenance;
