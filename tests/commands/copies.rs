@@ -48,8 +48,22 @@ fn a_backup_brings_its_copies_along_and_a_copy_restores_by_itself() {
     let listed = sandbox.run(&[&at_copy[..], &["snapshots", "--json"]].concat()).exits(0).json();
     assert_eq!(listed["snapshots"][0]["snapshot"], done["snapshot"]);
     sandbox.run(&[&at_copy[..], &["check", "--read-data"]].concat()).exits(0);
+    let (log, before) = (sandbox.repository().join("log"), files_under(&copy));
+    let entries = files_under(&log).len();
     let restored = sandbox.run(&[&at_copy[..], &["restore", "latest:a", "--stdout"]].concat()).exits(0);
     assert!(restored.stdout == data);
+    // It is on record in the log of the repository, which answered: that it began, and that it ended.
+    assert_eq!((files_under(&log).len(), files_under(&copy)), (entries + 2, before));
+    // While the repository is away the restore goes on; its log is told with the next thing that is written there.
+    let away = sandbox.path("away");
+    fs::rename(sandbox.repository(), &away).unwrap();
+    let restored = sandbox.run(&[&at_copy[..], &["restore", "latest:a", "--stdout"]].concat()).exits(0);
+    assert!(restored.stdout == data);
+    fs::rename(&away, sandbox.repository()).unwrap();
+    assert_eq!(files_under(&log).len(), entries + 2);
+    sandbox.run(&["hold", "latest:a", "--reason", "a dispute"]).exits(0);
+    assert_eq!(files_under(&log).len(), entries + 5);
+    sandbox.run(&["copy", "sync"]).exits(0);
     let listed = sandbox.run(&["copy", "list", "--json"]).exits(0).json();
     assert_eq!((&listed["copies"][0]["state"], &listed["copies"][0]["lag_objects"]), (&"current".into(), &0.into()));
     assert!(listed["copies"][0]["last_sync"].as_str().unwrap().starts_with("20"), "{listed}");

@@ -8,6 +8,7 @@ use super::lines;
 use crate::support::sandbox::{Outcome, Sandbox, files_under};
 
 const BEGIN: &str = "<!-- the table is compared by tests/commands/damage_matrix.rs -->\n";
+const BEGIN_STRANGE: &str = "<!-- this table is compared by tests/commands/damage_matrix.rs, too -->\n";
 
 /// A repository that holds at least one object of every kind, and the same again untouched.
 struct Scene {
@@ -25,6 +26,7 @@ impl Scene {
             fs::write(sandbox.path("dump"), &text).unwrap();
             sandbox.run(&["backup", "--file", "a=dump"]).exits(0);
         }
+        copy(&sandbox.repository(), &sandbox.path("earlier"));
         // A run that failed leaves a session, which a collection voids; a rotation leaves a bundle.
         sandbox.run(&["backup", "--command", "broken", "--", "false"]).exits(14);
         sandbox.run(&["forget", "--keep-last", "2"]).exits(0);
@@ -40,6 +42,42 @@ impl Scene {
 
     fn pristine(&self) -> PathBuf {
         self.sandbox.path("pristine")
+    }
+
+    /// Somebody's copy of the first three nights, before two of them were forgotten and the seal was changed.
+    fn earlier(&self) -> PathBuf {
+        self.sandbox.path("earlier")
+    }
+
+    /// One object of each kind that was in the repository once and is not any more, by the words of the page.
+    fn taken(&self) -> Vec<(&'static str, PathBuf)> {
+        let (root, now) = (self.earlier(), self.pristine());
+        let of_kind = |folder: &str, end: &str| {
+            let files = files_under(&root.join(folder)).into_iter();
+            let files = files.map(|file| file.strip_prefix(&root).unwrap().to_owned());
+            let mut gone: Vec<PathBuf> =
+                files.filter(|file| !now.join(file).exists() && file.to_string_lossy().ends_with(end)).collect();
+            gone.sort_by_key(|file| fs::metadata(root.join(file)).unwrap().len());
+            gone.pop()
+        };
+        let kinds = [
+            ("pack", "packs", ""),
+            ("parity", "parity", ""),
+            ("index segment", "index", ""),
+            ("snapshot", "snap", ""),
+            ("reach map", "reach", ""),
+            ("key entry", "keyring/in", ""),
+            ("bundle of key entries", "keyring", "/bundle"),
+            ("session", "session", "/open"),
+            ("session's end", "session", "/end"),
+        ];
+        kinds.into_iter().filter_map(|(what, folder, end)| Some((what, of_kind(folder, end)?))).collect()
+    }
+
+    /// A name that an object of each kind could have and none has.
+    fn vacant(&self) -> Vec<(&'static str, PathBuf)> {
+        let objects = self.objects().into_iter().filter(|(_, object)| object.iter().count() > 1);
+        objects.map(|(what, object)| (what, another(&object))).collect()
     }
 
     /// The repository as it was, with parity or without.
@@ -92,6 +130,46 @@ impl Scene {
         .map(|(what, path)| (what, path.strip_prefix(&root).unwrap().to_owned()))
         .collect()
     }
+}
+
+/// The name with another last digit of its id: a file that is named by its id, or the only file of a folder that is.
+fn another(object: &Path) -> PathBuf {
+    let file = object.file_name().unwrap().to_str().unwrap();
+    let other = |id: &str| {
+        let (kept, last) = id.split_at(id.len() - 1);
+        format!("{kept}{}", if last == "0" { "1" } else { "0" })
+    };
+    if file.len() > 20 {
+        return object.with_file_name(other(file));
+    }
+    let folder = object.parent().unwrap();
+    folder.with_file_name(other(folder.file_name().unwrap().to_str().unwrap())).join(file)
+}
+
+/// What is done to a repository; `false` where it cannot be.
+type Deed<'a> = dyn Fn(&Scene) -> bool + 'a;
+
+/// One row: what is said, and what helps alone, with parity and with a copy. Nothing where the deed cannot be done.
+fn row(scene: &Scene, object: &Path, parity: Parity, deed: &Deed<'_>) -> Option<String> {
+    let from = scene.pristine().display().to_string();
+    scene.again(parity);
+    if !deed(scene) {
+        return None;
+    }
+    let (exit, advice) = checked(scene, object);
+    let alone = repaired(scene, &[]);
+    let is_pack = object.starts_with("packs");
+    let with_parity = if is_pack {
+        scene.again(Parity::With);
+        deed(scene);
+        repaired(scene, &[])
+    } else {
+        "the same".to_owned()
+    };
+    scene.again(parity);
+    deed(scene);
+    let copied = repaired(scene, &["--from", &from]);
+    Some(format!("{exit} | {advice} | {alone} | {with_parity} | {copied}"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,52 +254,78 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-#[test]
-fn every_cell_of_the_damage_matrix() {
-    let scene = Scene::new();
-    let from = scene.pristine().display().to_string();
-    let mut table = String::from(
-        "| object | damage | `check` | advice | alone | with parity | with a copy |\n|---|---|---|---|---|---|---|\n",
-    );
-    for (what, object) in scene.objects() {
-        for how in DAMAGES {
-            scene.again(Parity::Without);
-            let is_parity = what == "parity";
-            if is_parity {
-                scene.again(Parity::With);
-            }
-            if !damage(&scene, &object, how) {
-                continue;
-            }
-            let (exit, advice) = checked(&scene, &object);
-            let alone = repaired(&scene, &[]);
-            let with_parity = match what {
-                "pack of chunks" | "pack of nodes" => {
-                    scene.again(Parity::With);
-                    damage(&scene, &object, how);
-                    repaired(&scene, &[])
-                }
-                _ => "the same".to_owned(),
-            };
-            scene.again(if is_parity { Parity::With } else { Parity::Without });
-            damage(&scene, &object, how);
-            let copied = repaired(&scene, &["--from", &from]);
-            table.push_str(&format!("| {what} | {how} | {exit} | {advice} | {alone} | {with_parity} | {copied} |\n"));
-        }
-    }
+const HEAD: &str =
+    "| object | damage | `check` | advice | alone | with parity | with a copy |\n|---|---|---|---|---|---|---|\n";
+
+/// The page holds this table behind a mark, or gets it.
+fn compare(mark: &str, table: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/DAMAGE.md");
     let text = fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the page has a mark");
-    let table = tidy(&table);
+    let (before, rest) = text.split_once(mark).expect("the page has a mark");
+    let table = tidy(table);
     if std::env::var_os("LACRE_UPDATE_DOCS").is_some() {
         let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
-        fs::write(&page, format!("{before}{BEGIN}{table}\n{after}")).unwrap();
+        let between = if after.is_empty() { "" } else { "\n" };
+        fs::write(&page, format!("{before}{mark}{table}{between}{after}")).unwrap();
         return;
     }
     let found: BTreeMap<usize, &str> = rest.lines().take(table.lines().count()).enumerate().collect();
     for (at, row) in table.lines().enumerate() {
         assert_eq!(found.get(&at), Some(&row), "docs/DAMAGE.md says otherwise");
     }
+}
+
+fn parity_of(what: &str) -> Parity {
+    if what == "parity" { Parity::With } else { Parity::Without }
+}
+
+#[test]
+fn every_cell_of_the_damage_matrix() {
+    let scene = Scene::new();
+    let mut table = HEAD.to_owned();
+    for (what, object) in scene.objects() {
+        for how in DAMAGES {
+            let deed = |scene: &Scene| damage(scene, &object, how);
+            if let Some(row) = row(&scene, &object, parity_of(what), &deed) {
+                table.push_str(&format!("| {what} | {how} | {row} |\n"));
+            }
+        }
+    }
+    compare(BEGIN, &table);
+}
+
+#[test]
+fn what_comes_back_and_what_nobody_wrote() {
+    let scene = Scene::new();
+    let mut table = HEAD.to_owned();
+    for (what, object) in scene.taken() {
+        let deed = |scene: &Scene| put(scene, &object, &fs::read(scene.earlier().join(&object)).unwrap());
+        let row = row(&scene, &object, parity_of(what), &deed).unwrap();
+        table.push_str(&format!("| {what} | put back | {row} |\n"));
+    }
+    for (what, object) in scene.vacant() {
+        let deed = |scene: &Scene| put(scene, &object, b"nobody of this repository wrote this");
+        let row = row(&scene, &object, parity_of(what), &deed).unwrap();
+        table.push_str(&format!("| {what} | forged | {row} |\n"));
+    }
+    for folder in ["policy", "log", "packs", "parity", "index", "snap", "reach", "keyring", "session", "void", "gc", ""]
+    {
+        let object = Path::new(folder).join("notes.txt");
+        let deed = |scene: &Scene| put(scene, &object, b"a file of somebody else");
+        let parity = if folder == "parity" { Parity::With } else { Parity::Without };
+        let row = row(&scene, &object, parity, &deed).unwrap();
+        let place = if folder.is_empty() { "beside lacre.json".to_owned() } else { format!("below {folder}/") };
+        table.push_str(&format!("| a file of another program | {place} | {row} |\n"));
+        assert!(scene.sandbox.repository().join(&object).exists(), "{folder}: what is not ours is not touched");
+    }
+    compare(BEGIN_STRANGE, &table);
+}
+
+fn put(scene: &Scene, object: &Path, bytes: &[u8]) -> bool {
+    let path = scene.sandbox.repository().join(object);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+    true
 }
 
 /// Ids and times differ from run to run.

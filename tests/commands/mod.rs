@@ -18,10 +18,13 @@ mod killed;
 mod migration;
 mod people;
 mod person;
+mod person_again;
+mod person_elsewhere;
 mod poolers;
 mod prune;
 mod recovery;
 mod rows;
+mod runbook;
 mod sources;
 mod versions;
 

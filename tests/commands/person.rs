@@ -31,7 +31,7 @@ select lo_from_bytea(0, decode(md5('large'), 'hex'));
 comment on table app.users is 'people';
 ";
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 version = 1
 [subject.user]
 root = "app.users"
@@ -54,14 +54,14 @@ action = "delete"
 "#;
 
 /// What PostgreSQL is told to do for the same person.
-const SQL: &str = "
+pub(crate) const SQL: &str = "
 update app.invoices set tenant = null, user_id = null, holder = '(erased)' where tenant = 0 and user_id = 42;
 delete from app.audit where payload->'actor'->>'tenant' = '0' and payload->'actor'->>'id' = '42';
 delete from app.users where tenant = 0 and id = 42;
 ";
 
 /// What happens between two nights.
-fn day(cluster: &Cluster, night: u32) {
+pub(crate) fn day(cluster: &Cluster, night: u32) {
     let base = 9000 + night * 60;
     cluster.sql(
         "d",
@@ -73,14 +73,14 @@ fn day(cluster: &Cluster, night: u32) {
     );
 }
 
-struct Nights {
-    cluster: Cluster,
-    sandbox: Sandbox,
-    ids: Vec<String>,
+pub(crate) struct Nights {
+    pub(crate) cluster: Cluster,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) ids: Vec<String>,
     stored: Vec<u64>,
 }
 
-fn nights(count: u32) -> Nights {
+pub(crate) fn nights(count: u32) -> Nights {
     let cluster = Cluster::start();
     cluster.create_database("d");
     cluster.sql("d", SCHEMA);
@@ -100,22 +100,23 @@ fn nights(count: u32) -> Nights {
     Nights { cluster, sandbox, ids, stored }
 }
 
-const ERASE: [&str; 8] = ["erase", "person", "--rules", "rules.toml", "--subject", "user", "--key-file", "key"];
+pub(crate) const ERASE: [&str; 8] =
+    ["erase", "person", "--rules", "rules.toml", "--subject", "user", "--key-file", "key"];
 
-fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     ERASE.iter().copied().chain(more.iter().copied()).collect()
 }
 
-fn texts(list: &Value, field: &str) -> Vec<String> {
+pub(crate) fn texts(list: &Value, field: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|entry| entry[field].as_str().unwrap().to_owned()).collect()
 }
 
-fn states(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn states(sandbox: &Sandbox) -> Vec<String> {
     texts(&sandbox.run(&["snapshots", "--json"]).exits(0).json()["snapshots"], "state")
 }
 
 /// A night that was restored is, table by table, what PostgreSQL left of it.
-fn assert_as_postgres_left_it(nights: &Nights, snapshot: &str, night: usize) {
+pub(crate) fn assert_as_postgres_left_it(nights: &Nights, snapshot: &str, night: usize) {
     let database = format!("back{night}");
     let url = nights.cluster.url(&database);
     nights.sandbox.run(&["restore", snapshot, "--to", &url, "--create"]).exits(0);
@@ -292,4 +293,44 @@ fn a_held_night_waits_and_is_erased_by_the_same_command_later() {
     sandbox.run(&["backup", "--postgres", &nights.cluster.url("d")]).exits(0);
     let resumed = sandbox.run(&["erase", "resume", "--json"]).exits(0).json();
     assert_eq!(resumed["erasures"][0]["state"], "complete");
+}
+
+#[test]
+fn the_intent_of_a_person_is_told_at_once_and_the_copy_gets_the_new_seal() {
+    let nights = nights(1);
+    let mut sandbox = nights.sandbox;
+    fs::create_dir(sandbox.path("disk")).unwrap();
+    let config = format!(
+        "[hooks]\non_erase_intent = [[\"sh\", \"hook.sh\"]]\n[[notify.command]]\nname = \"pager\"\ncommand = [\"sh\", \"pager.sh\"]\non = [\"erasure\"]\n\
+         [[copy]]\nname = \"disk\"\nurl = {:?}\n",
+        sandbox.path("disk/copy")
+    );
+    let path = sandbox.path("lacre.toml");
+    fs::write(&path, config).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    sandbox.set("LACRE_CONFIG", path);
+    fs::write(sandbox.path("hook.sh"), "cat >> hooked").unwrap();
+    fs::write(sandbox.path("pager.sh"), "cat >> heard; echo >> heard").unwrap();
+    sandbox.run(&["copy", "sync"]).exits(0);
+    sandbox.run(&with(&["--dry-run"])).exits(0);
+    assert!(!sandbox.path("hooked").exists(), "a plan is no intent");
+    let erased = sandbox.run(&with(&["--yes", "--json"])).json();
+    let hooked: Value = serde_json::from_str(&fs::read_to_string(sandbox.path("hooked")).unwrap()).unwrap();
+    assert_eq!(
+        (&hooked["event"], &hooked["erasure"], &hooked["snapshots"]),
+        (&"erase_intent".into(), &erased["erasure"], &1.into())
+    );
+    let heard: Value = serde_json::from_str(fs::read_to_string(sandbox.path("heard")).unwrap().trim()).unwrap();
+    assert_eq!(
+        (&heard["event"], &heard["title"]),
+        (&"erasure".into(), &"somebody signed the erasure of a person".into())
+    );
+    assert!(!heard.to_string().contains("user42") && !hooked.to_string().contains("42@"), "{heard} {hooked}");
+    // The new list, bundle and policy went to the copy before the old seal was destroyed.
+    let copies = sandbox.run(&["copy", "list", "--json"]).json();
+    assert_ne!(copies["copies"][0]["state"], "old-generation", "{copies:#}");
+    // Asked for again, there is nobody left to erase, and nothing is signed.
+    let again = sandbox.run(&with(&["--yes", "--json"])).exits(0).json();
+    assert_eq!((&again["state"], &again["erasure"]), (&"nothing".into(), &Value::Null), "{again:#}");
+    assert_eq!(fs::read_to_string(sandbox.path("hooked")).unwrap().lines().count(), 1);
 }

@@ -1,11 +1,16 @@
 //! What runs by itself: the night, who is told of it, what monitors ask, and what starts things.
 
 mod configuration;
+mod copies;
+mod cost;
 mod daemon;
+mod dashboard;
 mod night;
+mod report;
 mod schedule;
 mod status;
 mod told;
+mod watched;
 
 use std::fs;
 

@@ -34,6 +34,7 @@ case $purpose in
     need 'command -v ip && command -v tc' iproute2
     need 'python3 -m ensurepip --version' python3-venv
     need '[ -x /usr/sbin/pgbouncer ]' pgbouncer
+    need 'command -v chromium' chromium fonts-dejavu-core
     ;;
   demo) ;;
   bench)

@@ -2,6 +2,7 @@
 //!
 //! A missing program is a failure that names the script which installs it, never a silent skip.
 
+pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod listener;
 pub(crate) mod mail;

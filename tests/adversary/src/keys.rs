@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKe
 pub type Key = [u8; 32];
 
 /// Every label of the document's table.
-pub const LABELS: [&str; 16] = [
+pub const LABELS: [&str; 23] = [
     "repository id",
     "content hash",
     "gear table",
@@ -21,6 +21,13 @@ pub const LABELS: [&str; 16] = [
     "reach",
     "label",
     "session job",
+    "run",
+    "person jobs",
+    "person account",
+    "suppression list",
+    "node list",
+    "stream claim",
+    "retention",
     "snapshot key",
     "key commitment",
     "root key",
@@ -28,7 +35,7 @@ pub const LABELS: [&str; 16] = [
 ];
 
 /// Every tag byte of the document's keyed hashes.
-pub const TAGS: [u8; 4] = [b'L', b'f', b'r', b'n'];
+pub const TAGS: [u8; 5] = [b'L', b'f', b'r', b'n', b's'];
 
 /// `DK(label, parts)`.
 #[must_use]

@@ -13,14 +13,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use lacre_format::{
     codec, frame,
     header::SnapshotObject,
-    ids::{RepositoryId, SnapshotId},
+    ids::{RepositoryId, SnapshotId, Token},
     keyring::{Bundle, KeyEntry, KeyEnvelope, WrapKind, decode_bundle_object},
     manifest::Manifest,
+    name::{Named, ObjectName},
     node::Node,
-    object::Kind,
+    object::{self, Kind},
     pack::{Birth, Footer, TRAILER_BYTES, Trailer},
     root::{Root, Stream},
+    segment::Salted,
     signed::Signed,
+    suppression::Suppression,
 };
 
 use crate::{
@@ -63,6 +66,8 @@ pub struct Spoils {
     pub frames: BTreeMap<(u8, Key), Vec<u8>>,
     /// Plaintexts that a row of an index confirmed.
     pub confirmed: BTreeSet<Vec<u8>>,
+    /// Suppression lists, by the snapshot they lie beside and the erasure.
+    pub lists: BTreeMap<(SnapshotId, Token), Suppression>,
 }
 
 impl Spoils {
@@ -76,7 +81,8 @@ impl Spoils {
     pub fn keys(&self) -> BTreeSet<Key> {
         let of_snapshots = self.snapshot_keys.values();
         let long_lived = self.structures.iter().chain(&self.stream_secrets).chain(&self.index_keys);
-        self.seeds.iter().chain(long_lived).chain(&self.signing).chain(of_snapshots).copied().collect()
+        let of_lists = self.lists.values().map(|list| list.key.expose());
+        self.seeds.iter().chain(long_lived).chain(&self.signing).chain(of_snapshots).chain(of_lists).copied().collect()
     }
 
     /// Every stream of a snapshot, put together from its chunks; nothing for one whose root stayed shut, or of which a frame is missing.
@@ -102,8 +108,34 @@ impl Spoils {
         if let Some(top) = &stream.top {
             self.put_together(top.level, top.capability.expose(), &mut out)?;
         }
-        let whole = u64::try_from(out.len()).ok()? == stream.bytes;
-        (whole && *blake3::hash(&out).as_bytes() == *stream.blake3.as_bytes()).then_some(out)
+        if u64::try_from(out.len()).ok()? != stream.bytes {
+            return None;
+        }
+        let same = match stream.rewritten {
+            None => *blake3::hash(&out).as_bytes() == *stream.blake3.as_bytes(),
+            // Of a stream that was rewritten only its nodes are hashed.
+            Some(list) => {
+                let mut nodes = Vec::new();
+                let top = stream.top.as_ref();
+                top.map_or(Some(()), |top| {
+                    self.lowest_nodes(top.level, top.raw_bytes, top.capability.expose(), &mut nodes)
+                })?;
+                dk("node list", &[&nodes]) == *list.as_bytes() && stream.blake3.as_bytes().iter().all(|byte| *byte == 0)
+            }
+        };
+        same.then_some(out)
+    }
+
+    /// Raw length and capability of every node of level 1, in order.
+    fn lowest_nodes(&self, level: u8, raw_bytes: u32, capability: &Key, out: &mut Vec<u8>) -> Option<()> {
+        if level == 1 {
+            out.extend_from_slice(&raw_bytes.to_le_bytes());
+            out.extend_from_slice(capability);
+            return Some(());
+        }
+        let node = Node::decode(self.frames.get(&(level, *capability))?).ok()?;
+        let mut entries = node.entries.iter();
+        entries.try_for_each(|entry| self.lowest_nodes(level - 1, entry.raw_bytes, entry.capability.expose(), out))
     }
 
     fn put_together(&self, level: u8, capability: &Key, out: &mut Vec<u8>) -> Option<()> {
@@ -168,6 +200,7 @@ impl<'l> Siege<'l> {
             siege.open_entries();
             siege.unwrap_entries();
             siege.open_roots();
+            siege.open_lists();
             siege.open_footers();
             siege.open_frames();
             siege.open_rows(guesses);
@@ -185,6 +218,7 @@ impl<'l> Siege<'l> {
             + spoils.stream_secrets.len()
             + spoils.frames.len()
             + spoils.confirmed.len()
+            + spoils.lists.len()
             + self.places.len()
             + self.rights.len()
     }
@@ -240,6 +274,16 @@ impl<'l> Siege<'l> {
                 self.rights.insert(Right { capability, birth, level: top.level });
             }
             self.spoils.roots.insert(header.snapshot, root);
+        }
+    }
+
+    /// Suppression lists, with the keys of the snapshots they lie beside.
+    fn open_lists(&mut self) {
+        for (name, bytes) in &self.loot.objects {
+            let Some((_, Named::Suppression(snapshot, erasure))) = ObjectName::parse(name) else { continue };
+            let Some(key) = self.spoils.snapshot_keys.get(&snapshot) else { continue };
+            let list = open_list(bytes, key, self.repository, snapshot, erasure);
+            self.spoils.lists.extend(list.map(|list| ((snapshot, erasure), list)));
         }
     }
 
@@ -360,6 +404,19 @@ fn open_root(sealed: &[u8], key: &Key, repository: RepositoryId, snapshot: Snaps
     let (length, rest) = padded.split_first_chunk::<4>()?;
     let cbor = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
     codec::from_cbor("root", cbor).ok()
+}
+
+fn open_list(
+    bytes: &[u8],
+    key: &Key,
+    repository: RepositoryId,
+    snapshot: SnapshotId,
+    erasure: Token,
+) -> Option<Suppression> {
+    let sealed: Salted = codec::from_cbor("list", object::strip_start(Kind::Suppression, bytes).ok()?).ok()?;
+    let key = dk("suppression list", &[key, snapshot.as_bytes(), sealed.salt.as_bytes()]);
+    let aad: [&[u8]; 4] = [b"LSU1", repository.as_bytes(), snapshot.as_bytes(), erasure.as_bytes()];
+    codec::from_cbor("list", &open_once(&key, &aad, &sealed.ciphertext)?).ok()
 }
 
 fn open_footer(bytes: &[u8], structure: &Key, repository: RepositoryId) -> Option<Footer> {

@@ -21,6 +21,10 @@ mod guesses;
 mod histories;
 #[path = "suite/memory.rs"]
 mod memory;
+#[path = "suite/persons.rs"]
+mod persons;
+#[path = "suite/persons_broken.rs"]
+mod persons_broken;
 #[path = "suite/recorder.rs"]
 mod recorder;
 #[path = "suite/scene.rs"]

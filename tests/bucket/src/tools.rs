@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Programs that the gate requires. What is missing is a failure where `CI` is `true`, and elsewhere a skip that is printed.
-pub const REQUIRED: &[&str] = &["weed", "rclone", "setpriv", "openssl", "python3"];
+pub const REQUIRED: &[&str] = &["weed", "rclone", "setpriv", "openssl", "python3", "chromium", "faketime"];
 
 /// The path of a program of [`REQUIRED`]; `None` after a printed skip.
 ///

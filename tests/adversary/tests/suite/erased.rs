@@ -111,10 +111,10 @@ fn everything_erased_leaves_nothing_at_all() {
     scene.assert_dead(&before, &made, "a night later");
 }
 
-/// A run that is suspended after some requests while an erasure runs to its end.
-#[test]
-fn an_erasure_while_a_writer_sleeps_is_as_good_as_any() {
-    for requests in (0..).step_by(3) {
+/// A run that is suspended after some requests while an erasure runs to its end: after every third from the first on, so that three tests
+/// share all of them.
+fn a_writer_sleeps_after(first: u64) {
+    for requests in (first..).step_by(3) {
         let (mut scene, made) = Scene::after(3);
         let before = Siege::of(&scene.loot());
         let schedule = Arc::new(Schedule::after(requests));
@@ -144,6 +144,21 @@ fn an_erasure_while_a_writer_sleeps_is_as_good_as_any() {
         scene.night();
         scene.assert_dead(&before, &made[1..2], &context);
     }
+}
+
+#[test]
+fn an_erasure_while_a_writer_sleeps_is_as_good_as_any() {
+    a_writer_sleeps_after(0);
+}
+
+#[test]
+fn an_erasure_while_a_writer_sleeps_a_request_later_is_as_good_as_any() {
+    a_writer_sleeps_after(1);
+}
+
+#[test]
+fn an_erasure_while_a_writer_sleeps_two_requests_later_is_as_good_as_any() {
+    a_writer_sleeps_after(2);
 }
 
 fn back_up(repository: &Repository, data: &[u8]) -> Result<lacre_format::ids::SnapshotId, Error> {

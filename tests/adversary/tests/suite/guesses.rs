@@ -44,7 +44,7 @@ impl Riddle {
     }
 
     /// A riddle with fewer wrong guesses, for variants that are caught by the first right one.
-    fn shorter(&self) -> Self {
+    pub(crate) fn shorter(&self) -> Self {
         let at = self.guesses.iter().position(|guess| *guess == self.truth).unwrap();
         let guesses = self.guesses[at.saturating_sub(100)..(at + 100).min(self.guesses.len())].to_vec();
         Self { truth: self.truth.clone(), guesses }

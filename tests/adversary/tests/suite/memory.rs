@@ -16,7 +16,11 @@ use lacre_repo::{
     store::Store,
 };
 
-use crate::{recorder::files_below, support::Bench, support::rows};
+use crate::{
+    persons::{ANA, crowd},
+    recorder::files_below,
+    support::{Bench, person::rewrite, rows},
+};
 
 const PIECE_BYTES: usize = 1 << 16;
 
@@ -58,8 +62,37 @@ fn phase(bench: Bench, keep: &Path) -> tempfile::TempDir {
     directory
 }
 
+/// The same for a person who leaves two nights: opened with everything, searched, rewritten, rotated.
+fn phase_of_a_person(bench: Bench, keep: &Path) -> tempfile::TempDir {
+    let home = bench.home_files();
+    std::fs::copy(home.join("seal.cell"), keep.join("old.cell")).unwrap();
+    for night in 0..2 {
+        bench.clock.advance_hours(24);
+        let made = bench.backup("app", &[("t", Shape::Rows, &crowd(night, 600))]);
+        std::fs::copy(home.join(format!("index/app/{}.key", made.snapshot)), keep.join("old.key")).unwrap();
+    }
+    rewrite(&bench.repository, &bench.keys(), &ANA).unwrap();
+    let rotated = bench.repository.rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
+    assert_eq!(rotated.state, RotationState::Closed);
+    bench.clock.advance_hours(24);
+    bench.backup("app", &[("t", Shape::Rows, &ANA.without(&crowd(2, 600)))]);
+    let Bench { directory, .. } = bench;
+    directory
+}
+
 #[test]
 fn no_key_that_dies_is_left_in_memory_when_an_operation_has_ended() {
+    // Two snapshots, two seals, two indexes.
+    look_after(phase, 2, 6);
+}
+
+#[test]
+fn no_key_that_dies_is_left_in_memory_when_a_person_was_erased() {
+    // Two nights, two successors and the night after; two seals; two indexes; the lists beside two nights share a key.
+    look_after(phase_of_a_person, 5, 10);
+}
+
+fn look_after(phase: fn(Bench, &Path) -> tempfile::TempDir, snapshots: usize, keys: usize) {
     let directory = tempfile::tempdir().unwrap();
     let keep = tempfile::tempdir().unwrap();
     let store = Store::create_local(&directory.path().join("repository")).unwrap();
@@ -77,13 +110,16 @@ fn no_key_that_dies_is_left_in_memory_when_an_operation_has_ended() {
     files.push(("old.cell".to_owned(), std::fs::read(keep.path().join("old.cell")).unwrap()));
     let loot = Loot { objects: of(&directory.path().join("repository")), files, kits: Vec::new() };
     let spoils = Siege::of(&loot);
-    assert_eq!(spoils.roots.len(), 2);
+    assert_eq!(spoils.roots.len(), snapshots);
     let mut needles: Vec<(String, Vec<u8>)> = Vec::new();
     needles.extend(spoils.snapshot_keys.values().map(|key| ("a snapshot key".to_owned(), key.to_vec())));
     needles.extend(spoils.seeds.iter().map(|key| ("a seal".to_owned(), key.to_vec())));
     needles.push(("the destroyed index key".to_owned(), std::fs::read(keep.path().join("old.key")).unwrap()));
     needles.extend(loot.files.iter().filter(|(name, _)| name.contains("/index/") && name.ends_with(".key")).cloned());
-    assert_eq!(needles.len(), 6, "two snapshots, two seals, two indexes");
+    needles.extend(spoils.lists.values().map(|list| ("the key of a list".to_owned(), list.key.expose().to_vec())));
+    needles.sort();
+    needles.dedup();
+    assert_eq!(needles.len(), keys);
     let memory = std::fs::read(&file).unwrap();
     let found = residue::find(&needles, std::iter::once(("memory", memory.as_slice())));
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();

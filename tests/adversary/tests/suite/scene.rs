@@ -8,15 +8,17 @@ use std::{
 
 use lacre_adversary::{Loot, Siege, Spoils, keys::Key, residue};
 use lacre_format::{
+    erasure::Receipt,
     ids::{SnapshotId, Token},
     node::Node,
     root::Shape,
 };
 use lacre_repo::{
     Repository,
+    home::Home,
     op::{
-        erase::{EraseReason, ErasureStatus, LastVerified},
-        init::{CreateOptions, KitChoice},
+        erase::{EraseReason, ErasureState, ErasureStatus, LastVerified},
+        init::{CellSetup, CreateOptions, KitChoice},
         keys::ReadKeys,
         rotate::{RotateOptions, RotationReport, RotationState},
     },
@@ -77,12 +79,20 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(kit: KitChoice) -> Self {
+        Self::over(CreateOptions { kit, ..Bench::options() }, CellSetup::default())
+    }
+
+    /// A repository whose seal lies where one wants it.
+    pub(crate) fn over(options: CreateOptions, setup: CellSetup) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let record = Arc::new(Recorder::new(&directory.path().join("home")));
         let store = Store::create_local(&directory.path().join("repository")).unwrap();
         let store = store.with_witness(record.clone());
-        let options = CreateOptions { kit, ..Bench::options() };
-        let bench = Bench::with_options(directory, store, options);
+        let clock = Bench::clock();
+        let home = Home::open(&directory.path().join("home")).unwrap();
+        let (repository, report) =
+            Repository::create_reaching(store.clone(), &home, options, clock.clone(), &setup).unwrap();
+        let bench = Bench { directory, clock, store, report, repository };
         Self { bench, record, nights: BTreeMap::new(), count: 0 }
     }
 
@@ -95,12 +105,34 @@ impl Scene {
 
     /// Backs up the next night.
     pub(crate) fn night(&mut self) -> SnapshotId {
-        self.bench.clock.advance_hours(24);
         let data = table(self.count);
         self.count += 1;
-        let snapshot = self.bench.backup("app", &[("t", Shape::Rows, &data)]).snapshot;
+        self.back_up("app", data)
+    }
+
+    /// Backs up a table a day later.
+    pub(crate) fn back_up(&mut self, job: &str, data: Vec<u8>) -> SnapshotId {
+        self.bench.clock.advance_hours(24);
+        let snapshot = self.bench.backup(job, &[("t", Shape::Rows, &data)]).snapshot;
         self.nights.insert(snapshot, data);
         snapshot
+    }
+
+    /// The receipt of an erasure as it stands now.
+    pub(crate) fn receipt(&self, erasure: Token) -> Receipt {
+        let account = self.repository().account_of(erasure).unwrap();
+        self.repository().sign_receipt(erasure, &account).unwrap().receipt
+    }
+
+    /// Interim, and the receipt says for what.
+    #[track_caller]
+    pub(crate) fn assert_interim(&self, erasure: Token, item: &str) {
+        let status = self.status(erasure);
+        assert_eq!(status.state, ErasureState::Interim);
+        assert!(status.pending.iter().any(|pending| pending.item.starts_with(item)), "{item}: {:?}", status.pending);
+        let receipt = self.receipt(erasure);
+        let named = receipt.pending.iter().any(|pending| pending.starts_with(item));
+        assert!(!receipt.complete && named, "{item}: {:?}", receipt.pending);
     }
 
     pub(crate) fn repository(&self) -> &Repository {

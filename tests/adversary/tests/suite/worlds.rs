@@ -24,7 +24,11 @@ use lacre_repo::{
 
 use crate::{
     recorder::{Recorder, Taken},
-    support::{Bench, TestClock, backup, write_row},
+    support::{
+        Bench, TestClock, backup,
+        person::{Person, rewrite},
+        write_row,
+    },
 };
 
 /// Contents that are tried: two of them have to leak the same, which most do.
@@ -57,7 +61,7 @@ struct Sight {
     printed: Vec<String>,
 }
 
-/// What is declared to leak: for each level, the lengths of the erased snapshot's own frames.
+/// What is declared to leak: for each level, the lengths of the frames of what is erased, and of what takes its place.
 type Leak = Vec<(u8, usize)>;
 
 fn copy(from: &Path, to: &Path) {
@@ -95,8 +99,24 @@ fn length(name: &str, bytes: usize) -> Option<usize> {
     (!OF_RANDOM_LENGTH.iter().any(|random| name.contains(random)) && !name.contains(".bundle")).then_some(bytes)
 }
 
-/// One world: the history from the common beginning, with this content in the night that is erased.
-fn world(directory: &Path, clock_from: &TestClock, content: u64) -> (Leak, Sight) {
+/// What is erased.
+#[derive(Clone, Copy)]
+enum Story {
+    /// The night with the content.
+    Snapshot,
+    /// The content, from every night.
+    Person,
+}
+
+/// Whoever has a secret in the rows of these tables.
+const SOMEBODY: Person = Person {
+    is_theirs: |row| row.split(|byte| *byte == b'\t').nth(1) == Some(b"somebody"),
+    key: b"somebody",
+    jobs: &[],
+};
+
+/// One world: the history from the common beginning, with this content in what is erased.
+fn world(directory: &Path, clock_from: &TestClock, (story, keys): (Story, &ReadKeys), content: u64) -> (Leak, Sight) {
     let home_directory = directory.join("home");
     for part in ["home", "repository"] {
         std::fs::remove_dir_all(directory.join(part)).ok();
@@ -107,7 +127,7 @@ fn world(directory: &Path, clock_from: &TestClock, content: u64) -> (Leak, Sight
     let clock = Arc::new(clock_from.again());
     let open = || Repository::open(store.clone(), &Home::open(&home_directory).unwrap(), clock.clone()).unwrap();
     let repository = open();
-    let mut printed = Vec::new();
+    let (mut printed, mut printed_more) = (Vec::new(), Vec::new());
     let mut night = |data: &[u8]| {
         clock.advance_hours(24);
         let report = backup(&repository, "app", &[("t", Shape::Rows, data)], BackupOptions::default()).unwrap();
@@ -122,18 +142,33 @@ fn world(directory: &Path, clock_from: &TestClock, content: u64) -> (Leak, Sight
         report.snapshot
     };
     let victim = night(&table(Some(content)));
-    let mut loot = record.loot(Taken::All);
-    loot.objects.extend(objects(&directory.join("common/repository")));
-    let leak = leak_of(&loot);
-    night(&table(None));
-    let plan = repository.plan_erase(&[victim], LastVerified::Keep).unwrap();
-    let account = plan.account;
-    let erasure = repository.intend_erase(&plan, &EraseReason::default()).unwrap();
+    let all = || {
+        let mut loot = record.loot(Taken::All);
+        loot.objects.extend(objects(&directory.join("common/repository")));
+        loot
+    };
+    let mut leak = leak_of(&all(), 2);
+    let erasure = match story {
+        Story::Snapshot => {
+            night(&table(None));
+            let plan = repository.plan_erase(&[victim], LastVerified::Keep).unwrap();
+            repository.intend_erase(&plan, &EraseReason::default()).unwrap()
+        }
+        Story::Person => {
+            let done = rewrite(&repository, keys, &SOMEBODY).unwrap();
+            // What was written is not among it: key entries are of random length, and every other object is compared by itself.
+            printed_more.push(format!("{} {} {}", done.successors.len(), done.looked.len(), done.rewritten));
+            leak.extend(leak_of(&all(), 4));
+            done.erasure
+        }
+    };
+    let account = repository.account_of(erasure).unwrap();
     let rotated = repository.rotate(&RotateOptions::default(), &ReadKeys::default()).unwrap();
     night(&table(None));
     let receipt = repository.sign_receipt(erasure, &account).unwrap().receipt;
     let options = PruneOptions { skew_max: std::time::Duration::MAX, ..PruneOptions::default() };
     let pruned = repository.prune(&options, &lacre_repo::Silent).unwrap();
+    printed.append(&mut printed_more);
     printed.push(format!("{account:?} {} {:?}", rotated.carried, rotated.state));
     printed.push(format!("{} {} {} {:?}", receipt.complete, receipt.bytes_dead, receipt.bytes_shared, receipt.pending));
     printed.push(format!("{} {} {}", pruned.snapshots, pruned.packs_deleted, pruned.bytes_deleted));
@@ -154,9 +189,9 @@ fn objects(root: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Lengths of the frames that were opened, which before the erasure is all of them.
-fn leak_of(loot: &Loot) -> Leak {
+fn leak_of(loot: &Loot, snapshots: usize) -> Leak {
     let spoils = Siege::of(loot);
-    assert_eq!(spoils.roots.len(), 2, "everything opens before the erasure");
+    assert_eq!(spoils.roots.len(), snapshots, "everything opens before the seal is changed");
     let mut leak = spoils.sealed_lengths(loot);
     leak.sort_unstable();
     leak
@@ -164,11 +199,21 @@ fn leak_of(loot: &Loot) -> Leak {
 
 #[test]
 fn two_contents_of_what_is_erased_look_the_same() {
+    compare(Story::Snapshot);
+}
+
+#[test]
+fn two_persons_who_are_erased_look_the_same() {
+    compare(Story::Person);
+}
+
+fn compare(story: Story) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::create_local(&directory.path().join("repository")).unwrap();
     let options = CreateOptions { kit: KitChoice::None, ..Bench::options() };
     let bench = Bench::with_options(directory, store, options);
     bench.backup("app", &[("t", Shape::Rows, &table(None))]);
+    let keys = bench.keys();
     let Bench { directory, clock, repository, .. } = bench;
     drop(repository);
     for part in ["home", "repository"] {
@@ -176,7 +221,7 @@ fn two_contents_of_what_is_erased_look_the_same() {
     }
     let mut worlds: BTreeMap<Leak, Vec<(u64, Sight)>> = BTreeMap::new();
     for content in 1..=CONTENTS {
-        let (leak, sight) = world(directory.path(), &clock, content);
+        let (leak, sight) = world(directory.path(), &clock, (story, &keys), content);
         worlds.entry(leak).or_default().push((content, sight));
     }
     let mut compared = 0;
