@@ -235,6 +235,8 @@ fn deleted_rows_come_back_and_living_ones_stay_as_they_are() {
 #[test]
 fn a_sample_tells_a_living_database_from_another() {
     let (cluster, sandbox) = people();
+    cluster.sql("d", "create table few (id int primary key, note text); insert into few select generate_series(1, 30)");
+    cluster.sql("d", "create table words (word text primary key); insert into words select left(repeat('x', n), n - 1) from generate_series(1, 30) n");
     backup(&cluster, &sandbox, "d");
     let spot = ["spot", "d", "--with", &cluster.url("d"), "--sample", "300", "--json"];
     let document = sandbox.run(&spot).exits(0).json();
@@ -242,6 +244,11 @@ fn a_sample_tells_a_living_database_from_another() {
     assert_eq!((&people["sampled"], &people["same"]), (&json!(300), &json!(300)));
     assert_eq!(people["rows_live"], 20_000);
     assert!(table(&document, "public.log")["skipped"].as_str().unwrap().contains("primary key"));
+    // A table smaller than the sample is sampled whole, without what pg_dump writes behind its last row.
+    for name in ["few", "words"] {
+        let few = table(&document, &format!("public.{name}"));
+        assert_eq!((&few["sampled"], &few["same"], &few["rows"]), (&json!(30), &json!(30), &json!(30)), "{few}");
+    }
     cluster.sql("d", "update people set note = 'x' where id % 3 = 0; delete from people where id % 3 = 1");
     let document = sandbox.run(&spot).exits(3).json();
     let people = table(&document, "public.people");

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use lacre_dump::copy;
 use lacre_repo::op::read::Snapshot;
 
 use super::table::{Place, Tables};
@@ -99,8 +100,7 @@ fn table(
     let chunks = snapshot
         .sample(stream, CHUNKS_MAX, &mut |seen| next(seed) % seen.max(1))
         .map_err(|error| vault.explain(error))?;
-    let mut rows: Vec<Vec<u8>> =
-        chunks.iter().flat_map(|chunk| chunk.split_inclusive(|byte| *byte == b'\n')).map(<[u8]>::to_vec).collect();
+    let mut rows: Vec<Vec<u8>> = chunks.iter().flat_map(|chunk| rows_of(chunk)).collect();
     let wanted = usize::try_from(args.sample).unwrap_or(usize::MAX);
     for at in 0..wanted.min(rows.len()) {
         let left = u64::try_from(rows.len() - at).unwrap_or(1);
@@ -112,6 +112,15 @@ fn table(
     row.sampled = rows.len() as u64;
     (row.same, row.changed, row.missing) = (looked.same, looked.changed, looked.missing);
     Ok(row)
+}
+
+/// The rows of a chunk. What pg_dump writes behind the last row, an end marker and empty lines, is none.
+fn rows_of(chunk: &[u8]) -> Vec<Vec<u8>> {
+    // A chunk of empty lines may be what follows the marker, or rows of one empty text: nothing to learn from either.
+    if chunk.iter().all(|byte| *byte == b'\n') {
+        return Vec::new();
+    }
+    copy::rows(chunk).map(|row| [row, b"\n"].concat()).collect()
 }
 
 /// The next number of a sequence that only has to be spread well (SplitMix64).
