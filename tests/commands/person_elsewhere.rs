@@ -1,8 +1,13 @@
 //! What is no table of an archive: large objects, facts, plain dumps, other jobs; and dumps that are brought in from elsewhere.
 
 use std::fs;
+use std::process::Child;
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::person::{Nights, RULES, SQL, assert_as_postgres_left_it, day, nights, states, texts, with};
+use crate::support::sandbox::files_under;
 
 /// A dump of the nights' database as it is now, in a file of the sandbox.
 fn dump(nights: &Nights, name: &str, arguments: &[&str]) {
@@ -52,6 +57,56 @@ fn what_is_imported_while_a_held_night_has_the_person_is_taken_without_them() {
     let back = sandbox.run(&["import", "old.dump", "--job", "d", "--time", "2020-01-02T00:00Z", "--json"]).exits(0);
     assert!(back.stderr.contains("1 person(s) were erased from d"), "{}", back.stderr);
     assert_eq!(back.json()["imported"][0]["without"], 0);
+}
+
+/// Starts an import of `old.dump` that is stopped while the dump with the person lies beside the home's keys.
+fn import_stopped_midway(nights: &Nights) -> Child {
+    let manifest = super::keys_of(&nights.sandbox).join("import-0/repository/lacre.json");
+    let import = ["import", "old.dump", "--job", "d", "--time", "2020-01-01T00:00Z"];
+    let mut child = nights.sandbox.command(&import).spawn().unwrap();
+    while !manifest.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the import ended before anybody could stop it");
+        thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+    child
+}
+
+#[test]
+fn what_a_killed_import_left_keeps_an_erasure_open_until_it_is_gone() {
+    let nights = nights(2);
+    let sandbox = &nights.sandbox;
+    dump(&nights, "old.dump", &["-Fc"]);
+    sandbox.run(&["hold", &nights.ids[0], "--reason", "court"]).exits(0);
+    sandbox.run(&with(&["--yes"])).exits(5);
+    let folder = super::keys_of(sandbox).join("import-0");
+
+    // One that lives is waited for: its folder holds the person, and a receipt says so.
+    let mut import = import_stopped_midway(&nights);
+    let waiting = sandbox.run(&["erase", "resume", "--json"]).exits(5).json();
+    let pending = waiting["erasures"][0]["pending"].as_array().unwrap();
+    let item = pending.iter().find(|item| item["item"] == "import:0").unwrap_or_else(|| panic!("{waiting}"));
+    assert!(item["command"].as_str().unwrap().contains("lacre erase resume"), "{item}");
+    assert!(folder.exists(), "the folder of an import that lives was taken away");
+    let receipt = sandbox.run(&["receipt", "show", &waiting["erasures"][0]["erasure"].as_str().unwrap()[..8]]).exits(0);
+    assert!(receipt.text().contains("import:0"), "{}", receipt.text());
+    // What opens it was never written anywhere.
+    let secret = |file: &std::path::PathBuf| fs::read(file).unwrap().starts_with(b"# Lacre identity");
+    assert!(!files_under(&folder).iter().any(secret));
+
+    import.kill().unwrap();
+    import.wait().unwrap();
+    assert!(folder.exists(), "it was killed too late to leave anything");
+    let swept = sandbox.run(&["erase", "status", "--json"]).exits(5).json();
+    assert!(!folder.exists() && !swept.to_string().contains("import:"), "{swept}");
+
+    // And every import begins with it, whatever it imports.
+    let mut import = import_stopped_midway(&nights);
+    import.kill().unwrap();
+    import.wait().unwrap();
+    fs::write(sandbox.path("other.sql"), nights.cluster.dump("postgres", &[])).unwrap();
+    sandbox.run(&["import", "other.sql", "--job", "other", "--time", "2020-01-01T00:00Z"]).exits(0);
+    assert!(!folder.exists());
 }
 
 #[test]

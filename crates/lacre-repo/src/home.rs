@@ -11,6 +11,7 @@
 //!                           keyring/      bundles and lists of seal generations, as in the store
 //!                           pin           admin key and newest policy seen
 //!                           heads         newest log entries that keys of this host signed
+//!                           import-<n>/   a dump on its way into a job that a person is being erased from; gone with its import
 //!                           copies/       of each configured copy: a cache, and when it was brought up to date
 //!                           lacre.json    as in the store
 //!                           catalog.db    cache
@@ -19,6 +20,7 @@
 //! Secrets pass through here as opaque bytes on their way between a file and the sealing crate.
 
 mod destroyed;
+mod imports;
 mod remembered;
 mod restores;
 
@@ -40,7 +42,7 @@ use minicbor::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) use self::destroyed::destroy_file;
-pub use self::remembered::CopyNote;
+pub use self::{imports::ImportFolder, remembered::CopyNote};
 use crate::{
     catalog::remove_database,
     error::Error,

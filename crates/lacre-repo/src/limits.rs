@@ -13,6 +13,8 @@ pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 pub(crate) const BATCHES_WAITING: usize = 2;
 /// Restores that ended and that no log was told of, of which a home keeps the newest.
 pub(crate) const RESTORES_NOTED_MAX: usize = 256;
+/// Imports of one host that take dumps apart at the same time; a list of persons takes one more each.
+pub(crate) const IMPORT_FOLDERS_MAX: u32 = 255;
 /// Most worker threads.
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.

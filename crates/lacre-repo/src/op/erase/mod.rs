@@ -4,6 +4,7 @@
 //! are in `status.rs`.
 
 mod account;
+mod outside;
 pub mod person;
 mod prove;
 mod status;

@@ -180,18 +180,7 @@ impl Repository {
         let mut pending = self.unsettled_seal(view, rotated)?;
         pending.extend(self.unsettled_wraps(view));
         self.unsettled_entries(view, intent, &mut pending)?;
-        // A restore from a copy, of which only this home knows as yet.
-        let noted = self.home().noted_restores()?.into_iter().filter(|noted| noted.untold.is_open());
-        let noted: BTreeSet<SnapshotId> = noted.map(|noted| noted.snapshot).collect();
-        for snapshot in &intent.record.snapshots {
-            if view.ledger.restoring.contains_key(snapshot) || noted.contains(snapshot) {
-                pending.push(Pending {
-                    item: format!("restore:{snapshot}"),
-                    what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
-                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
-                });
-            }
-        }
+        self.unsettled_outside(view, intent, &mut pending)?;
         unsettled_holds(view, intent, &mut pending);
         self.unsettled_writers(view, intent, listing, &mut pending)?;
         Ok(pending)

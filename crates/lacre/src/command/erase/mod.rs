@@ -42,6 +42,7 @@ use crate::{
 /// Those of the vault; [`Kind::Refused`] for what a guard forbids or nobody confirmed.
 pub(super) fn run(invocation: &Invocation, args: &EraseArgs) -> Result<Exit, CliError> {
     let vault = Vault::open(invocation)?;
+    super::import::sweep(invocation, &vault)?;
     match &args.action {
         EraseAction::Snapshot(args) => {
             let snapshots: Result<Vec<SnapshotId>, CliError> =

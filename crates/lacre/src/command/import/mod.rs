@@ -51,6 +51,7 @@ pub(super) fn run(invocation: &Invocation, args: &ImportArgs) -> Result<Exit, Cl
             .hint("import them one by one, or let their headers, names and times speak"));
     }
     let vault = Vault::open(invocation)?;
+    sweep(invocation, &vault)?;
     let keys = if args.no_compare { None } else { Some(keys(invocation, &vault, args)?) };
     let mut document =
         ImportResult { dry_run: args.dry_run, imported: Vec::new(), skipped: Vec::new(), failures: Vec::new() };
@@ -93,6 +94,19 @@ pub(super) fn run(invocation: &Invocation, args: &ImportArgs) -> Result<Exit, Cl
     document.failures = errors.iter().map(|(path, error)| refused(path, error)).collect();
     invocation.print(&document, |out| write(&document, out))?;
     Ok(if document.failures.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// Removes what imports left that were killed while they took a dump apart; what stays is said, and keeps erasures of persons open.
+///
+/// # Errors
+/// Those of this host's home.
+pub(super) fn sweep(invocation: &Invocation, vault: &Vault) -> Result<(), CliError> {
+    for error in vault.repository.home().sweep_import_folders().map_err(|error| vault.explain(error))? {
+        invocation
+            .terminal
+            .warn(&format!("what a killed import left holds persons who are erased, and stays: {error}"));
+    }
+    Ok(())
 }
 
 fn keys(invocation: &Invocation, vault: &Vault, args: &ImportArgs) -> Result<ReadKeys, CliError> {

@@ -1,31 +1,25 @@
 //! Importing a dump into a job that a person is being erased from: the dump is taken without that person.
 //!
 //! In: a dump, and the lists that still lie beside held snapshots. Out: the same dump without the persons they are about. Foreign keys lead
-//! backwards and forwards through a dump, so it is first taken apart into a repository of its own below this host's home, sealed with keys
-//! that lie beside it and go with it; nothing of a person comes into the repository itself.
+//! backwards and forwards through a dump, so it is first taken apart into a repository of its own below this host's home, which only an
+//! identity opens that lives in memory; nothing of a person comes into the repository itself.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use jiff::Timestamp;
 use lacre_format::ids::{JobName as VaultJobName, Millis, SnapshotId};
 use lacre_repo::{
     Repository, Silent, SystemClock,
-    files::{self, LockFile},
-    home::Home,
+    home::{Home, ImportFolder},
     op::{
         backup::BackupReport,
         erase::person::{OpenList, PersonStage},
-        init::{CreateOptions, KitChoice},
+        init::{CreateOptions, KitChoice, NewRecipient},
         keys::ReadKeys,
     },
     store::Store,
 };
-use lacre_seal::identity::IdentityFile;
+use lacre_seal::identity::{AgeSecretKey, Identity};
 
 use crate::{
     cli::value::{JobName, StoreUrl},
@@ -122,7 +116,7 @@ fn step(
     let Some((first, rest)) = lists.split_first() else { return then(source, removed) };
     let scratch = Scratch::new(vault)?;
     let snapshot = scratch.take(invocation, file, source)?;
-    let keys = scratch.keys()?;
+    let keys = scratch.keys();
     let own = &scratch.vault;
     let opened = own.repository.open_snapshot(snapshot, &keys).map_err(|error| own.explain(error))?;
     let rows = own.repository.snapshots().map_err(|error| own.explain(error))?.rows;
@@ -183,53 +177,42 @@ impl io::Write for Pushed<'_> {
 }
 
 /// A repository of one dump, which goes when it is dropped.
+///
+/// Whoever reads it needs the identity, which dies with this process. What a killed import leaves behind still tells whether a guessed row was
+/// in the dump, by the keys in its home: it is swept with the next import or erasure, and erasures of persons are not complete before.
 struct Scratch {
-    folder: PathBuf,
-    identity: PathBuf,
+    secret: AgeSecretKey,
     vault: Vault,
-    _alone: LockFile,
+    _folder: ImportFolder,
 }
 
 impl Scratch {
     fn new(vault: &Vault) -> Result<Self, CliError> {
-        let home = vault.repository.home().directory();
-        let made = |error: lacre_repo::files::FileError| vault.explain(error.into());
-        let mut number = 0;
         // One list needs one; a second list takes the dump from the first.
-        let (folder, alone) = loop {
-            let folder = home.join(format!("import-{number}"));
-            match LockFile::acquire(&home.join(format!("import-{number}.lock"))) {
-                Ok(lock) => break (folder, lock),
-                Err(files::FileError::Locked { .. }) => number += 1,
-                Err(error) => return Err(made(error)),
-            }
-        };
-        // What a run that died left here goes first.
-        remove(&folder)?;
-        files::create_private_directory(&folder).map_err(made)?;
-        let own = Home::open(&folder.join("home")).map_err(|error| explain(error, None))?;
-        let place = folder.join("repository");
+        let folder = vault.repository.home().take_import_folder().map_err(|error| vault.explain(error))?;
+        let own = Home::open(&folder.path().join("home")).map_err(|error| explain(error, None))?;
+        let place = folder.path().join("repository");
         let store = Store::create_local(&place).map_err(|error| vault.explain(error.into()))?;
+        let no_identity = |error| CliError::new(Kind::Bug, "no identity could be made").because(&error);
+        let (secret, recipient) = Identity::generate_pq().map_err(no_identity)?;
         let options = CreateOptions {
-            recipients: Vec::new(),
+            recipients: vec![NewRecipient { recipient, locked_identity: None }],
             cells: Vec::new(),
             kit: KitChoice::None,
             host: "import".to_owned(),
             sources: Vec::new(),
         };
         let created = Repository::create(store, &own, options, Arc::new(SystemClock));
-        let (repository, report) = created.map_err(|error| explain(error, None))?;
-        let bug = || CliError::new(Kind::Bug, "a repository was made without an identity");
+        let (repository, _) = created.map_err(|error| explain(error, None))?;
         Ok(Self {
-            identity: report.identity_file.ok_or_else(bug)?,
+            secret,
             vault: Vault {
                 repository,
                 settings: vault.settings.clone(),
                 place: StoreUrl::Folder(place),
                 cells: Arc::clone(&vault.cells),
             },
-            folder,
-            _alone: alone,
+            _folder: folder,
         })
     }
 
@@ -241,29 +224,7 @@ impl Scratch {
         Ok(backup::import(invocation, &self.vault, dump, source)?.snapshot)
     }
 
-    fn keys(&self) -> Result<ReadKeys, CliError> {
-        let bug = |what: &str| CliError::new(Kind::Bug, format!("the identity of a repository just made {what}"));
-        let bytes = std::fs::read(&self.identity).map_err(|_| bug("cannot be read"))?;
-        let bytes = zeroize::Zeroizing::new(bytes);
-        match IdentityFile::parse(&bytes) {
-            Ok(IdentityFile::Open(identities)) => Ok(ReadKeys { identities, ..ReadKeys::default() }),
-            _ => Err(bug("is no open one")),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays behind is removed by the next import; it is sealed.
-        drop(remove(&self.folder));
-    }
-}
-
-fn remove(folder: &Path) -> Result<(), CliError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(CliError::io(format!("cannot remove {}", folder.display()), &error))
-        }
-        _ => Ok(()),
+    fn keys(&self) -> ReadKeys {
+        ReadKeys { identities: vec![self.secret.identity()], ..ReadKeys::default() }
     }
 }
