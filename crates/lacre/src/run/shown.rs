@@ -2,7 +2,7 @@
 //!
 //! In: the counters of a command's progress. Out: one record a second, written over the one before; a lock held on the file says that its
 //! writer lives, so that one that was killed is not taken for one that is slow. Nothing of what is read from a source is in it: no name of
-//! a table, and sizes rounded up as they are in a snapshot's label. It is for looking only, so a home in which it cannot be written costs
+//! a table, and sizes and counts of rows rounded up as sizes are in a snapshot's label. It is for looking only, so a home in which it cannot be written costs
 //! nothing but the sight of it.
 
 use std::{
@@ -55,7 +55,7 @@ pub struct Running {
     pub bytes: u64,
     /// Bytes there will be, where it knows.
     pub bytes_total: Option<u64>,
-    /// Rows so far.
+    /// Rows so far, rounded up.
     pub rows: u64,
 }
 
@@ -156,7 +156,7 @@ fn record(what: &str, job: Option<String>, started: Timestamp, counters: &Counte
         started_ms: started.as_millisecond(),
         bytes: padme(so_far.bytes),
         bytes_total: (so_far.bytes_total > 0).then(|| padme(so_far.bytes_total)),
-        rows: so_far.rows,
+        rows: padme(so_far.rows),
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
         assert!(running(home.path()).is_empty());
         let counters = Arc::new(Counters::default());
         counters.add_bytes(1_000_001);
-        counters.add_rows(12);
+        counters.add_rows(70_001);
         let shown = Shown::begin(home.path(), "backup", Some("astro"), counters);
         let seen = loop {
             // The first record is written by a thread of its own.
@@ -218,8 +218,9 @@ mod tests {
             }
             thread::sleep(Duration::from_millis(1));
         };
-        assert_eq!((seen.what.as_str(), seen.job.as_deref(), seen.rows), ("backup", Some("astro"), 12));
+        assert_eq!((seen.what.as_str(), seen.job.as_deref()), ("backup", Some("astro")));
         assert!(seen.bytes > 1_000_001 && seen.bytes < 1_130_000, "{seen:?}");
+        assert!(seen.rows > 70_001 && seen.rows < 79_000, "{seen:?}");
         for file in fs::read_dir(home.path().join(FOLDER)).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
