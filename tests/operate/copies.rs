@@ -42,6 +42,12 @@ fn a_copy_that_is_behind_fails_beyond_the_limit() {
     let fine = check(&document, "copy:disk");
     assert_eq!((&fine["ok"], &fine["limit"]), (&true.into(), &"at most 0 snapshots behind".into()));
     assert!(fine["value"].as_str().unwrap().starts_with("holds every snapshot, brought up to date"), "{fine}");
+    // The record of the night is written when the copies are done.
+    let listed = sandbox.run(&["copy", "list", "--json"]).exits(3).json()["copies"][0].clone();
+    let lag = ["lag_snapshots", "lag_objects", "lag_records"].map(|field| listed[field].as_u64().unwrap());
+    assert_eq!((listed["state"].as_str(), lag), (Some("behind"), [0, 1, 1]));
+    let text = sandbox.run(&["copy", "list"]).exits(3).text();
+    assert!(text.contains("1 record ") && !text.contains("snapshot"), "{text}");
     for lag in 1..3 {
         sandbox.run(&["backup", "--no-copies"]).exits(0);
         let said = if lag == 1 { "1 snapshot behind".to_owned() } else { format!("{lag} snapshots behind") };

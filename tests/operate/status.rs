@@ -26,6 +26,7 @@ fn every_check_has_a_value_a_limit_and_says_what_to_do() {
         let check = check(&document, name);
         assert_eq!((&check["ok"], &check["advice"]), (&true.into(), &Value::Null), "{check}");
     }
+    assert_eq!(check(&document, "seal")["value"], "generation 0");
     // What should have been done and was not is minded by --strict only.
     for name in ["check:2", "check:4", "holders", "kit"] {
         assert_eq!((&check(&document, name)["ok"], &check(&document, name)["strict"]), (&false.into(), &true.into()));

@@ -57,6 +57,8 @@ pub struct CopyEntry {
     pub lag_snapshots: u64,
     /// Objects it lacks.
     pub lag_objects: u64,
+    /// How many of them are log entries.
+    pub lag_records: u64,
     /// Their bytes.
     pub lag_bytes: u64,
     /// Number of the newest seal generation whose bundle it holds, or null.
@@ -78,7 +80,7 @@ impl Document for CopyListResult {
     const COMMAND: &'static str = "copy list";
     const FIELDS: &'static [Field] = &[field(
         "copies",
-        "Copies: name, state, lag_snapshots, lag_objects, lag_bytes, generation, last_sync, findings.",
+        "Copies: name, state, lag_snapshots, lag_objects, lag_records (log entries among them), lag_bytes, generation, last_sync, findings.",
     )];
 }
 

@@ -32,6 +32,14 @@ pub fn space(path: &Path) -> std::io::Result<Space> {
     })
 }
 
+/// Ten years, days: what lies beyond nobody can tell from some weeks.
+const FORESEEN_DAYS: f64 = 3_652.5;
+
+/// When a disk will be full, in words.
+pub fn forecast(days: f64) -> String {
+    if days > FORESEEN_DAYS { "not within ten years".to_owned() } else { format!("full in about {days:.0} days") }
+}
+
 /// Days until so much room is used up, if the repository goes on as it did lately; nothing where that cannot be said.
 pub fn days_to_full(rows: &[SnapshotRow], free: u64, now: Timestamp) -> Option<f64> {
     let from = now.checked_sub(WINDOW).ok()?;
@@ -49,4 +57,17 @@ pub fn days_to_full(rows: &[SnapshotRow], free: u64, now: Timestamp) -> Option<f
     let stored: u64 = later.iter().map(|(_, stored)| *stored).sum();
     let days = span.as_secs_f64() / 86_400.0;
     (stored > 0).then(|| free as f64 / (stored as f64 / days))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forecast;
+
+    #[test]
+    fn nobody_foresees_more_than_ten_years() {
+        assert_eq!(forecast(12.4), "full in about 12 days");
+        assert_eq!(forecast(3_652.0), "full in about 3652 days");
+        assert_eq!(forecast(284_912.0), "not within ten years");
+        assert_eq!(forecast(f64::INFINITY), "not within ten years");
+    }
 }

@@ -122,7 +122,7 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
     if let Some(days) = disk::days_to_full(&evidence.status.rows, space.free, evidence.now()) {
         let limit = f64::from(min_days_to_full);
         report.checks.push(
-            Check::fine("disk:forecast", format!("full in about {:.0} days", days.min(36_500.0)))
+            Check::fine("disk:forecast", disk::forecast(days))
                 .limit(format!("at least {min_days_to_full} days"))
                 .number(days, "", Some(limit))
                 .unless(days >= limit, Weight::Must, advice),
@@ -134,7 +134,7 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
 fn seal(evidence: &Evidence<'_>, report: &mut Report) {
     let seal = &evidence.status.seal;
     let damage = worst(&seal.findings, Severity::Damage);
-    let value = format!("generation {}", seal.generation);
+    let value = format!("generation {}", seal.generation.number);
     let check = match damage {
         Some(finding) => Check::fine("seal", &finding.what).unless(false, Weight::Damage, &finding.advice),
         None => Check::fine("seal", value),

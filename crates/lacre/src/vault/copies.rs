@@ -144,6 +144,7 @@ fn closed(copy: &CopySettings, error: &CliError, synced: Option<lacre_format::id
         state,
         lag_snapshots: 0,
         lag_objects: 0,
+        lag_records: 0,
         lag_bytes: 0,
         generation: None,
         synced,

@@ -18,6 +18,16 @@ use crate::{
     store::StoreError,
 };
 
+/// What a copy lacks.
+pub(super) struct Lag {
+    /// Objects.
+    pub(super) objects: u64,
+    /// Log entries among them.
+    pub(super) records: u64,
+    /// Bytes of all of them.
+    pub(super) bytes: u64,
+}
+
 impl Repository {
     pub(super) fn compare_copy(
         &self,
@@ -52,24 +62,30 @@ impl Repository {
         judged: CopyState,
     ) -> Result<CopyStatus, Error> {
         let synced = self.home().copy_note(&copy.name)?.map(|note| note.synced);
-        let ((lag_objects, lag_bytes), found) = self.standing_of(source, target);
+        let (lag, found) = self.standing_of(source, target);
         let is_open = matches!(judged, CopyState::Behind);
         Ok(CopyStatus {
             name: copy.name.clone(),
             state: if is_open { found } else { judged },
             lag_snapshots: source.lag(target),
-            lag_objects,
-            lag_bytes,
+            lag_objects: lag.objects,
+            lag_records: lag.records,
+            lag_bytes: lag.bytes,
             generation: target.generation(),
             synced,
             findings: Vec::new(),
         })
     }
 
-    /// What a copy lacks, in objects and bytes, and how it stands for that.
-    pub(super) fn standing_of(&self, source: &Source, target: &Target) -> ((u64, u64), CopyState) {
+    /// What a copy lacks, and how it stands for that.
+    pub(super) fn standing_of(&self, source: &Source, target: &Target) -> (Lag, CopyState) {
         let missing = source.missing_in(target);
-        let bytes = missing.iter().map(|item| item.bytes).sum();
+        let records = missing.iter().filter(|item| matches!(item.named, Named::Log(..))).count();
+        let lag = Lag {
+            objects: missing.len() as u64,
+            records: records as u64,
+            bytes: missing.iter().map(|item| item.bytes).sum(),
+        };
         let generation = source.view.policy.generation;
         let has = |named: Named| target.bytes(ObjectName::of(&named).as_str()).is_some();
         let is_open = has(Named::Bundle(generation)) && has(Named::BundleList(generation));
@@ -79,7 +95,7 @@ impl Repository {
             (true, true, false) => CopyState::Behind,
             (true, true, true) => CopyState::Current,
         };
-        ((missing.len() as u64, bytes), state)
+        (lag, state)
     }
 
     /// Audits a copy by itself at level 2: names, signatures and, as far as asked, the bytes of packs. No key opens anything, nothing is

@@ -98,6 +98,8 @@ pub struct CopyStatus {
     pub lag_snapshots: u64,
     /// Objects it lacks.
     pub lag_objects: u64,
+    /// How many of them are log entries: what was recorded, the night's own run for instance.
+    pub lag_records: u64,
     /// Their bytes.
     pub lag_bytes: u64,
     /// The newest seal generation whose bundle it holds.

@@ -90,6 +90,7 @@ pub(super) fn unreachable(repository: &Repository, copy: &CopyPlace, error: &Sto
         state: CopyState::Unreachable,
         lag_snapshots: 0,
         lag_objects: 0,
+        lag_records: 0,
         lag_bytes: 0,
         generation: None,
         synced,
@@ -365,9 +366,9 @@ impl Run<'_> {
     }
 
     fn conclude(&mut self, source: &Source) -> Result<(), Stopped> {
-        let (left, state) = self.repository.standing_of(source, &self.target);
+        let (lag, state) = self.repository.standing_of(source, &self.target);
         let status = &mut self.report.status;
-        (status.lag_objects, status.lag_bytes) = left;
+        (status.lag_objects, status.lag_records, status.lag_bytes) = (lag.objects, lag.records, lag.bytes);
         status.lag_snapshots = source.lag(&self.target);
         status.generation = self.target.generation();
         status.state = state;

@@ -2,7 +2,7 @@
 
 use lacre_repo::op::copy::{CopyState, CopyStatus};
 
-use super::findings;
+use super::{findings, lag};
 use crate::{
     command::streams,
     error::CliError,
@@ -31,7 +31,7 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault) -> Result<Exit, CliErr
             table.row([
                 copy.name.clone(),
                 copy.state.clone(),
-                human::count(copy.lag_snapshots),
+                lag(status),
                 human::bytes(copy.lag_bytes),
                 copy.generation.map_or_else(|| "-".to_owned(), |number| number.to_string()),
                 status.synced.map_or_else(|| "never".to_owned(), |at| human::time(streams::moment(at))),
@@ -51,6 +51,7 @@ fn entry(status: &CopyStatus) -> CopyEntry {
         state: status.state.name().to_owned(),
         lag_snapshots: status.lag_snapshots,
         lag_objects: status.lag_objects,
+        lag_records: status.lag_records,
         lag_bytes: status.lag_bytes,
         generation: status.generation.map(|generation| generation.number),
         last_sync: status.synced.map(streams::rfc3339),

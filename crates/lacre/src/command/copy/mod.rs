@@ -5,11 +5,14 @@ mod sync;
 mod verify;
 
 pub(super) use self::sync::after_backup;
+use lacre_repo::op::copy::{CopyState, CopyStatus};
+
 use super::findings;
 use crate::{
     cli::{CopyAction, CopyArgs},
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     vault::Vault,
 };
@@ -28,5 +31,20 @@ pub(super) fn run(invocation: &Invocation, args: &CopyArgs) -> Result<Exit, CliE
         CopyAction::Sync(args) => sync::run(invocation, &vault, args),
         CopyAction::List => list::run(invocation, &vault),
         CopyAction::Verify(args) => verify::run(invocation, &vault, args),
+    }
+}
+
+/// What a copy lacks, in the largest things that it lacks: a night's own record comes after what the night brought there.
+fn lag(status: &CopyStatus) -> String {
+    let things = |count: u64, one: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {one}{plural}", human::count(count))
+    };
+    match status {
+        CopyStatus { state: CopyState::Missing | CopyState::Unreachable, .. } => "-".to_owned(),
+        CopyStatus { lag_snapshots, .. } if *lag_snapshots > 0 => things(*lag_snapshots, "snapshot"),
+        CopyStatus { lag_objects: 0, .. } => "nothing".to_owned(),
+        CopyStatus { lag_objects, lag_records, .. } if lag_objects == lag_records => things(*lag_records, "record"),
+        CopyStatus { lag_objects, .. } => things(*lag_objects, "object"),
     }
 }

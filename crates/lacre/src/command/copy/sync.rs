@@ -7,7 +7,7 @@ use lacre_repo::{
     op::copy::{AheadOf, CopyReport, CopyState, Lost, SyncOptions},
 };
 
-use super::findings;
+use super::{findings, lag};
 use crate::{
     cli::CopySyncArgs,
     command::streams,
@@ -29,7 +29,7 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault, args: &CopySyncArgs) -
     let reports = sync(invocation, vault, args.name.as_ref().map(crate::cli::value::JobName::as_str), options)?;
     let document = CopySyncResult { copies: reports.iter().map(entry).collect() };
     invocation.print(&document, |out| {
-        write(&document.copies, out)?;
+        write(&document.copies, &reports, out)?;
         reports.iter().try_for_each(|report| findings::write(&report.status.findings, out))
     })?;
     Ok(exit(&reports))
@@ -55,10 +55,11 @@ pub(in crate::command) fn after_backup(invocation: &Invocation, vault: &Vault) -
 /// The findings of one copy; a copy that is not current is one, whatever else is known of it.
 fn named_findings(report: CopyReport) -> Vec<Finding> {
     let status = report.status;
+    let behind = lag(&status);
     let mut found = status.findings;
     let is_said = found.iter().any(|finding| finding.severity > Severity::Note);
     if status.state != CopyState::Current && !is_said {
-        let what = format!("the copy is {}: {} snapshots are not in it", status.state.name(), status.lag_snapshots);
+        let what = format!("the copy is {}, by {behind}", status.state.name());
         found.push(Finding::new(Severity::Warning, what, &status.name, "lacre copy sync    (goes on)"));
     }
     found
@@ -103,7 +104,7 @@ fn entry(report: &CopyReport) -> CopySyncEntry {
 }
 
 /// Copies for people.
-fn write(copies: &[CopySyncEntry], out: &mut dyn Write) -> io::Result<()> {
+fn write(copies: &[CopySyncEntry], reports: &[CopyReport], out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(&[
         ("copy", Align::Left),
         ("state", Align::Left),
@@ -112,14 +113,14 @@ fn write(copies: &[CopySyncEntry], out: &mut dyn Write) -> io::Result<()> {
         ("deleted", Align::Right),
         ("behind by", Align::Right),
     ]);
-    for copy in copies {
+    for (copy, report) in copies.iter().zip(reports) {
         table.row([
             copy.name.clone(),
             copy.state.clone(),
             human::bytes(copy.bytes_sent),
             human::count(copy.packs_sent),
             human::count(copy.objects_deleted),
-            human::count(copy.lag_snapshots),
+            lag(&report.status),
         ]);
     }
     table.write(out)
