@@ -300,8 +300,14 @@ fn a_restore_that_began_before_the_intent_does_not_show_the_person() {
     script(&hook, &format!("{lacre} {erase} >told 2>&1; test $? = 5"));
     configure(&mut nights.sandbox, &format!("[hooks]\nbefore_restore = [[{:?}]]\n", hook.to_str().unwrap()));
     let refused = nights.sandbox.run(&["restore", &first, "--to", &url, "--create"]).exits(15);
-    assert!(refused.stderr.contains("run the restore again"), "{}", refused.stderr);
-    assert!(!nights.cluster.has_database("back"));
+    assert!(
+        refused.stderr.contains("was removed") && refused.stderr.contains("run the restore again"),
+        "{}",
+        refused.stderr
+    );
+    // Neither under its name nor beside it.
+    let made = nights.cluster.sql("postgres", "select count(*) from pg_database where datname like 'back%'");
+    assert_eq!(made, "0");
     // Again, it is handed out without the person; and one that already leaves them out is shown.
     nights.sandbox.run(&["restore", &first, "--to", &url, "--create"]).exits(15);
     nights.sandbox.run(&["restore", &first, "--to", &url, "--create", "--accept-erasing", "--no-hooks"]).exits(0);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use lacre::driver::postgres::error::Error;
 use lacre::driver::postgres::report::Watch;
-use lacre::driver::postgres::restore::{Choice, plan};
+use lacre::driver::postgres::restore::{Choice, Ready, Veto, plan};
 use lacre::driver::postgres::target::Target;
 
 use super::memory::{Ear, Memory, dump, dump_watched, environment, permissive, quiet, restore, target};
@@ -221,9 +221,32 @@ fn the_last_look_can_say_no() {
     let cluster = filled();
     let (memory, _) = dump(&target(&cluster.socket_url("d"))).unwrap();
     let made = plan(&target(&cluster.socket_url("new")), &memory, permissive()).unwrap();
-    let error = made.execute(&quiet(), &mut |ready| Err(format!("{} was dropped", ready.database))).unwrap_err();
-    assert!(matches!(&error, Error::Vetoed { why, .. } if why == "new was dropped"), "{error:?}");
-    assert!(!cluster.has_database("new"));
+    let looked = &mut |ready: &Ready| Err(Veto::Keep(format!("{} fails a query", ready.database)));
+    let error = made.execute(&quiet(), looked).unwrap_err();
+    assert!(matches!(&error, Error::Vetoed { why, .. } if why == "new fails a query"), "{error:?}");
+    assert!(!cluster.has_database("new") && cluster.has_database("new_lacre_0badcafe"));
+}
+
+#[test]
+fn what_nobody_may_have_any_more_is_removed_or_named() {
+    let cluster = filled();
+    let (memory, _) = dump(&target(&cluster.socket_url("d"))).unwrap();
+    let made = plan(&target(&cluster.socket_url("new")), &memory, permissive()).unwrap();
+    let error = made.execute(&quiet(), &mut |_| Err(Veto::Remove("it was erased".to_owned()))).unwrap_err();
+    assert!(matches!(&error, Error::Withdrawn { left: None, .. }), "{error:?}");
+    assert!(error.to_string().ends_with("must not be shown, and was removed: it was erased"), "{error}");
+    assert_eq!(error.hint(), None);
+    assert!(!cluster.has_database("new") && !cluster.has_database("new_lacre_0badcafe"));
+    // A server that does not let go of it: the command that does stands there.
+    let made = plan(&target(&cluster.socket_url("new")), &memory, permissive()).unwrap();
+    let looked = &mut |ready: &Ready| {
+        cluster.sql("postgres", &format!("alter database {} is_template true", ready.side));
+        Err(Veto::Remove("it was erased".to_owned()))
+    };
+    let error = made.execute(&quiet(), looked).unwrap_err();
+    assert!(error.to_string().contains("could not be removed") && error.to_string().ends_with(": it was erased"));
+    assert!(error.hint().is_some_and(|hint| hint.ends_with("dropdb \"new_lacre_0badcafe\"")), "{error:?}");
+    assert!(!cluster.has_database("new") && cluster.has_database("new_lacre_0badcafe"));
 }
 
 #[test]

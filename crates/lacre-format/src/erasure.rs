@@ -355,7 +355,7 @@ pub enum Declared {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
 pub struct Attestation {
-    /// What: `kit:3`, `cell:file:/path`, `writer:<home>`, `session:<snapshot>`, `restore:<snapshot>`.
+    /// What: `kit:3`, `cell:file:/path`, `writer:<home>`, `session:<snapshot>`, `restore:<restore>`.
     #[n(0)]
     pub item: String,
     /// What is declared.

@@ -130,6 +130,9 @@ pub struct RestoreRecord {
     /// Whether it has ended.
     #[n(1)]
     pub ended: bool,
+    /// Which restore of it: the record of its end has that of its beginning, and what is vouched for speaks of this one alone.
+    #[n(2)]
+    pub restore: Option<Token>,
 }
 
 /// What a store was found to do.

@@ -79,6 +79,15 @@ impl Attested {
     }
 }
 
+/// A restore that began and has not ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenRestore {
+    /// Whose it is.
+    pub home: HomeId,
+    /// Which; records of before restores had names have none.
+    pub restore: Option<Token>,
+}
+
 /// What the logs of admins say.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -110,8 +119,8 @@ pub struct Ledger {
     pub removals: Vec<(Millis, RecipientRemoved)>,
     /// What of the key entries of a generation was wrapped again after a removal, oldest first.
     pub rewrapped: Vec<Rewrapped>,
-    /// Restores that began and have not ended, by snapshot and by who runs them.
-    pub restoring: BTreeMap<SnapshotId, BTreeMap<HomeId, u32>>,
+    /// Restores that began and have not ended, by snapshot, the oldest of each home first.
+    pub restoring: BTreeMap<SnapshotId, Vec<OpenRestore>>,
 }
 
 impl Ledger {
@@ -173,9 +182,15 @@ impl Ledger {
     /// Takes the begin or end of a restore, which any home may record of its own: nobody ends another's.
     pub(crate) fn restore(&mut self, home: HomeId, record: &RestoreRecord) {
         let running = self.restoring.entry(record.snapshot).or_default();
-        let open = running.entry(home).or_default();
-        *open = if record.ended { open.saturating_sub(1) } else { open.saturating_add(1) };
-        running.retain(|_, open| *open > 0);
+        let this = OpenRestore { home, restore: record.restore };
+        let known = running.iter().position(|open| *open == this);
+        match known {
+            Some(at) if record.ended => drop(running.remove(at)),
+            // Told twice, because the first time did not look as if it had arrived.
+            Some(_) if record.restore.is_some() => {}
+            None if record.ended => {}
+            _ => running.push(this),
+        }
         self.restoring.retain(|_, running| !running.is_empty());
     }
 

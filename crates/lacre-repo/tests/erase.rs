@@ -482,3 +482,30 @@ fn a_cool_down_keeps_what_it_may_give_back() {
     bench.repository.cancel_erase(erasure).unwrap();
     assert_reads(&bench, &made);
 }
+
+#[test]
+fn a_word_on_one_restore_says_nothing_of_the_next() {
+    let bench = alone();
+    let victim = nights(&bench, 5)[0].0;
+    // It died: nothing ever says that it ended.
+    bench.repository.record_restore_begun(victim).unwrap();
+    let erasure = erase(&bench.repository, &[victim]);
+    rotate(&bench.repository);
+    let waits = || -> Vec<String> {
+        let all = bench.repository.erasures().unwrap();
+        let status = all.into_iter().find(|status| status.erasure == erasure).unwrap();
+        status.pending.into_iter().map(|pending| pending.item).filter(|item| item.starts_with("restore:")).collect()
+    };
+    let [first] = waits().try_into().unwrap();
+    bench.repository.attest(&first, Declared::Destroyed).unwrap();
+    assert!(waits().is_empty());
+    let begun = bench.repository.record_restore_begun(victim).unwrap();
+    let [second] = waits().try_into().unwrap();
+    assert_ne!(first, second);
+    bench.repository.record_restore_ended(victim, begun).unwrap();
+    assert!(waits().is_empty());
+    // Its end was its own: what nobody ever saw end is still only vouched for.
+    assert_eq!(bench.repository.view().unwrap().ledger.restoring[&victim].len(), 1);
+    let declared = bench.repository.erasures().unwrap().into_iter().flat_map(|status| status.declared);
+    assert_eq!(declared.map(|word| word.item).collect::<Vec<_>>(), [first]);
+}

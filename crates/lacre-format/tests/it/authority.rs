@@ -21,6 +21,7 @@ fn every_event_has_its_roles() {
     let table: BTreeMap<&str, [bool; 3]> = [
         ("event-forget", every),
         ("event-restore", every),
+        ("event-restore-named", every),
         ("event-probe", every),
         ("event-run", every),
         ("event-drill", every),

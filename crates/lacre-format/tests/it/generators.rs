@@ -323,8 +323,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     let kit = (any::<u32>(), generation(), state, any::<Option<[u8; 4]>>()).prop_map(
         |(number, generation, state, identity)| Event::Kit(KitRecord { number, generation, state, identity }),
     );
-    let restore =
-        (snapshot(), any::<bool>()).prop_map(|(snapshot, ended)| Event::Restore(RestoreRecord { snapshot, ended }));
+    let restore = (snapshot(), any::<bool>(), option::of(token()))
+        .prop_map(|(snapshot, ended, restore)| Event::Restore(RestoreRecord { snapshot, ended, restore }));
     let probe = (any::<[u8; 4]>(), any::<u32>(), any::<bool>(), any::<Option<i64>>()).prop_map(
         |([conditional, versioning, object_lock, deletes], lock_days, consistent, skew_ms)| {
             Event::Probe(ProbeRecord { conditional, versioning, object_lock, lock_days, consistent, deletes, skew_ms })

@@ -7,7 +7,6 @@
 use std::{fs, path::PathBuf};
 
 use lacre_format::ids::{Digest, SnapshotId, Token};
-use lacre_seal::entropy;
 
 use super::{RepositoryHome, io};
 use crate::{
@@ -81,11 +80,10 @@ impl RepositoryHome {
     }
 
     /// Notes what the log is still to be told of a restore, durably.
-    pub(crate) fn note_restore(&self, snapshot: SnapshotId, untold: Untold) -> Result<NotedRestore, Error> {
+    pub(crate) fn note_restore(&self, snapshot: SnapshotId, token: Token, untold: Untold) -> Result<(), Error> {
         files::create_private_directory(&self.restores())?;
-        let noted = NotedRestore { snapshot, token: entropy::token()?, untold };
-        files::write_secret_file(&self.restore_path(&noted), b"", Replace::Never)?;
-        Ok(noted)
+        let noted = NotedRestore { snapshot, token, untold };
+        Ok(files::write_secret_file(&self.restore_path(&noted), b"", Replace::Never)?)
     }
 
     /// What is noted, restores whose end is known first. Other files are nobody's and stay.

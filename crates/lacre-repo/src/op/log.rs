@@ -8,6 +8,7 @@ use lacre_format::{
     name::{Named, ObjectName},
     object::Kind,
 };
+use lacre_seal::entropy;
 use minicbor::bytes::ByteVec;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RestoreOnRecord {
     /// In the repository's log, where every admin sees it.
-    InLog,
+    InLog(Token),
     /// In this home alone: it read a copy, or the log took nothing. The log is told with the next thing this host writes there.
     InHome(Token),
     /// Nowhere: this host can sign nothing that anybody would believe.
@@ -38,16 +39,17 @@ impl Repository {
     /// [`Error::File`] when this home takes no note of it; the restore may go on without the record.
     pub fn record_restore_begun(&self, snapshot: SnapshotId) -> Result<RestoreOnRecord, Error> {
         let Some(signer) = self.speaker() else { return Ok(RestoreOnRecord::Nowhere) };
+        let restore = entropy::token()?;
         if self.log_takes_nothing() {
-            return self.note_restore(snapshot, Untold::Begin);
+            return self.note_restore(snapshot, restore, Untold::Begin);
         }
-        match self.append(&signer, &Event::Restore(RestoreRecord { snapshot, ended: false })) {
-            Ok(()) => Ok(RestoreOnRecord::InLog),
+        match self.append(&signer, &Event::Restore(RestoreRecord { snapshot, ended: false, restore: Some(restore) })) {
+            Ok(()) => Ok(RestoreOnRecord::InLog(restore)),
             // Reading needs no standing, only the record does.
             Err(Error::Refused { .. }) => Ok(RestoreOnRecord::Nowhere),
             Err(Error::Store(error)) => {
                 self.learn_refusal(&error)?;
-                self.note_restore(snapshot, Untold::Begin)
+                self.note_restore(snapshot, restore, Untold::Begin)
             }
             Err(error) => Err(error),
         }
@@ -60,7 +62,7 @@ impl Repository {
     pub fn record_restore_ended(&self, snapshot: SnapshotId, begun: RestoreOnRecord) -> Result<(), Error> {
         match begun {
             RestoreOnRecord::Nowhere => Ok(()),
-            RestoreOnRecord::InLog => self.end_restore(snapshot),
+            RestoreOnRecord::InLog(restore) => self.end_restore(snapshot, Some(restore)),
             RestoreOnRecord::InHome(token) => {
                 self.home().renote_restore(token, |untold| Some(untold.ended()))?;
                 self.home().forget_old_restores()?;
@@ -77,10 +79,14 @@ impl Repository {
         for noted in self.home().noted_restores()?.iter().filter(|noted| noted.snapshot == snapshot) {
             self.home().renote_restore(noted.token, |untold| Some(untold.ended()))?;
         }
+        self.tell_restores()?;
         let Some(signer) = self.speaker().filter(|_| !self.log_takes_nothing()) else { return Ok(()) };
         let view = self.view()?;
-        let open = view.ledger.restoring.get(&snapshot).and_then(|running| running.get(&signer.home));
-        if open.is_some() { self.end_restore(snapshot) } else { self.tell_restores() }
+        let mut open = view.ledger.restoring.get(&snapshot).into_iter().flatten();
+        match open.find(|open| open.home == signer.home) {
+            Some(open) => self.end_restore(snapshot, open.restore),
+            None => Ok(()),
+        }
     }
 
     /// Tells the log of restores that only this home knows of. Also done whenever this host appends anything.
@@ -106,7 +112,8 @@ impl Repository {
             Err(error) => return Err(error.into()),
         };
         for noted in self.home().noted_restores()? {
-            let said = |ended| Event::Restore(RestoreRecord { snapshot: noted.snapshot, ended });
+            let restore = Some(noted.token);
+            let said = |ended| Event::Restore(RestoreRecord { snapshot: noted.snapshot, ended, restore });
             // Told before it is noted: dying in between leaves a restore open that a person has to vouch for, and loses none.
             if matches!(noted.untold, Untold::Begin | Untold::Both) {
                 self.append_one(signer, &said(false))?;
@@ -120,21 +127,23 @@ impl Repository {
         Ok(())
     }
 
-    fn end_restore(&self, snapshot: SnapshotId) -> Result<(), Error> {
+    fn end_restore(&self, snapshot: SnapshotId, restore: Option<Token>) -> Result<(), Error> {
         let Some(signer) = self.speaker() else { return Ok(()) };
-        match self.append(&signer, &Event::Restore(RestoreRecord { snapshot, ended: true })) {
+        match self.append(&signer, &Event::Restore(RestoreRecord { snapshot, ended: true, restore })) {
             Ok(()) | Err(Error::Refused { .. }) => Ok(()),
             // Nobody shall wait for a restore that ended, only because the store was away just then.
             Err(Error::Store(error)) => {
                 self.learn_refusal(&error)?;
-                self.note_restore(snapshot, Untold::End).map(drop)
+                // One without a name was begun by an older version, and stays open until somebody vouches for it.
+                restore.map_or(Ok(()), |restore| self.note_restore(snapshot, restore, Untold::End).map(drop))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn note_restore(&self, snapshot: SnapshotId, untold: Untold) -> Result<RestoreOnRecord, Error> {
-        Ok(RestoreOnRecord::InHome(self.home().note_restore(snapshot, untold)?.token))
+    fn note_restore(&self, snapshot: SnapshotId, restore: Token, untold: Untold) -> Result<RestoreOnRecord, Error> {
+        self.home().note_restore(snapshot, restore, untold)?;
+        Ok(RestoreOnRecord::InHome(restore))
     }
 
     /// Whether nothing can be recorded where this reads: it is a copy, or a store that these keys only read.

@@ -101,7 +101,7 @@ fn events(snapshot: SnapshotId, home: lacre_format::ids::HomeId) -> Vec<Event> {
         Event::Release(named()),
         Event::Check(CheckRecord { level: 4, snapshots: vec![snapshot], packs: 0, bytes_read: 0, findings: 0 }),
         Event::Kit(KitRecord { number: 9, generation: GENERATION, state: KitState::Acknowledged, identity: None }),
-        Event::Restore(RestoreRecord { snapshot, ended: false }),
+        Event::Restore(RestoreRecord { snapshot, ended: false, restore: None }),
         Event::Probe(probe),
         Event::Claim(Claim { id: CLAIM, from: GENERATION, purpose: Purpose::Rotate, adopts: None }),
         Event::ClaimEnd(ClaimEnd { id: CLAIM, outcome: ClaimOutcome::Voided }),
@@ -175,7 +175,7 @@ fn a_check_counts_only_of_another_home_that_may_check() {
 #[test]
 fn nobody_ends_the_restore_of_another() {
     let (bench, made, machines) = site();
-    let restore = |ended| Event::Restore(RestoreRecord { snapshot: made, ended });
+    let restore = |ended| Event::Restore(RestoreRecord { snapshot: made, ended, restore: None });
     machines[1].say(&bench, &restore(false));
     machines[0].say(&bench, &restore(true));
     assert!(view(&bench.repository).ledger.restoring.contains_key(&made));

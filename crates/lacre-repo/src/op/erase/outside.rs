@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use lacre_format::ids::SnapshotId;
+use lacre_format::ids::{SnapshotId, Token};
 
 use crate::{error::Error, ledger::Intent, op::rotate::Pending, repository::Repository, view::View};
 
@@ -17,13 +17,18 @@ impl Repository {
     ) -> Result<(), Error> {
         // A restore from a copy, of which only this home knows as yet.
         let noted = self.home().noted_restores()?.into_iter().filter(|noted| noted.untold.is_open());
-        let noted: BTreeSet<SnapshotId> = noted.map(|noted| noted.snapshot).collect();
+        let noted: Vec<(SnapshotId, Token)> = noted.map(|noted| (noted.snapshot, noted.token)).collect();
         for snapshot in &intent.record.snapshots {
-            if view.ledger.restoring.contains_key(snapshot) || noted.contains(snapshot) {
+            let told = view.ledger.restoring.get(snapshot).into_iter().flatten().map(|open| open.restore);
+            let untold = noted.iter().filter(|(of, _)| of == snapshot).map(|(_, restore)| Some(*restore));
+            for restore in told.chain(untold).collect::<BTreeSet<_>>() {
+                // A word on one restore says nothing of the next one.
+                let item =
+                    restore.map_or_else(|| format!("restore:{snapshot}"), |restore| format!("restore:{restore}"));
                 pending.push(Pending {
-                    item: format!("restore:{snapshot}"),
                     what: format!("a restore of snapshot {} began and has not ended", snapshot.short()),
-                    command: format!("end it, or: lacre erase attest restore:{snapshot} destroyed"),
+                    command: format!("end it, or: lacre erase attest {item} destroyed"),
+                    item,
                 });
             }
         }

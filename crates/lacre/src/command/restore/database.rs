@@ -22,7 +22,7 @@ use crate::{
     driver::postgres::{
         report::Watch,
         restore::{
-            Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource,
+            Choice, Plan, RestoreOptions, RestoreReport, SnapshotSource, Veto,
             drill::{Outcome, ask},
             plan,
         },
@@ -85,7 +85,7 @@ pub(super) fn run(
         let watch: Arc<dyn Watch> = Arc::new(watching.clone());
         let restored = planned.execute(&watch, &mut |ready| {
             still_there(vault, snapshot.id(), without)?;
-            hold_up(&target.with_database(&ready.side), &smoke)
+            hold_up(&target.with_database(&ready.side), &smoke).map_err(Veto::Keep)
         });
         line.finish();
         restored.map_err(explain)

@@ -18,34 +18,58 @@ use lacre_repo::{
 };
 
 use crate::{
+    driver::postgres::restore::Veto,
     invocation::Invocation,
     person::PersonLess,
     vault::{Vault, configured_repository, open_store},
 };
 
+/// Why what was read is not shown.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::command) enum NotShown {
+    /// Nobody may have it any more.
+    #[error("{0}")]
+    Erased(&'static str),
+    /// It may come back, or nobody knows.
+    #[error("{0}")]
+    Unclear(String),
+}
+
+impl From<NotShown> for Veto {
+    fn from(why: NotShown) -> Self {
+        match why {
+            NotShown::Erased(why) => Veto::Remove(why.to_owned()),
+            NotShown::Unclear(why) => Veto::Keep(why),
+        }
+    }
+}
+
 /// A snapshot that was forgotten, voided or erased meanwhile is not shown to anybody, nor one that a person began to be erased from unless
 /// what was read of it leaves that person out.
 ///
 /// # Errors
-/// Why it may not be shown, in words.
+/// Why it may not be shown.
 pub(in crate::command) fn still_there(
     vault: &Vault,
     snapshot: SnapshotId,
     without: Option<&dyn PersonLess>,
-) -> Result<(), String> {
-    let (state, covering) = vault.repository.restorable(snapshot).map_err(|error| error.to_string())?;
+) -> Result<(), NotShown> {
+    let looked = vault.repository.restorable(snapshot);
+    let (state, covering) = looked.map_err(|error| NotShown::Unclear(error.to_string()))?;
     match state {
         Some(SnapshotState::Live)
             if covering.iter().any(|erasure| without.map(PersonLess::erasure) != Some(*erasure)) =>
         {
-            Err("a person is being erased from the snapshot since; run the restore again".to_owned())
+            Err(NotShown::Erased("a person is being erased from the snapshot since; run the restore again"))
         }
         Some(SnapshotState::Live) => Ok(()),
         Some(SnapshotState::Forgotten) => {
-            Err("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned())
+            Err(NotShown::Unclear("the snapshot is forgotten; `lacre forget --undo` brings it back".to_owned()))
         }
-        Some(SnapshotState::Pending) => Err("the snapshot is about to be erased".to_owned()),
-        Some(SnapshotState::Void | SnapshotState::Erased) | None => Err("the snapshot was erased meanwhile".to_owned()),
+        Some(SnapshotState::Pending) => Err(NotShown::Erased("the snapshot is about to be erased")),
+        Some(SnapshotState::Void | SnapshotState::Erased) | None => {
+            Err(NotShown::Erased("the snapshot was erased meanwhile"))
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl Recovery<'_> {
             }
             // What fails here is rolled back before anything of it shows.
             let look = still_there(self.vault, self.snapshot.id(), None);
-            Ok(look.map_err(|why| lacre_repo::Error::Refused { why })?)
+            Ok(look.map_err(|why| lacre_repo::Error::Refused { why: why.to_string() })?)
         })
     }
 

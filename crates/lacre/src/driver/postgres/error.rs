@@ -331,6 +331,27 @@ pub enum Error {
         /// The reason given.
         why: String,
     },
+    /// The last look said that nobody may have what was restored any more; it is gone, or it is said why not.
+    #[error("the restore into {side:?} must not be shown, and {}: {why}", match left {
+        None => "was removed".to_owned(),
+        Some(error) => format!("could not be removed ({error})"),
+    })]
+    Withdrawn {
+        /// The side database.
+        side: String,
+        /// The reason given.
+        why: String,
+        /// Why it is still there, if it is.
+        left: Option<Box<Error>>,
+    },
+    /// The last look before the transaction's end said no.
+    #[error("nothing was restored into {database:?}: {why}")]
+    RolledBack {
+        /// The database, which is as it was.
+        database: String,
+        /// The reason given.
+        why: String,
+    },
     /// Reading or writing a local file, pipe or memory file failed.
     #[error("{doing}: {source}")]
     Io {
@@ -369,7 +390,9 @@ impl Error {
             | Self::NotAllowed { .. }
             | Self::NoRoom { .. }
             | Self::SessionsConnected { .. }
-            | Self::Vetoed { .. } => Kind::Refused,
+            | Self::Vetoed { .. }
+            | Self::Withdrawn { .. }
+            | Self::RolledBack { .. } => Kind::Refused,
             Self::RowsDiffer { .. } => Kind::Damaged,
             Self::Stopped { source, .. } => source.kind(),
             Self::Cancelled(_) => Kind::Interrupted,
@@ -410,6 +433,7 @@ impl Error {
             Self::SessionsConnected { .. } => "stop the application, or let the swap end these sessions".to_owned(),
             Self::RowsDiffer { side, .. } => format!("the database {side:?} was kept for comparison; drop it when done"),
             Self::SwapFailed { side, .. } | Self::Vetoed { side, .. } => format!("the restored database is {side:?}; rename it when the reason is gone"),
+            Self::Withdrawn { side, left: Some(_), .. } => format!("it holds what is being erased; remove it with: dropdb {side:?}"),
             Self::Stopped { left: Some(side), .. } => format!("remove what is left with: dropdb {side:?}"),
             Self::Stopped { source, .. } => return source.hint(),
             Self::ToolFailed { stderr, .. } if stderr.contains("permission denied") => {

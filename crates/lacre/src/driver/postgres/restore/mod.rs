@@ -183,8 +183,17 @@ pub struct RestoreReport {
     pub findings: Vec<Finding>,
 }
 
-/// The caller's last look: drops and intents are read again here. An `Err` keeps the side database and shows nothing.
-pub type LastLook<'a> = dyn FnMut(&Ready) -> std::result::Result<(), String> + 'a;
+/// Why something complete is not shown, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Veto {
+    /// A person should look at it: it stays under its side name.
+    Keep(String),
+    /// Nobody should have it any more: it is removed.
+    Remove(String),
+}
+
+/// The caller's last look: drops and intents are read again here. An `Err` shows nothing.
+pub type LastLook<'a> = dyn FnMut(&Ready) -> std::result::Result<(), Veto> + 'a;
 
 /// Everything the steps of one restore share.
 struct Work<'a> {
@@ -234,8 +243,8 @@ impl Plan<'_> {
     /// Carries the plan out.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when something failed before the visible step, [`Error::RowsDiffer`], [`Error::Vetoed`], [`Error::SwapFailed`],
-    /// [`Error::SessionsConnected`]. In all of these the target is as it was.
+    /// [`Error::Stopped`] when something failed before the visible step, [`Error::RowsDiffer`], [`Error::Vetoed`],
+    /// [`Error::Withdrawn`], [`Error::SwapFailed`], [`Error::SessionsConnected`]. In all of these the target is as it was.
     pub fn execute(mut self, watch: &Arc<dyn Watch>, last_look: &mut LastLook<'_>) -> Result<RestoreReport> {
         let findings = Findings::default();
         findings.extend(self.findings.clone());
@@ -258,9 +267,16 @@ impl Plan<'_> {
         self.judge(&tables, &findings)?;
         let ready =
             Ready { side: self.side.clone(), database: self.database.clone(), tables, findings: findings.take() };
-        if let Err(why) = last_look(&ready) {
-            side::mark_complete(&self)?;
-            return Err(Error::Vetoed { side: self.side.clone(), why });
+        match last_look(&ready) {
+            Ok(()) => {}
+            Err(Veto::Keep(why)) => {
+                side::mark_complete(&self)?;
+                return Err(Error::Vetoed { side: self.side.clone(), why });
+            }
+            Err(Veto::Remove(why)) => {
+                let left = side::remove(&self).err().map(Box::new);
+                return Err(Error::Withdrawn { side: self.side.clone(), why, left });
+            }
         }
         let shown = swap::show(&self)?;
         let verified = ready.tables.iter().all(|table| table.same == Some(true));

@@ -191,11 +191,16 @@ fn locale_clauses(plan: &Plan<'_>) -> Vec<(Fidelity, String)> {
 
 /// Ends a restore that failed: the side database is removed, or named when it cannot be.
 pub(super) fn stopped(plan: &Plan<'_>, error: Error) -> Error {
+    let left = remove(plan).err().map(|_| plan.side.clone());
+    Error::Stopped { target: plan.database.clone(), left, source: Box::new(error) }
+}
+
+/// Removes the side database, which this restore made.
+pub(super) fn remove(plan: &Plan<'_>) -> Result<()> {
     // Sessions of this restore end a moment after their threads; the server needs that moment to let go of the database.
     let sql = format!("DROP DATABASE IF EXISTS {}", quote::ident(&plan.side));
     let force = if plan.server.major >= 13 { format!("{sql} WITH (FORCE)") } else { sql };
-    let left = plan.maintenance.run("removing the side database", &force).err().map(|_| plan.side.clone());
-    Error::Stopped { target: plan.database.clone(), left, source: Box::new(error) }
+    plan.maintenance.run("removing the side database", &force)
 }
 
 /// Marks a complete side database that is kept for a person to look at.

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, sync::atomic::AtomicBool};
 
 use lacre_dump::archive::{Entry, Section, Toc};
 
-use super::{LastLook, Plan, Ready, RestoreReport, TableReport, Work, rows, schema, sql};
+use super::{LastLook, Plan, Ready, RestoreReport, TableReport, Veto, Work, rows, schema, sql};
 use crate::driver::postgres::{
     child::{self, Task},
     error::{Error, Result},
@@ -145,7 +145,9 @@ pub(super) fn restore(
     }
     let ready =
         Ready { side: plan.database.clone(), database: plan.database.clone(), tables, findings: findings.take() };
-    last_look(&ready).map_err(|why| Error::Vetoed { side: plan.database.clone(), why })?;
+    // Whichever it is: the transaction takes back what arrived.
+    last_look(&ready)
+        .map_err(|(Veto::Keep(why) | Veto::Remove(why))| Error::RolledBack { database: plan.database.clone(), why })?;
     session.run("committing", "COMMIT").map_err(stopped)?;
     for table in mover.targets() {
         session.run("gathering statistics", &format!("ANALYZE {table}"))?;
