@@ -1,4 +1,4 @@
-//! The layers over the file: every key of a table that stands once has an environment name and can be given with `--set`.
+//! The layers over the file: every key at its top and of a table that stands once has an environment name and can be given with `--set`.
 //!
 //! In: a document, the environment, what was typed. Out: the same document with their values in it, or problems. It must not know what
 //! keys mean.
@@ -22,13 +22,18 @@ pub fn environment_name(table: &Table, key: &Key) -> Option<String> {
     if let Some(name) = key.env {
         return Some(name.to_owned());
     }
-    let once = table.shape == Shape::Single && !table.name.starts_with("job.");
-    once.then(|| format!("{PREFIX}{}_{}", table.name.replace('.', "_"), key.name).to_uppercase())
+    match table.shape {
+        Shape::Root => Some(format!("{PREFIX}{}", key.name).to_uppercase()),
+        Shape::Single if !table.name.starts_with("job.") => {
+            Some(format!("{PREFIX}{}_{}", table.name.replace('.', "_"), key.name).to_uppercase())
+        }
+        _ => None,
+    }
 }
 
 /// Puts the environment over the file, and what was typed over both.
 pub fn put_over(document: &mut Document, environment: &dyn Fn(&str) -> Option<OsString>, typed: &[String]) {
-    for table in TABLES.iter().filter(|table| table.shape == Shape::Single) {
+    for table in TABLES.iter().filter(|table| matches!(table.shape, Shape::Root | Shape::Single)) {
         for key in table.keys.iter().filter(|key| key.env.is_none()) {
             let Some(name) = environment_name(table, key) else { continue };
             let Some(value) = environment(&name).filter(|value| !value.is_empty()) else { continue };
@@ -154,6 +159,18 @@ mod tests {
         let to = &document.of("notify.email").next().unwrap().entries["to"].value;
         assert!(matches!(to, Value::Texts(texts) if texts == &["a@b", "c@d"]));
         assert!(matches!(document.of("daemon").next().unwrap().entries["backup_on_start"].value, Value::Switch(true)));
+    }
+
+    #[test]
+    fn keys_at_the_top_have_names_too() {
+        let environment = [("LACRE_READ_ONLY", "true"), ("LACRE_PARITY", "false"), ("LACRE_CREDENTIALS", "backup")];
+        let document = over("read_only = false\ncredentials = \"other\"\n", &environment, &["parity=true"]);
+        assert_eq!(document.problems(), []);
+        let root = &document.of("").next().unwrap().entries;
+        assert!(matches!(root["read_only"].value, Value::Switch(true)));
+        assert!(matches!(root["parity"].value, Value::Switch(true)));
+        assert!(matches!(&root["credentials"].value, Value::Text(name) if name == "backup"));
+        assert_eq!(root["read_only"].layer, Layer::Env("LACRE_READ_ONLY".into()));
     }
 
     #[test]

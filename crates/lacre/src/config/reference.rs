@@ -13,8 +13,8 @@ const HEAD: &str = "\
 Made from the source by a test; do not edit by hand.
 
 `lacre.toml` is read from `--config FILE`, else `/etc/lacre/lacre.toml`, else `$XDG_CONFIG_HOME/lacre/lacre.toml`. A flag outranks an
-environment variable, which outranks the file, which outranks the default. Every key of a table that stands once has an environment
-name, and `--set TABLE.KEY=VALUE` sets it for one command; lists are written there as in the file. A key Lacre does not know is an error with line, column and
+environment variable, which outranks the file, which outranks the default. Every key at the top of the file, and of a table that stands
+once, has an environment name, and `--set TABLE.KEY=VALUE` sets it for one command; lists are written there as in the file. A key Lacre does not know is an error with line, column and
 a suggestion: `lacre config check` finds every mistake at once, `lacre config show` prints the settled values and where each comes from.
 
 Secrets are never in this file: each comes from an environment variable (`NAME`, or the file named by `NAME_FILE`), a file, a program, or a
