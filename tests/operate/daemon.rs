@@ -1,17 +1,14 @@
 //! `lacre daemon`: what it starts and when, what it makes up for, what it answers, how it ends; and the container's variables.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use super::{job, script, site};
 use crate::commands::snapshots;
 use crate::support::cluster::Cluster;
-use crate::support::sandbox::{Outcome, Sandbox};
+use crate::support::sandbox::Sandbox;
+use crate::support::served::Served;
 
 /// A schedule that never comes while a test runs.
 const NEVER: &str =
@@ -43,67 +40,21 @@ fn what_was_missed_is_made_up_for_once() {
     assert!(done.starts_with("backup 20") && !done.contains("2019"), "{done}");
 }
 
-/// A daemon whose address is read from what it says.
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    fn start(sandbox: &Sandbox, arguments: &[&str]) -> Running {
-        let mut child = sandbox.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_prefix("listening on http://")?.split('/').next()?.to_owned()))
-            .expect("it says where it listens");
-        // Its commands write there, too; a pipe nobody reads would stop them.
-        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Running { child, address }
-    }
-
-    fn ask(&self, path: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
-    }
-
-    /// Asks until an answer begins so.
-    fn wait_for(&self, path: &str, status: &str) -> String {
-        loop {
-            let (line, body) = self.ask(path);
-            if line.contains(status) {
-                return body;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn terminate(self) -> Outcome {
-        let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        Outcome::of(self.child, &["daemon"])
-    }
-}
-
 #[test]
 fn it_answers_on_the_loopback_and_ends_in_order() {
     let sandbox = site(&format!("{NEVER}backup_on_start = true\n{}", job("astro")), None);
     let pipe = sandbox.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     script(&sandbox, "astro", "exec cat pipe");
-    let daemon = Running::start(&sandbox, &["daemon"]);
+    let daemon = Served::start(&sandbox, &["daemon"]);
     // Opens once the job reads: the backup is under way.
     let mut end = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     end.write_all(b"one\n").unwrap();
-    assert_eq!(daemon.ask("/healthz"), ("HTTP/1.0 200 OK".to_owned(), "ok\n".to_owned()));
+    let (head, body) = daemon.ask("/healthz");
+    assert_eq!((head.lines().next(), body.as_str()), (Some("HTTP/1.0 200 OK"), "ok\n"));
     let (_, metrics) = daemon.ask("/metrics");
     assert!(metrics.contains("lacre_daemon_commands 1\n"), "{metrics}");
-    assert!(daemon.ask("/").0.contains("404"));
+    assert!(daemon.ask("/").0.starts_with("HTTP/1.0 404 "));
     daemon.terminate().exits(0);
     drop(end);
     assert_eq!(snapshots(&sandbox, "live").len(), 0, "nothing half-done became visible");
@@ -115,10 +66,10 @@ fn it_answers_on_the_loopback_and_ends_in_order() {
 fn it_is_unwell_while_the_last_run_failed() {
     let sandbox = site(&format!("{NEVER}backup_on_start = true\n{}", job("astro")), None);
     script(&sandbox, "astro", "exit 7");
-    let daemon = Running::start(&sandbox, &["daemon"]);
-    let body = daemon.wait_for("/healthz", "503");
+    let daemon = Served::start(&sandbox, &["daemon"]);
+    let body = daemon.wait_for("/healthz", |head, _| head.starts_with("HTTP/1.0 503 "));
     assert!(body.starts_with("backup ended with exit 14 at "), "{body}");
-    let metrics = daemon.wait_for("/metrics", "200");
+    let metrics = daemon.wait_for("/metrics", |head, _| head.starts_with("HTTP/1.0 200 "));
     assert!(metrics.contains("lacre_daemon_last_exit{task=\"backup\"} 14\n"), "{metrics}");
     // The night wrote its metrics where the daemon shows them.
     assert!(metrics.contains("lacre_run_last_exit 14\n"), "{metrics}");
@@ -165,7 +116,7 @@ fn the_containers_variables_are_all_it_needs() {
 #[test]
 fn a_second_daemon_and_an_address_of_others_are_refused() {
     let sandbox = site(&format!("{NEVER}{}", job("astro")), None);
-    let daemon = Running::start(&sandbox, &["daemon"]);
+    let daemon = Served::start(&sandbox, &["daemon"]);
     let listen = format!("daemon.listen={}", daemon.address);
     let outcome = sandbox.run(&["daemon", "--set", &listen]).exits(1);
     assert!(outcome.stderr.contains("cannot listen on") && outcome.stderr.contains("hint:"), "{}", outcome.stderr);

@@ -1,74 +1,18 @@
 //! `lacre dashboard`: where it listens, whom it answers, what it shows while something runs, and how it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use super::{job, script, site};
 use crate::commands::{keys_of, snapshots};
 use crate::support::browser::Browser;
 use crate::support::sandbox::{Outcome, Sandbox};
+use crate::support::served::Served;
 
-/// How long something may take to show. A guard against hanging, not a measurement.
-const TRIES_MAX: u32 = 3_000;
-
-/// A dashboard whose address is read from what it says.
-struct Board {
-    child: Child,
-    address: String,
-}
-
-impl Board {
-    fn start(sandbox: &Sandbox, arguments: &[&str]) -> Board {
-        let all = [&["dashboard", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = sandbox.command(&all).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_prefix("listening on http://")?.split('/').next()?.to_owned()))
-            .expect("it says where it listens");
-        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Board { child, address }
-    }
-
-    /// Sends these bytes and gives back head and body of the answer.
-    fn send(&self, request: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
-    }
-
-    fn ask(&self, path: &str) -> (String, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address))
-    }
-
-    /// Asks until the answer is as wanted.
-    #[track_caller]
-    fn wait_for(&self, path: &str, wanted: impl Fn(&str, &str) -> bool) -> String {
-        let mut last = String::new();
-        for _ in 0..TRIES_MAX {
-            let (head, body) = self.ask(path);
-            if wanted(&head, &body) {
-                return body;
-            }
-            last = body;
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{path} never became what it should: {last}");
-    }
-
-    fn terminate(self) -> Outcome {
-        let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        Outcome::of(self.child, &["dashboard"])
-    }
+/// A dashboard that listens wherever there is room.
+fn board(sandbox: &Sandbox, arguments: &[&str]) -> Served {
+    Served::start(sandbox, &[&["dashboard", "--listen", "127.0.0.1:0"], arguments].concat())
 }
 
 fn ready() -> Sandbox {
@@ -85,7 +29,7 @@ fn only_the_loopback_is_listened_on_and_only_its_own_name_is_answered() {
         let outcome = sandbox.run(&["dashboard", "--listen", address]).exits(2);
         assert!(outcome.stderr.contains("can be reached from other machines"), "{}", outcome.stderr);
     }
-    let board = Board::start(&sandbox, &[]);
+    let board = board(&sandbox, &[]);
     let taken = sandbox.run(&["dashboard", "--listen", &board.address]).exits(1);
     assert!(taken.stderr.contains("cannot listen on") && taken.stderr.contains("hint:"), "{}", taken.stderr);
     let (head, page) = board.ask("/");
@@ -130,7 +74,7 @@ fn only_the_loopback_is_listened_on_and_only_its_own_name_is_answered() {
 #[test]
 fn who_opens_connections_and_says_nothing_keeps_nobody_waiting() {
     let sandbox = ready();
-    let board = Board::start(&sandbox, &[]);
+    let board = board(&sandbox, &[]);
     let silent: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(&board.address).unwrap()).collect();
     assert!(board.ask("/").0.starts_with("HTTP/1.0 200 "));
     // Nor the end: the silent ones are still there.
@@ -141,7 +85,7 @@ fn who_opens_connections_and_says_nothing_keeps_nobody_waiting() {
 #[test]
 fn a_job_is_seen_while_it_runs_and_its_snapshot_afterwards() {
     let sandbox = ready();
-    let board = Board::start(&sandbox, &["--every", "1h"]);
+    let board = board(&sandbox, &["--every", "1h"]);
     let (_, idle) = board.ask("/live");
     assert!(idle.contains("Nothing is running."), "{idle}");
     let pipe = sandbox.path("pipe");
@@ -184,7 +128,7 @@ fn a_killed_run_is_not_shown_as_running() {
     script(&sandbox, "astro", "exec cat pipe");
     let mut running = sandbox.command(&["backup", "astro"]).spawn().unwrap();
     let end = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let board = Board::start(&sandbox, &[]);
+    let board = board(&sandbox, &[]);
     board.wait_for("/live", |_, body| body.contains("backup astro"));
     running.kill().unwrap();
     running.wait().unwrap();
@@ -199,7 +143,7 @@ fn a_killed_run_is_not_shown_as_running() {
 #[test]
 fn a_store_that_went_away_leaves_the_page_and_says_so() {
     let sandbox = ready();
-    let board = Board::start(&sandbox, &["--every", "1s", "--lang", "pt-BR"]);
+    let board = board(&sandbox, &["--every", "1s", "--lang", "pt-BR"]);
     let away = sandbox.path("away");
     fs::rename(sandbox.repository(), &away).unwrap();
     let strip = board.wait_for("/live", |_, body| body.contains("class=\"trouble\""));

@@ -14,7 +14,8 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use lacre::{
     cli::{Cli, value::StoreUrl},
     config::{self, ConfigFile, settle::Origins},
-    report::{self, Facts, Kind as PageKind, lang::Lang},
+    lang::Lang,
+    report::{self, Facts, Kind as PageKind},
     status::{Evidence, Report, Running},
 };
 use lacre_format::{

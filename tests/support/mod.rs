@@ -9,4 +9,5 @@ pub(crate) mod mail;
 pub(crate) mod sample;
 pub(crate) mod sandbox;
 pub(crate) mod seed;
+pub(crate) mod served;
 pub(crate) mod versions;

@@ -17,6 +17,7 @@ pub mod gpg;
 pub mod http;
 pub mod human;
 pub mod invocation;
+pub mod lang;
 pub mod metrics;
 pub mod notify;
 pub mod output;

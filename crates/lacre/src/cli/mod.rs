@@ -58,7 +58,7 @@ pub use self::{
     restore::RestoreArgs,
     retention::{ForgetArgs, HoldArgs, KeepArgs, ReleaseArgs},
     rows::{ConditionArgs, DiffArgs, HistoryArgs, RecoverArgs, RowsArgs, SpotArgs, Where},
-    runbook::{LanguageName, RunbookArgs, ScenarioName},
+    runbook::{RunbookArgs, ScenarioName},
     seal::{AddCellArgs, MoveCellArgs, RemoveCellArgs, SealAction, SealArgs, SealRotateArgs},
 };
 use crate::term::{

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 use jiff::{Span, Timestamp, Zoned, civil::Date};
 
-use crate::{human, report::lang::Lang};
+use crate::{human, lang::Lang};
 
 /// Arguments of `lacre report`.
 #[derive(Clone, Debug, Args)]

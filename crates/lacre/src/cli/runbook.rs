@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::lang::Lang;
+
 /// Arguments of `lacre runbook`.
 #[derive(Clone, Debug, Args)]
 pub struct RunbookArgs {
@@ -10,7 +12,7 @@ pub struct RunbookArgs {
     pub scenario: Option<ScenarioName>,
     /// Language of the page; the commands are the same
     #[arg(long, value_name = "LANG", default_value = "en")]
-    pub lang: LanguageName,
+    pub lang: Lang,
 }
 
 /// A bad day.
@@ -30,14 +32,4 @@ pub enum ScenarioName {
     Ransomware,
     /// A person asks for their data to be erased.
     Erasure,
-}
-
-/// A language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LanguageName {
-    /// English.
-    En,
-    /// Brazilian Portuguese.
-    #[value(name = "pt-BR", alias = "pt-br", alias = "pt")]
-    PtBr,
 }

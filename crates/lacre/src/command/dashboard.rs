@@ -28,10 +28,10 @@ use crate::{
     exit::Exit,
     http::{self, Answer, Request, Site},
     invocation::Invocation,
+    lang::Lang,
     output::DashboardResult,
     report::{
         self, Kind,
-        lang::Lang,
         live::{Live, Shown, Trouble},
     },
     run::shown::{self, Running},

@@ -25,8 +25,9 @@ use crate::{
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
+    lang::Lang,
     output::{ChecklistEntry, ReportResult},
-    report::{self, Answer, Facts, Item, Kind as PageKind, lang::Lang},
+    report::{self, Answer, Facts, Item, Kind as PageKind},
     status::{Report as Verdict, Weight, disk},
     vault::Vault,
 };

@@ -13,7 +13,7 @@ use lacre_repo::op::{read::Snapshot, seal::SealStatus, snapshots::SnapshotRow, s
 
 use super::{backup, operate, streams};
 use crate::{
-    cli::{LanguageName, RunbookArgs, ScenarioName, value::SnapshotName},
+    cli::{RunbookArgs, ScenarioName, value::SnapshotName},
     config::{JobSource, Settings},
     error::CliError,
     exit::Exit,
@@ -21,7 +21,7 @@ use crate::{
     invocation::Invocation,
     output::{RunbookBlock, RunbookResult},
     runbook::{
-        self, Language, Scenario,
+        self, Scenario,
         facts::{Cell, Copy, Database, Facts, Hand, Job, Night, Rehearsal},
     },
     safe_url::SafeUrl,
@@ -36,15 +36,11 @@ pub(super) fn run(invocation: &Invocation, args: &RunbookArgs) -> Result<Exit, C
     let vault = Vault::open(invocation)?;
     let facts = gather(invocation, &vault)?;
     let scenarios = args.scenario.map_or_else(|| Scenario::ALL.to_vec(), |name| vec![scenario(name)]);
-    let (language, lang) = match args.lang {
-        LanguageName::En => (Language::English, "en"),
-        LanguageName::PtBr => (Language::Portuguese, "pt-BR"),
-    };
-    let page = runbook::write(&facts, &scenarios, language);
+    let page = runbook::write(&facts, &scenarios, args.lang);
     let block = |block: runbook::Block| RunbookBlock { name: block.name, commands: block.commands };
     let document = RunbookResult {
         scenarios: scenarios.iter().map(|scenario| scenario.name().to_owned()).collect(),
-        lang: lang.to_owned(),
+        lang: args.lang.tag().to_owned(),
         markdown: page.text,
         commands: page.blocks.into_iter().map(block).collect(),
     };

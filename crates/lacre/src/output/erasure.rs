@@ -61,7 +61,7 @@ pub struct TraceEntry {
 }
 
 /// An erasure, or what it would do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct EraseResult {
     /// Id of the erasure, hexadecimal; null for a dry run.
     pub erasure: Option<String>,

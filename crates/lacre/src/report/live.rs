@@ -8,10 +8,9 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     html::{Markup, html},
-    lang::Lang,
     ratio,
 };
-use crate::{human, run::shown::Running};
+use crate::{human, lang::Lang, run::shown::Running};
 
 /// The state of a live page.
 #[derive(Clone, Debug)]

@@ -15,7 +15,6 @@ mod frame;
 mod growth;
 pub mod html;
 mod keys;
-pub mod lang;
 pub mod live;
 mod overview;
 mod plot;
@@ -32,18 +31,16 @@ use lacre_repo::op::{
     copy::CopyStatus, forget::ForgetPlan, homes::HomeRow, snapshots::SnapshotRow, stats::Stored, status::Status,
 };
 
+use self::html::{Markup, html};
 pub use self::{
     checklist::{Answer, Item, checklist},
     frame::{Kind, policy},
-};
-use self::{
-    html::{Markup, html},
-    lang::Lang,
 };
 use crate::{
     cli::value::StoreUrl,
     config::{Settings, prices::Prices},
     cost::Cost,
+    lang::Lang,
     status::{Report as Verdict, disk::Space},
 };
 

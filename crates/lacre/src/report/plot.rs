@@ -6,10 +6,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{
-    html::{At, Markup, html},
-    lang::Lang,
-};
+use super::html::{At, Markup, html};
+use crate::lang::Lang;
 
 /// The width of every view box.
 const WIDTH: f64 = 1000.0;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Language, word};
+use super::word;
+use crate::lang::Lang;
 
 /// A repository and everything around it, in words.
 #[derive(Clone, Debug, Default)]
@@ -177,18 +178,17 @@ impl Facts {
     }
 
     /// Who holds the seal.
-    pub(super) fn holders(&self, language: Language) -> Vec<String> {
-        let cell = |cell: &Cell| match language {
-            Language::English => format!("cell `{}` (made on {})", cell.place, cell.host),
-            Language::Portuguese => format!("célula `{}` (feita em {})", cell.place, cell.host),
+    pub(super) fn holders(&self, lang: Lang) -> Vec<String> {
+        let cell = |cell: &Cell| {
+            let Cell { place, host } = cell;
+            lang.pick(format!("cell `{place}` (made on {host})"), format!("célula `{place}` (feita em {host})"))
         };
-        let kit = |number: &u32| match language {
-            Language::English => format!("kit {number} on paper"),
-            Language::Portuguese => format!("kit {number} em papel"),
-        };
-        let pointer = |number: &u32| match language {
-            Language::English => format!("pointer kit {number} on paper: the way to the cells"),
-            Language::Portuguese => format!("kit apontador {number} em papel: o caminho até as células"),
+        let kit = |number: &u32| lang.pick(format!("kit {number} on paper"), format!("kit {number} em papel"));
+        let pointer = |number: &u32| {
+            lang.pick(
+                format!("pointer kit {number} on paper: the way to the cells"),
+                format!("kit apontador {number} em papel: o caminho até as células"),
+            )
         };
         let cells = self.cells.iter().map(cell);
         cells.chain(self.kits.iter().map(kit)).chain(self.pointers.iter().map(pointer)).collect()

@@ -242,7 +242,7 @@ pub(super) fn seal(facts: &Facts, page: &mut Page) {
         "The seal decides what may still be read. As long as one holder is left, everything is; backups need none.",
         "O lacre decide o que ainda pode ser lido. Enquanto restar um guardião, tudo pode; os backups não precisam de nenhum.",
     );
-    for holder in facts.holders(page.language) {
+    for holder in facts.holders(page.lang) {
         page.item(&holder, &holder);
     }
     if !facts.kits.is_empty() || !facts.pointers.is_empty() {

@@ -13,15 +13,7 @@ use std::fmt::Write as _;
 use facts::Facts;
 
 pub use self::sheet::short;
-
-/// A language of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// Brazilian Portuguese.
-    Portuguese,
-}
+use crate::lang::Lang;
 
 /// A bad day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,22 +83,19 @@ pub struct Block {
 
 /// A page that is being written.
 pub struct Page {
-    language: Language,
+    lang: Lang,
     text: String,
     blocks: Vec<Block>,
 }
 
 impl Page {
     /// Makes an empty page.
-    fn new(language: Language) -> Page {
-        Page { language, text: String::new(), blocks: Vec::new() }
+    fn new(lang: Lang) -> Page {
+        Page { lang, text: String::new(), blocks: Vec::new() }
     }
 
     fn pick<'t>(&self, english: &'t str, portuguese: &'t str) -> &'t str {
-        match self.language {
-            Language::English => english,
-            Language::Portuguese => portuguese,
-        }
+        self.lang.pick(english, portuguese)
     }
 
     fn heading(&mut self, level: usize, english: &str, portuguese: &str) {
@@ -169,8 +158,8 @@ pub struct Runbook {
 }
 
 /// Writes a page of these scenarios.
-pub fn write(facts: &Facts, scenarios: &[Scenario], language: Language) -> Runbook {
-    let mut page = Page::new(language);
+pub fn write(facts: &Facts, scenarios: &[Scenario], lang: Lang) -> Runbook {
+    let mut page = Page::new(lang);
     head(facts, &mut page);
     for scenario in scenarios {
         scenario.write(facts, &mut page);
@@ -211,7 +200,7 @@ fn head(facts: &Facts, page: &mut Page) {
         line(page, "repository", "repositório", format!("{}, `{}`", facts.repository, facts.place)),
         line(page, "stored", "armazenado", facts.stored.clone()),
         line(page, "copies", "cópias", listed(facts.copies.iter().map(facts::Copy::shown).collect())),
-        line(page, "seal", "lacre", listed(facts.holders(page.language))),
+        line(page, "seal", "lacre", listed(facts.holders(page.lang))),
         line(page, "who may read", "quem pode ler", listed(facts.readers.clone())),
         line(page, "keys of this host", "chaves desta máquina", format!("`{}`", facts.keys.display())),
         line(

@@ -37,24 +37,14 @@ pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliEr
     let host = |home: &HomeId| view.home(*home).map_or_else(|| home.short(), |entry| entry.label.clone());
     let erased = |snapshot: String| ErasedEntry { old: snapshot, new: None, rows_removed: None };
     Ok(EraseResult {
-        erasure: None,
         snapshots: plan.snapshots.iter().map(|row| erased(row.snapshot.to_string())).collect(),
         state: "planned".to_owned(),
-        pending: Vec::new(),
-        receipt: None,
         bytes_dead: plan.account.bytes_dead,
         bytes_shared: plan.account.bytes_shared,
         in_flight: plan.in_flight.iter().map(ToString::to_string).collect(),
         writers: plan.writers.iter().map(host).collect(),
         forgotten: u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX),
-        request_salt: None,
-        tables: Vec::new(),
-        traces: Vec::new(),
-        unsearched: Vec::new(),
-        held: Vec::new(),
-        cautions: Vec::new(),
-        bytes_read: 0,
-        bytes_written: 0,
+        ..EraseResult::default()
     })
 }
 

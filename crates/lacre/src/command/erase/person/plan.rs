@@ -31,11 +31,8 @@ pub(super) fn document(
         rows_removed: Some(*removed),
     });
     Ok(EraseResult {
-        erasure: None,
         snapshots: erased.collect(),
         state: "planned".to_owned(),
-        pending: Vec::new(),
-        receipt: None,
         bytes_dead: estimate.bytes_dead,
         bytes_shared: estimate.bytes_shared,
         in_flight: scope.in_flight.iter().map(ToString::to_string).collect(),
@@ -45,14 +42,13 @@ pub(super) fn document(
             .map(|home| view.home(*home).map_or_else(|| home.short(), |entry| entry.label.clone()))
             .collect(),
         forgotten: count(&scope.forgotten),
-        request_salt: None,
         tables: tables_of(account),
         traces: traces_of(account),
         unsearched: account.unsearched.clone(),
         held: scope.held.iter().map(|row| row.snapshot.to_string()).collect(),
         cautions: account.cautions.clone(),
         bytes_read: account.bytes_read,
-        bytes_written: 0,
+        ..EraseResult::default()
     })
 }
 
@@ -68,22 +64,7 @@ pub(super) fn going_on(vault: &Vault, erasure: Token) -> Result<EraseResult, Cli
     Ok(EraseResult {
         erasure: Some(erasure.to_string()),
         snapshots: rows.map(entry).collect(),
-        state: String::new(),
-        pending: Vec::new(),
-        receipt: None,
-        bytes_dead: 0,
-        bytes_shared: 0,
-        in_flight: Vec::new(),
-        writers: Vec::new(),
-        forgotten: 0,
-        request_salt: None,
-        tables: Vec::new(),
-        traces: Vec::new(),
-        unsearched: Vec::new(),
-        held: Vec::new(),
-        cautions: Vec::new(),
-        bytes_read: 0,
-        bytes_written: 0,
+        ..EraseResult::default()
     })
 }
 

@@ -1,4 +1,4 @@
-//! The two languages of a page, and numbers, sizes, times and durations as they are written in each.
+//! The two languages of pages, and numbers, sizes, times and durations as they are written in each.
 //!
 //! In: plain values. Out: text. Both languages of a sentence stand side by side where it is used, so that neither is forgotten.
 
