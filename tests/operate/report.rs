@@ -20,6 +20,7 @@ use lacre::{
 };
 use lacre_format::{
     ids::JobName,
+    name::ObjectName,
     root::{Shape, StreamKind},
 };
 use lacre_repo::{
@@ -30,7 +31,7 @@ use lacre_repo::{
         init::{CreateOptions, KitChoice},
     },
     retention::Rules,
-    store::Store,
+    store::{PutOutcome, Store},
 };
 use lacre_test_bucket::{BUCKET_PLAIN, Count, Key, Kind, Proxy, Weed, test_dir, tool};
 use serde_json::Value;
