@@ -3,6 +3,8 @@
 //! In: the text of the file. Out: values that fit the declaration in `schema`, and problems with line and column. It must not know
 //! what the values are used for.
 
+mod form;
+
 use std::{collections::BTreeMap, fmt, ops::Range, path::PathBuf};
 
 use toml::{
@@ -10,14 +12,14 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use self::form::read_value;
+pub use self::form::{from_layer, from_text};
 use super::{
-    prices,
-    schema::{self, Form, Shape, Table},
+    schema::{self, Shape, Table},
     suggest,
 };
 use crate::{
     cli::value::{JobName, StoreUrl},
-    human,
     safe_url::SafeUrl,
 };
 
@@ -94,35 +96,35 @@ impl Problem {
 /// A value that fits the form of its key.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// [`Form::Text`] and [`Form::Variable`].
+    /// [`schema::Form::Text`] and [`schema::Form::Variable`].
     Text(String),
-    /// [`Form::Url`].
+    /// [`schema::Form::Url`].
     Url(SafeUrl),
-    /// [`Form::Store`].
+    /// [`schema::Form::Store`].
     Store(StoreUrl),
-    /// [`Form::Path`].
+    /// [`schema::Form::Path`].
     Path(PathBuf),
-    /// [`Form::Count`].
+    /// [`schema::Form::Count`].
     Count(u32),
-    /// [`Form::Switch`].
+    /// [`schema::Form::Switch`].
     Switch(bool),
-    /// [`Form::Size`] and [`Form::Rate`].
+    /// [`schema::Form::Size`] and [`schema::Form::Rate`].
     Bytes(u64),
-    /// [`Form::Duration`] and [`Form::Patience`].
+    /// [`schema::Form::Duration`] and [`schema::Form::Patience`].
     Duration(std::time::Duration),
-    /// [`Form::Percent`], as a fraction.
+    /// [`schema::Form::Percent`], as a fraction.
     Share(f64),
-    /// [`Form::Amount`].
+    /// [`schema::Form::Amount`].
     Amount(f64),
-    /// [`Form::Span`].
+    /// [`schema::Form::Span`].
     Span(jiff::Span),
-    /// [`Form::JobName`].
+    /// [`schema::Form::JobName`].
     JobName(JobName),
-    /// [`Form::Texts`] and [`Form::Argv`].
+    /// [`schema::Form::Texts`] and [`schema::Form::Argv`].
     Texts(Vec<String>),
-    /// [`Form::Paths`].
+    /// [`schema::Form::Paths`].
     Paths(Vec<PathBuf>),
-    /// [`Form::Argvs`].
+    /// [`schema::Form::Argvs`].
     Argvs(Vec<Vec<String>>),
 }
 
@@ -375,132 +377,6 @@ impl Reader<'_> {
 
 fn dotted(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
-}
-
-/// Reads one value by its form; returns it with the text that may be shown.
-fn read_value(form: Form, value: &DeValue<'_>) -> Result<(Value, String), String> {
-    let quoted = |text: &str| format!("{text:?}");
-    let read = match form {
-        Form::Switch => {
-            let switch = value.as_bool().ok_or_else(|| wrong(value))?;
-            (Value::Switch(switch), switch.to_string())
-        }
-        Form::Count => {
-            let count = integer(value)?;
-            (Value::Count(count), count.to_string())
-        }
-        Form::Texts | Form::Argv | Form::Paths => {
-            let texts = texts(value)?;
-            if texts.is_empty() && form == Form::Argv {
-                return Err("the list is empty".to_owned());
-            }
-            let shown = format!("{:?}", texts.iter().map(|text| redact(text)).collect::<Vec<_>>());
-            let value = if form == Form::Paths {
-                Value::Paths(texts.into_iter().map(PathBuf::from).collect())
-            } else {
-                Value::Texts(texts)
-            };
-            (value, shown)
-        }
-        Form::Argvs => {
-            let items = value.as_array().ok_or_else(|| wrong(value))?;
-            let argvs = items.iter().map(|item| texts(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
-            if argvs.iter().any(Vec::is_empty) {
-                return Err("one of the lists is empty".to_owned());
-            }
-            let shown = format!("{argvs:?}");
-            (Value::Argvs(argvs), shown)
-        }
-        Form::Amount => prices::amount(value)?,
-        Form::Size if value.is_integer() => {
-            let bytes = u64::from(integer(value)?);
-            (Value::Bytes(bytes), bytes.to_string())
-        }
-        _ => {
-            let text = value.as_str().ok_or_else(|| wrong(value))?;
-            let value = from_text(form, text)?;
-            let shown = match &value {
-                Value::Url(url) => quoted(&url.redacted()),
-                Value::Store(store) => quoted(&store.to_string()),
-                _ => quoted(text),
-            };
-            (value, shown)
-        }
-    };
-    Ok(read)
-}
-
-/// Reads the text of one value by its form, as the environment gives it too.
-pub fn from_text(form: Form, text: &str) -> Result<Value, String> {
-    if text.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    Ok(match form {
-        Form::Url => Value::Url(text.parse()?),
-        Form::Store => Value::Store(text.parse()?),
-        Form::Path => Value::Path(PathBuf::from(text)),
-        Form::Size => Value::Bytes(human::parse_bytes(text)?),
-        Form::Rate => Value::Bytes(human::parse_rate(text)?),
-        Form::Duration => Value::Duration(human::parse_duration(text)?),
-        Form::Patience => Value::Duration(human::parse_patience(text)?),
-        Form::Amount => prices::amount_of(text)?,
-        Form::Percent => Value::Share(human::parse_percent(text)?),
-        Form::Span => Value::Span(human::parse_span(text)?),
-        Form::JobName => Value::JobName(text.parse()?),
-        Form::Variable if !is_variable(text) => {
-            return Err(format!(
-                "'{text}' is not the name of an environment variable (and must not be the secret itself)"
-            ));
-        }
-        Form::Text | Form::Variable => Value::Text(text.to_owned()),
-        Form::Count | Form::Switch | Form::Texts | Form::Paths | Form::Argv | Form::Argvs => {
-            return Err("it has the wrong form".to_owned());
-        }
-    })
-}
-
-/// Reads a value that stands outside the file (the environment, `--set`, a declared default): texts as they are, everything else as TOML.
-///
-/// # Errors
-/// Why it does not fit its form.
-pub fn from_layer(form: Form, text: &str) -> Result<(Value, String), String> {
-    let is_structured =
-        matches!(form, Form::Count | Form::Switch | Form::Texts | Form::Paths | Form::Argv | Form::Argvs);
-    if is_structured {
-        let parsed = DeValue::parse(text).map_err(|error| format!("{text:?} is not TOML: {}", error.message()))?;
-        return read_value(form, parsed.get_ref());
-    }
-    let value = from_text(form, text)?;
-    let shown = match &value {
-        Value::Url(url) => format!("{:?}", url.redacted()),
-        Value::Store(store) => format!("{:?}", store.to_string()),
-        _ => format!("{text:?}"),
-    };
-    Ok((value, shown))
-}
-
-fn is_variable(text: &str) -> bool {
-    !text.starts_with(|character: char| character.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-fn integer(value: &DeValue<'_>) -> Result<u32, String> {
-    let integer = value.as_integer().ok_or_else(|| wrong(value))?;
-    u32::from_str_radix(integer.as_str(), integer.radix())
-        .map_err(|_| format!("{} is not between 0 and {}", integer.as_str(), u32::MAX))
-}
-
-fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    let items = value.as_array().ok_or_else(|| wrong(value))?;
-    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned).ok_or_else(|| wrong(item.get_ref()))).collect()
-}
-
-fn wrong(value: &DeValue<'_>) -> String {
-    format!("it is of type {}", value.type_str())
-}
-
-fn redact(text: &str) -> String {
-    text.parse::<SafeUrl>().map_or_else(|_| text.to_owned(), |url| url.redacted())
 }
 
 #[cfg(test)]
