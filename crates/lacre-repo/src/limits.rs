@@ -1,9 +1,10 @@
 //! Every bound of the vault, with its arithmetic.
 //!
-//! Peak memory of a backup, at any size of the source: three buffers of packs (filled, closed, written) of 16 MiB, batches in flight
-//! (workers + 2 queues of 2) x 512 KiB x (plaintext + sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14
-//! in the index of the run and about 11 in the footers of its packs: about 60 MiB, and 8 to 25 MiB for a million chunks. Where packs get parity,
-//! 8 MiB more for its tables, and 1.3 MiB for the recovery shards twice and two groups of a stripe.
+//! Peak memory of a backup, at any size of the source: a pack of chunks being filled and one being stored of 16 MiB each (a bucket, to which
+//! two are stored at a time, has one more), a pack of nodes of 4 MiB, batches in flight (workers + 2 queues of 2) x 512 KiB x (plaintext +
+//! sealed) about 8 MiB, 8 bytes for each chunk of the base, and for each new one 11 to 14 in the index of the run and about 11 in the footers of
+//! its packs: about 50 MiB, and 8 to 25 MiB for a million chunks. Where packs get parity, 8 MiB more for its tables, and 1.3 MiB for the
+//! recovery shards twice and two groups of a stripe.
 
 /// How long a run waits for another to leave a short critical section.
 pub(crate) const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -19,8 +20,12 @@ pub(crate) const IMPORT_FOLDERS_MAX: u32 = 255;
 pub(crate) const WORKERS_MAX: usize = 16;
 /// Buffers of batches, and of sealed frames, that wait to be used again: 512 KiB each.
 pub(crate) const SPARE_BUFFERS: usize = 8;
-/// Buffers that closed packs are stored from, so most packs in flight at a time: 16 MiB each.
+/// Buffers that closed packs are stored from, so most packs in flight at a time: 16 MiB each. A store that takes one object at a time needs one:
+/// it is written in less time than the next is filled.
 pub(crate) const PACK_BUFFERS: usize = 2;
+/// A pack of nodes is closed when it holds this much: a manifest has one part in sixty of its stream's bytes, so a pack of 16 MiB would be held half
+/// filled for most of a run. Whoever reads nodes from afar reads whole packs of them, and less with each.
+pub(crate) const NODE_PACK_BYTES: usize = 4 * 1024 * 1024;
 /// Streams an audit remembers as read: 64 bytes each.
 pub(crate) const STREAMS_REMEMBERED_MAX: usize = 200_000;
 /// Rows of one block of the writer's index: 24 KiB.

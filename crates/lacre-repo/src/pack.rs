@@ -30,7 +30,7 @@ pub(crate) struct ClosedPack {
 }
 
 impl OpenPack {
-    /// Opens a pack over a buffer, which an earlier pack may have used: a run needs three buffers of 16 MiB in all, and memory that
+    /// Opens a pack over a buffer, which an earlier pack may have used: a run needs two or three buffers of 16 MiB in all, and memory that
     /// is given back and asked for again piles up in the allocator.
     pub(crate) fn new(mut buffer: Vec<u8>) -> Result<Self, Error> {
         buffer.clear();
@@ -61,7 +61,12 @@ impl OpenPack {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() >= PACK_BYTES_TARGET || self.spans.len() >= SLOTS_MAX as usize - 1
+        self.holds(PACK_BYTES_TARGET)
+    }
+
+    /// Whether it holds so many bytes, or as many frames as a pack may.
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
+        self.frames.len() >= bytes || self.spans.len() >= SLOTS_MAX as usize - 1
     }
 
     /// Shuffles the frames into another buffer, seals the footer and names the pack by its bytes; gives its own buffer back.

@@ -22,6 +22,7 @@ use crate::{
     entropy::{self, EntropyError},
     labels::{self, Label, magic, tag},
     secret::StreamSecret,
+    side_by_side,
 };
 
 /// A keyed hash of a plaintext. It names an index row and enters a capability; it is never stored and never printed.
@@ -62,6 +63,13 @@ impl Fingerprinter {
     pub fn fingerprint(&self, level: u8, plaintext: &[u8]) -> Fingerprint {
         let key = &self.keys[usize::from(level.min(LEVEL_MAX))];
         Fingerprint(*blake3::keyed_hash(key, plaintext).as_bytes())
+    }
+
+    /// The fingerprints of plaintexts that follow each other in `run`, hashed side by side: the same as one by one, in less time.
+    #[must_use]
+    pub fn fingerprints(&self, level: u8, run: &[u8], lengths: &[usize]) -> Vec<Fingerprint> {
+        let key = &self.keys[usize::from(level.min(LEVEL_MAX))];
+        side_by_side::keyed_hashes(key, run, lengths).into_iter().map(Fingerprint).collect()
     }
 }
 

@@ -29,6 +29,7 @@ pub mod pq;
 pub mod recipient;
 pub mod root;
 pub mod secret;
+mod side_by_side;
 pub mod sign;
 pub mod stream_claim;
 pub mod structure;

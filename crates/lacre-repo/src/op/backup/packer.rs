@@ -6,7 +6,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use lacre_format::{node::Entry, pack::Birth, reach::Reach, root::Stream};
+use lacre_format::{
+    node::Entry,
+    pack::{Birth, PACK_BYTES_TARGET},
+    reach::Reach,
+    root::Stream,
+};
 use lacre_seal::{
     frame::Fingerprint,
     index_row::{IndexKey, IndexRow},
@@ -15,6 +20,7 @@ use lacre_seal::{
 use crate::{
     catalog::{IndexReader, IndexWriter},
     error::Error,
+    limits::NODE_PACK_BYTES,
     op::backup::{
         pipeline::{Base, Found, Message, Produced, Seen, Shared, Tools},
         stream::StreamEnd,
@@ -217,9 +223,10 @@ impl Storage {
             self.chunks_new += 1;
             self.bytes_new += u64::from(raw_bytes);
         }
-        let pack = if level == 0 { &mut self.chunk_pack } else { &mut self.node_pack };
+        let (pack, bytes_max) =
+            if level == 0 { (&mut self.chunk_pack, PACK_BYTES_TARGET) } else { (&mut self.node_pack, NODE_PACK_BYTES) };
         let birth = pack.add(level, frame);
-        if pack.is_full() {
+        if pack.holds(bytes_max) {
             let closed = std::mem::replace(pack, OpenPack::new(Vec::new())?);
             let buffer = self.close(closed)?;
             let next = OpenPack::new(buffer)?;

@@ -310,7 +310,8 @@ impl Pipeline {
         let (work, work_queue) = bounded::<Batch>(BATCHES_WAITING);
         let (results, result_queue) = bounded::<Message>(BATCHES_WAITING);
         let (full, full_queue) = bounded::<ClosedPack>(0);
-        let (used, spare) = bounded::<Vec<u8>>(PACK_BUFFERS);
+        let parallel = shared.store.parallel().clamp(1, PACK_BUFFERS);
+        let (used, spare) = bounded::<Vec<u8>>(parallel);
         let count = std::thread::available_parallelism().map_or(2, usize::from).min(WORKERS_MAX);
         let spawn_worker = |_| {
             let (shared, queue, out) = (Arc::clone(&shared), work_queue.clone(), results.clone());
@@ -318,12 +319,11 @@ impl Pipeline {
         };
         let workers = (0..count).map(spawn_worker).collect::<Result<Vec<_>, Error>>()?;
         // The buffers are the permits: a pack is closed into one of them and gives it back when it is stored.
-        (0..PACK_BUFFERS).for_each(|_| drop(used.try_send(Vec::new())));
+        (0..parallel).for_each(|_| drop(used.try_send(Vec::new())));
         let spawn_uploader = |_| {
             let (shared, queue, used) = (Arc::clone(&shared), full_queue.clone(), used.clone());
             spawn("uploader", move || upload_loop(&shared, &queue, &used))
         };
-        let parallel = shared.store.parallel().clamp(1, PACK_BUFFERS);
         let uploaders = (0..parallel).map(spawn_uploader).collect::<Result<Vec<_>, Error>>()?;
         let packs = Packer::new(Arc::clone(&shared), setup.index, setup.index_key, full, spare)?;
         let packer = spawn("packer", move || packs.run(&result_queue))?;
@@ -413,11 +413,11 @@ impl Worker {
     fn see(&mut self, shared: &Shared, batch: &Batch) -> Result<(Vec<Seen>, Vec<u8>), Error> {
         let mut chunks = Vec::with_capacity(batch.lengths.len());
         let mut frames = shared.spare_frames.take(0);
+        let fingerprints = shared.fingerprinter.fingerprints(0, &batch.bytes, &batch.lengths);
         let mut rest = batch.bytes.as_slice();
-        for length in &batch.lengths {
+        for (length, fingerprint) in batch.lengths.iter().zip(fingerprints) {
             let (chunk, after) = rest.split_at(*length);
             rest = after;
-            let fingerprint = shared.fingerprinter.fingerprint(0, chunk);
             let known = match (&shared.base, &mut self.index) {
                 (Some(base), Some(index)) => base.find(index, &fingerprint),
                 _ => None,
