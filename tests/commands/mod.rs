@@ -19,6 +19,7 @@ mod migration;
 mod people;
 mod person;
 mod person_again;
+mod person_beside;
 mod person_elsewhere;
 mod poolers;
 mod prune;

@@ -222,7 +222,26 @@ impl JobName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The job of what restores into this job's database replaced, so that `latest` of this one stays what it is.
+    #[must_use]
+    pub fn safety(&self) -> Self {
+        if self.is_safety() {
+            return self.clone();
+        }
+        let room = Self::BYTES_MAX - SAFETY.len();
+        Self(format!("{}{SAFETY}", self.0.get(..room).unwrap_or(&self.0)))
+    }
+
+    /// Whether this is the job of what restores replaced.
+    #[must_use]
+    pub fn is_safety(&self) -> bool {
+        self.0.ends_with(SAFETY)
+    }
 }
+
+/// What ends the name of a job that holds what restores replaced.
+const SAFETY: &str = ".before-restore";
 
 impl core::fmt::Display for JobName {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

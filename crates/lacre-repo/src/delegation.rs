@@ -163,7 +163,7 @@ impl<'k> Delegation<'k> {
                 },
                 tags,
             };
-            rows.push(Row { home: known.header.home, job, candidate });
+            rows.push(Row { home: view.writer_of(known), job, candidate });
         }
         rows
     }

@@ -21,9 +21,9 @@ use lacre_format::{
 };
 
 use crate::{
-    ledger::Intent,
+    ledger::{Intent, Person},
     monitor::{Finding, Severity},
-    view::View,
+    view::{Known, View},
 };
 
 /// What erasures of persons make of snapshots.
@@ -52,6 +52,30 @@ impl Persons {
     #[must_use]
     pub fn keep(&self, snapshot: SnapshotId) -> bool {
         self.covered.contains_key(&snapshot) || self.unborn.contains_key(&snapshot)
+    }
+}
+
+impl View {
+    /// Whose night a snapshot is: an admin that took a person out of it did not make it. That of a snapshot which is gone is known from what
+    /// was recorded of it.
+    pub(crate) fn writer_of(&self, known: &Known) -> HomeId {
+        let mut home = known.header.home;
+        let mut next = known.header.erasure.and(known.header.derived_from);
+        // Each step goes back to an earlier snapshot; a longer way than there are erasures leads in a circle.
+        for _ in 0..=self.ledger.intents.len() {
+            let Some(old) = next else { break };
+            if let Some(known) = self.snapshots.get(&old) {
+                home = known.header.home;
+                next = known.header.erasure.and(known.header.derived_from);
+            } else if let Some(gone) = self.plans.reclaimed.get(&old) {
+                home = gone.home;
+                let persons = self.ledger.intents.iter().filter_map(|intent| intent.person.as_ref());
+                next = persons.flat_map(Person::successors).find(|pair| pair.new == old).map(|pair| pair.old);
+            } else {
+                break;
+            }
+        }
+        home
     }
 }
 

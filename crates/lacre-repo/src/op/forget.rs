@@ -121,7 +121,7 @@ impl Repository {
                 verification: if row.verified { Verification::Verified } else { Verification::Unverified },
                 tags: label.tags,
             };
-            let home = row.known.header.home;
+            let home = view.writer_of(&row.known);
             by_job.entry(label.job.clone()).or_default().push(Row { home, job: label.job, candidate });
             plan.rows.insert(row.snapshot, row);
         }

@@ -130,7 +130,7 @@ impl Repository {
     /// of labels in roots.
     #[must_use]
     pub fn needs_keys_for(&self, name: &str) -> bool {
-        (name.starts_with("latest:") || name.contains('@')) && !self.has_structure()
+        (name == "latest" || name.starts_with("latest:") || name.contains('@')) && !self.has_structure()
     }
 
     /// Learns the key of labels from a root: the newest are opened until one opens.
@@ -156,8 +156,8 @@ impl Repository {
         first.map_or(Ok(()), Err)
     }
 
-    /// Finds a snapshot by an id prefix, `latest`, `latest:JOB`, or `JOB@DATE` (the newest at or before the end of that local
-    /// day).
+    /// Finds a snapshot by an id prefix, `latest` (of all jobs but those of what restores replaced), `latest:JOB`, or `JOB@DATE` (the newest
+    /// at or before the end of that local day).
     ///
     /// # Errors
     /// [`Error::NoSnapshot`] or [`Error::Ambiguous`]; [`Error::Damaged`] when it is there and its object is not what it should be.
@@ -185,7 +185,11 @@ fn resolve_in(rows: &[SnapshotRow], name: &str, now: &Zoned) -> Result<SnapshotI
     let none = || Error::NoSnapshot { name: name.to_owned() };
     let newest = |job: Option<&JobName>, until: Timestamp| {
         let fits = |row: &&SnapshotRow| {
-            let of_job = job.is_none_or(|job| row.label.as_ref().is_some_and(|label| label.job == *job));
+            let of_job = match (job, &row.label) {
+                (Some(job), label) => label.as_ref().is_some_and(|label| label.job == *job),
+                // What a restore replaced is the newest there is, and the last thing to be restored by whoever names none.
+                (None, label) => !label.as_ref().is_some_and(|label| label.job.is_safety()),
+            };
             row.state == SnapshotState::Live && of_job && row.taken.0 <= until.as_millisecond()
         };
         rows.iter().rfind(fits).map(|row| row.snapshot).ok_or_else(none)

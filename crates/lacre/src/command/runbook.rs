@@ -185,6 +185,10 @@ fn jobs(opened: &Opened<'_>, status: &Status) -> Vec<Job> {
         let (true, Some(label)) = (row.state == lacre_repo::op::snapshots::SnapshotState::Live, &row.label) else {
             continue;
         };
+        // What a restore replaced is no database to restore.
+        if label.job.is_safety() {
+            continue;
+        }
         rows.entry(label.job.to_string()).or_default().push(row);
     }
     rows.into_iter().map(|(name, rows)| job(opened, status, name, &rows)).collect()

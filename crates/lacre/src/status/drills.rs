@@ -16,7 +16,8 @@ pub(super) fn judge(evidence: &Evidence<'_>, report: &mut Report) {
     let jobs = &evidence.settings.jobs;
     let mut names: BTreeSet<&str> =
         jobs.iter().filter(|job| matches!(job.source, JobSource::Postgres(_))).map(|job| job.name.as_str()).collect();
-    names.extend(drills.iter().filter_map(|drill| drill.job.as_ref()).map(|job| job.as_str()));
+    let rehearsed = drills.iter().filter_map(|drill| drill.job.as_ref()).filter(|job| !job.is_safety());
+    names.extend(rehearsed.map(|job| job.as_str()));
     for name in &names {
         let of_job = drills.iter().filter(|drill| drill.job.as_ref().is_some_and(|job| job.as_str() == *name));
         one(evidence, report, &format!("drill:{name}"), of_job.collect(), &format!("lacre drill {name}"), Some(name));

@@ -202,7 +202,7 @@ fn tokens_say_whom_only_as_long_as_the_snapshot_beside_them_opens() {
 }
 
 #[test]
-fn after_an_erasure_from_every_night_the_next_one_uploads_less_than_a_tenth() {
+fn after_an_erasure_from_every_night_the_next_one_uploads_what_a_night_uploads() {
     let scene = Scene::new(KitChoice::None);
     let table = |night| crowd(night, 30_000);
     let usual: Vec<u64> = (0..4)
@@ -217,9 +217,10 @@ fn after_an_erasure_from_every_night_the_next_one_uploads_less_than_a_tenth() {
     scene.bench.clock.advance_hours(24);
     let data = ANA.without(&table(4));
     let next = scene.bench.backup("app", &[("t", lacre_format::root::Shape::Rows, &data)]);
-    assert!(next.chunks > 200 && next.chunks_new * 10 < next.chunks, "{} of {}", next.chunks_new, next.chunks);
+    // About a tenth of the table changes in a night; which rows end chunks is decided by a random key, so no two tables are cut alike.
+    assert!(next.chunks > 200 && next.chunks_new * 5 < next.chunks, "{} of {}", next.chunks_new, next.chunks);
     let most = usual[1..].iter().max().unwrap();
-    assert!(next.chunks_new <= most + 12, "{} new chunks, {usual:?} before", next.chunks_new);
+    assert!(next.chunks_new * 2 <= most * 3, "{} new chunks, {usual:?} before", next.chunks_new);
 }
 
 /// An erasure that dies at each of some requests and goes on. The vault's own tests die at every request; here each costs a siege, so the

@@ -337,8 +337,10 @@ impl Backup<'_> {
         };
         // The end says that the old index is gone: erasures count on it, so it is not written before.
         let home = self.repository.home();
+        // Nobody can say when the next restore is, so nothing is kept for it that an erasure would have to wait for.
+        let kept = (!self.job.is_safety()).then_some(next_base);
         let ended = home
-            .destroy_indexes(&self.job, Some(next_base))
+            .destroy_indexes(&self.job, kept)
             .and_then(|()| put_end(self.repository, &self.keys.signer, self.snapshot, Outcome::Committed))
             .and_then(|()| home.forget_session(&self.job, self.snapshot));
         if let Err(error) = ended {

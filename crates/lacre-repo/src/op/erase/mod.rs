@@ -140,20 +140,25 @@ impl Repository {
             account: self.account(&view, &chosen)?,
             in_flight: self.in_flight(&view, &jobs)?,
             writers: writers_of(rows.values(), &jobs),
-            forgotten: view.forgotten.difference(&chosen).copied().collect(),
+            forgotten: rows
+                .values()
+                .filter(|row| row.state == SnapshotState::Forgotten && !chosen.contains(&row.snapshot))
+                .map(|row| row.snapshot)
+                .collect(),
             snapshots: dying,
         })
     }
 
-    /// The snapshots of a job taken before a moment.
+    /// The snapshots of a job taken before a moment, with those of what restores of it replaced.
     ///
     /// # Errors
     /// [`Error::KeyMissing`] on a host that cannot read labels; errors of the store.
     pub fn taken_before(&self, job: &JobName, before: Millis) -> Result<Vec<SnapshotId>, Error> {
         drop(self.structure()?);
         let view = self.view()?;
+        let safety = job.safety();
         let fits = |row: &SnapshotRow| {
-            let of_job = row.label.as_ref().is_some_and(|label| label.job == *job);
+            let of_job = row.label.as_ref().is_some_and(|label| label.job == *job || label.job == safety);
             of_job && row.taken < before && !matches!(row.state, SnapshotState::Erased | SnapshotState::Void)
         };
         Ok(self.rows(&view).into_iter().filter(fits).map(|row| row.snapshot).collect())
@@ -311,10 +316,11 @@ fn refuse_left_behind(view: &View, intent: &Intent) -> Result<(), Error> {
     Ok(())
 }
 
-/// The homes that have ever made a snapshot of these jobs.
+/// The homes that have ever made a snapshot of these jobs and may have an index of it.
 fn writers_of<'a>(rows: impl Iterator<Item = &'a SnapshotRow>, jobs: &BTreeSet<JobName>) -> BTreeSet<HomeId> {
     let of_jobs = |row: &&SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
-    let by_writer = |row: &&SnapshotRow| row.known.header.erasure.is_none();
+    let is_safety = |row: &SnapshotRow| row.label.as_ref().is_some_and(|label| label.job.is_safety());
+    let by_writer = |row: &&SnapshotRow| row.known.header.erasure.is_none() && !is_safety(row);
     rows.filter(of_jobs).filter(by_writer).map(|row| row.known.header.home).collect()
 }
 

@@ -11,7 +11,7 @@ use lacre_format::{
     },
     header::ChainHead,
     ids::{Digest, HomeId, JobName, Millis, SnapshotId, Token},
-    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
+    log::{Event, KitRecord, LOG_ENTRY_BYTES_MAX, LogEntry},
     name::{Named, ObjectName},
     object::Kind,
     policy::{KitState, Role},
@@ -197,16 +197,17 @@ impl Repository {
             pending.push(Pending { item: "rotation".to_owned(), what, command: "lacre erase resume".to_owned() });
         }
         self.unsettled_cells(view, rotated, &mut pending)?;
-        for (number, (_, kit)) in &view.kits {
-            if kit.generation.number <= rotated.from.number && kit.state != KitState::Destroyed {
-                pending.push(Pending {
-                    item: format!("kit:{number}"),
-                    what: format!("kit {number} holds generation {}, which opens old copies", kit.generation),
-                    command: format!("burn the sheet, then: lacre kit ack {number} --destroyed"),
-                });
-            }
-        }
+        pending.extend(kits_until(view, rotated.from.number));
         Ok(pending)
+    }
+
+    /// The printed kits that would open old copies after the seal was changed now: an erasure waits for each.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn kits_that_open(&self) -> Result<Vec<Pending>, Error> {
+        let view = self.view()?;
+        Ok(kits_until(&view, view.policy.generation.number))
     }
 
     /// What was anchored too late lies under the new generation, and dies only in another rotation.
@@ -289,10 +290,12 @@ impl Repository {
                 continue;
             }
             let after = header.opened.iter().any(|head| head.home == intent.place.home && head.seq >= intent.place.seq);
+            let is_safety = job.is_safety();
             let settled = settled.entry((header.home, job)).or_default();
-            // The old index dies between the snapshot and the session's end: only the end proves that it is gone.
+            // The old index dies between the snapshot and the session's end: only the end proves that it is gone. What saved a replaced
+            // database keeps no index beyond its own.
             *settled = *settled
-                || (after
+                || ((after || is_safety)
                     && !view.voided.contains(&row.snapshot)
                     && self.session_outcome(view, row.snapshot)? == Some(Outcome::Committed));
         }
@@ -529,6 +532,17 @@ fn again(view: &View, resume: String) -> String {
 }
 
 /// A held snapshot keeps the person until it is released, and is handed out only without them.
+/// Kits that hold a generation of at most this number and are not known to be burned.
+fn kits_until(view: &View, newest: u32) -> Vec<Pending> {
+    let open = |kit: &KitRecord| kit.generation.number <= newest && kit.state != KitState::Destroyed;
+    let pending = |(number, (_, kit)): (&u32, &(_, KitRecord))| Pending {
+        item: format!("kit:{number}"),
+        what: format!("kit {number} holds generation {}, which opens old copies", kit.generation),
+        command: format!("burn the sheet, then: lacre kit ack {number} --destroyed"),
+    };
+    view.kits.iter().filter(|(_, (_, kit))| open(kit)).map(pending).collect()
+}
+
 fn unsettled_holds(view: &View, intent: &Intent, pending: &mut Vec<Pending>) {
     for (snapshot, erasures) in &view.persons.covered {
         if !erasures.contains(&intent.record.id) || intent.record.snapshots.contains(snapshot) {

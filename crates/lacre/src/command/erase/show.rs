@@ -35,6 +35,7 @@ pub(in crate::command) fn pending(pending: &Pending) -> PendingEntry {
 pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliError> {
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let host = |home: &HomeId| view.home(*home).map_or_else(|| home.short(), |entry| entry.label.clone());
+    let kits = vault.repository.kits_that_open().map_err(|error| vault.explain(error))?;
     let erased = |snapshot: String| ErasedEntry { old: snapshot, new: None, rows_removed: None };
     Ok(EraseResult {
         snapshots: plan.snapshots.iter().map(|row| erased(row.snapshot.to_string())).collect(),
@@ -44,6 +45,7 @@ pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliEr
         in_flight: plan.in_flight.iter().map(ToString::to_string).collect(),
         writers: plan.writers.iter().map(host).collect(),
         forgotten: u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX),
+        pending: kits.iter().map(pending).collect(),
         ..EraseResult::default()
     })
 }
@@ -61,7 +63,13 @@ pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Write) -> io::Res
     for session in &document.in_flight {
         writeln!(out, "not included: the backup {} that is running now", short(session))?;
     }
-    writeln!(out, "complete after the next backup of: {}", document.writers.join(", "))
+    write_foreseen(document, out)
+}
+
+/// What the erasure will wait for, before it is begun.
+pub(super) fn write_foreseen(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "not complete before the next backup of: {}", document.writers.join(", "))?;
+    write_pending(&document.pending, out)
 }
 
 pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {

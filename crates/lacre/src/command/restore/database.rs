@@ -43,9 +43,6 @@ use crate::{
     vault::{Role, Vault, explain_driver, watching},
 };
 
-/// What is appended to a job's name for what a restore replaced.
-const SAFETY: &str = ".before-restore";
-
 /// Restores into a database.
 pub(super) fn run(
     invocation: &Invocation,
@@ -216,9 +213,9 @@ fn save_what_is_there(
     target: &Target,
     url: &SafeUrl,
 ) -> Result<(), CliError> {
-    let name =
-        format!("{}{SAFETY}", snapshot.job().as_str().get(..64 - SAFETY.len()).unwrap_or(snapshot.job().as_str()));
+    let name = snapshot.job().safety();
     let saved = name
+        .as_str()
         .parse()
         .map_err(|why: String| CliError::new(Kind::Usage, why))
         .and_then(|job| crate::command::backup::database(invocation, vault, &job, url, target.database()));

@@ -71,8 +71,10 @@ use crate::{
 /// What the erasure of a person covers.
 #[derive(Clone, Debug)]
 pub struct PersonScope {
-    /// The jobs.
+    /// The jobs, with those of what restores of theirs replaced.
     pub jobs: Vec<JobName>,
+    /// Jobs that have snapshots and are not among them: who was in the same database is in those still.
+    pub beside: Vec<JobName>,
     /// Snapshots that will be replaced.
     pub covered: Vec<SnapshotRow>,
     /// Snapshots that are held, and keep the person until they are released.
@@ -123,13 +125,20 @@ impl Repository {
         let rows = self.rows(view);
         let of_all = || rows.iter().filter_map(|row| row.label.as_ref()).map(|label| label.job.clone());
         let jobs: BTreeSet<JobName> = if jobs.is_empty() { of_all().collect() } else { jobs.iter().cloned().collect() };
-        let of_jobs = |row: &SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
         // The snapshots of a job that an erasure named may be gone since.
         if intent.is_none()
             && let Some(job) = jobs.iter().find(|job| !of_all().any(|known| known == **job))
         {
             return Err(Error::Usage { why: format!("no snapshot is of job {job}") });
         }
+        // What a restore replaced was the same database.
+        let safety: Vec<JobName> =
+            if intent.is_none() { jobs.iter().map(JobName::safety).collect() } else { Vec::new() };
+        let jobs: BTreeSet<JobName> = jobs.into_iter().chain(safety).collect();
+        let of_jobs = |row: &SnapshotRow| row.label.as_ref().is_some_and(|label| jobs.contains(&label.job));
+        let is_there = |row: &&SnapshotRow| matches!(row.state, SnapshotState::Live | SnapshotState::Forgotten);
+        let others = rows.iter().filter(is_there).filter_map(|row| row.label.as_ref()).map(|label| label.job.clone());
+        let beside: BTreeSet<JobName> = others.filter(|job| !jobs.contains(job)).collect();
         let is_done = |row: &SnapshotRow| {
             intent.is_some_and(|intent| {
                 has_seen(view, intent, &row.known.header)
@@ -144,6 +153,7 @@ impl Repository {
             in_flight: self.in_flight(view, &jobs)?,
             writers: writers_of(rows.iter(), &jobs),
             jobs: jobs.iter().cloned().collect(),
+            beside: beside.into_iter().collect(),
         };
         for row in rows.iter().filter(|row| of_jobs(row) && !is_done(row)) {
             match row.state {

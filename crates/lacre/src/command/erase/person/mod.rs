@@ -7,6 +7,7 @@ mod whom;
 
 use std::path::PathBuf;
 
+use lacre_dump::rules::Residue;
 use lacre_format::{
     erasure::Purpose,
     ids::{JobName, Millis, Token},
@@ -49,6 +50,14 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault, args: &ErasePersonArgs
     let (mut search, account) = asked.search(&scope)?;
     let mut document = plan::document(vault, &scope, &search, &account)?;
     if args.options.dry_run {
+        if is_nowhere(&scope, &account) {
+            "nothing".clone_into(&mut document.state);
+            invocation.print(&document, |out| plan::write_nothing(&document, out))?;
+            return Ok(Exit::Done);
+        }
+        if search.residue() == Residue::Fail && !account.traces.is_empty() {
+            invocation.terminal.warn("as the rules are, this erasure would be refused because of the traces it leaves");
+        }
         invocation.print(&document, |out| plan::write(&document, out))?;
         return Ok(Exit::Done);
     }

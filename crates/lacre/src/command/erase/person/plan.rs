@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
-use lacre_format::ids::{SnapshotId, Token};
-use lacre_repo::op::erase::person::PersonScope;
+use lacre_format::ids::{JobName, SnapshotId, Token};
+use lacre_repo::op::{erase::person::PersonScope, rotate::Pending};
 
+use super::show;
 use crate::{
     error::CliError,
     human,
-    output::{EraseResult, ErasedEntry, ErasedTableEntry, TraceEntry},
+    output::{EraseResult, ErasedEntry, ErasedTableEntry, PendingEntry, TraceEntry},
     person::{self, Account, Search},
     term::table::printable,
     vault::{Vault, short},
@@ -46,7 +47,8 @@ pub(super) fn document(
         traces: traces_of(account),
         unsearched: account.unsearched.clone(),
         held: scope.held.iter().map(|row| row.snapshot.to_string()).collect(),
-        cautions: account.cautions.clone(),
+        cautions: account.cautions.iter().cloned().chain(scope.beside.iter().map(not_covered)).collect(),
+        pending: foreseen(vault, scope)?,
         bytes_read: account.bytes_read,
         ..EraseResult::default()
     })
@@ -99,6 +101,21 @@ pub(super) fn write_nothing(document: &EraseResult, out: &mut dyn Write) -> io::
     writeln!(out, "what earlier erasures wait for: lacre erase status")
 }
 
+fn not_covered(job: &JobName) -> String {
+    format!("snapshots of job {job} are not covered; if the same people are in it: --job {job}, too")
+}
+
+/// What the erasure will wait for that can be told before it is begun.
+fn foreseen(vault: &Vault, scope: &PersonScope) -> Result<Vec<PendingEntry>, CliError> {
+    let mut pending = vault.repository.kits_that_open().map_err(|error| vault.explain(error))?;
+    pending.extend(scope.held.iter().map(|row| Pending {
+        item: format!("hold:{}", row.snapshot),
+        what: format!("snapshot {} is held and keeps the person", row.snapshot.short()),
+        command: format!("lacre release {}, then: lacre erase resume", row.snapshot.short()),
+    }));
+    Ok(pending.iter().map(show::pending).collect())
+}
+
 pub(super) fn write(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "erase one person from {} snapshot(s):", document.snapshots.len())?;
     for snapshot in &document.snapshots {
@@ -122,9 +139,6 @@ pub(super) fn write(document: &EraseResult, out: &mut dyn Write) -> io::Result<(
     if document.forgotten > 0 {
         writeln!(out, "forgotten snapshots that die as well: {}", document.forgotten)?;
     }
-    for snapshot in &document.held {
-        writeln!(out, "held, keeps the person until it is released: {}", short(snapshot))?;
-    }
     for session in &document.in_flight {
         writeln!(out, "will be void: the backup {} that is running now", short(session))?;
     }
@@ -146,5 +160,5 @@ pub(super) fn write(document: &EraseResult, out: &mut dyn Write) -> io::Result<(
     for caution in &document.cautions {
         writeln!(out, "look at: {}", printable(caution))?;
     }
-    writeln!(out, "complete after the next backup of: {}", document.writers.join(", "))
+    show::write_foreseen(document, out)
 }
