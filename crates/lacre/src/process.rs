@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -45,6 +45,9 @@ pub fn harden() -> Vec<String> {
     refused
 }
 
+/// The flag of the installed handlers, for whoever waits for a person and was handed nothing.
+static INSTALLED: OnceLock<Interrupt> = OnceLock::new();
+
 /// The flag that SIGINT, SIGTERM and SIGHUP raise; cheap to clone, looked at between pieces of work.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
@@ -62,7 +65,13 @@ impl Interrupt {
             signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&interrupt.0))?;
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
         }
-        Ok(interrupt)
+        // Only tests install twice in one process; the first flag serves both.
+        Ok(INSTALLED.get_or_init(|| interrupt).clone())
+    }
+
+    /// Says whether a signal asked this process to stop, whoever holds the flag.
+    pub fn is_raised_anywhere() -> bool {
+        INSTALLED.get().is_some_and(Interrupt::raised)
     }
 
     /// Says whether somebody asked to stop.

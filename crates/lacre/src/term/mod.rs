@@ -3,6 +3,7 @@
 //! In: results, warnings, progress counters. Out: data on stdout, talk on stderr; colour and movement only on a terminal.
 //! It must not know what a command does.
 
+mod answer;
 pub mod progress;
 pub mod prompt;
 pub mod qr;

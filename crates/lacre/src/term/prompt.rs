@@ -2,9 +2,13 @@
 //!
 //! The rule: without a terminal and without `--yes`, whatever needs an answer is refused with exit 15; nothing is assumed.
 
-use std::io::{self, BufRead};
+use std::io;
 
-use super::{Terminal, talk};
+use super::{
+    Terminal,
+    answer::{Line, Stdin, hidden},
+    talk,
+};
 use crate::{
     error::{CliError, Kind},
     secret::Secret,
@@ -12,9 +16,6 @@ use crate::{
 
 /// How often a person may mistype before the command gives up.
 const ATTEMPTS_MAX: u32 = 3;
-
-/// The longest answer that is read, bytes.
-const ANSWER_BYTES_MAX: u64 = 1024;
 
 /// Whether the person already agreed on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn confirm(terminal: &Terminal, agreement: Agreement, question: &str) -> Res
         return Ok(());
     }
     require_terminal(terminal, question)?;
-    let answer = ask(&format!("{question} [y/N] "), &mut io::stdin().lock())?;
+    let answer = ask(&format!("{question} [y/N] "), &mut Stdin)?;
     if is_yes(&answer) { Ok(()) } else { Err(CliError::new(Kind::Refused, "not confirmed; nothing was changed")) }
 }
 
@@ -59,10 +60,10 @@ pub fn confirm_by_name(
     }
     require_terminal(terminal, consequence)?;
     talk(|err| writeln!(err, "{consequence}"));
-    typed_name(name, &mut io::stdin().lock())
+    typed_name(name, &mut Stdin)
 }
 
-fn typed_name(name: &str, answers: &mut impl BufRead) -> Result<(), CliError> {
+fn typed_name(name: &str, answers: &mut impl Line) -> Result<(), CliError> {
     for _ in 0..ATTEMPTS_MAX {
         let answer = ask(&format!("Type the name '{}' to go on: ", super::table::printable(name)), answers)?;
         if answer == name {
@@ -80,15 +81,33 @@ fn typed_name(name: &str, answers: &mut impl BufRead) -> Result<(), CliError> {
 /// # Errors
 /// [`Kind::NoKey`] when there is no terminal or nothing was typed.
 pub fn passphrase(prompt: &str) -> Result<Secret, CliError> {
-    let typed = rpassword::prompt_password(format!("{prompt}: ")).map_err(|error| {
-        CliError::new(Kind::NoKey, "a passphrase is needed and there is no terminal to ask on")
-            .because(&error)
-            .hint("run the command in a terminal, or use an identity without a passphrase (0600, on an encrypted disk)")
-    })?;
-    if typed.is_empty() {
+    let typed = secret(
+        prompt,
+        "a passphrase",
+        "run the command in a terminal, or use an identity without a passphrase (0600, on an encrypted disk)",
+    )?;
+    if typed.expose().is_empty() {
         return Err(CliError::new(Kind::NoKey, "no passphrase was typed"));
     }
-    Ok(Secret::new(typed))
+    Ok(typed)
+}
+
+/// Asks for a secret text without showing it, on `/dev/tty` even when stdin is a pipe; `what` is what it is called in the error.
+///
+/// # Errors
+/// [`Kind::NoKey`] with `instead` as the hint when there is no terminal, [`Kind::Interrupted`].
+pub fn secret(prompt: &str, what: &str, instead: &str) -> Result<Secret, CliError> {
+    hidden(&format!("{prompt}: ")).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => stopped(),
+        _ => CliError::new(Kind::NoKey, format!("{what} is needed and there is no terminal to ask on"))
+            .because(&error)
+            .hint(instead),
+    })
+}
+
+/// What a signal at a question comes to.
+fn stopped() -> CliError {
+    CliError::new(Kind::Interrupted, "interrupted at a question; what it was about is not done")
 }
 
 /// Asks for a new passphrase twice.
@@ -116,7 +135,7 @@ pub fn line(terminal: &Terminal, question: &str, instead: &str) -> Result<String
             CliError::new(Kind::Refused, "this asks a question and there is no terminal to ask on").hint(instead)
         );
     }
-    ask(question, &mut io::stdin().lock())
+    ask(question, &mut Stdin)
 }
 
 fn require_terminal(terminal: &Terminal, question: &str) -> Result<(), CliError> {
@@ -127,12 +146,12 @@ fn require_terminal(terminal: &Terminal, question: &str) -> Result<(), CliError>
     Err(CliError::new(Kind::Refused, what).hint("add --yes to agree beforehand"))
 }
 
-fn ask(prompt: &str, answers: &mut impl BufRead) -> Result<String, CliError> {
+fn ask(prompt: &str, answers: &mut impl Line) -> Result<String, CliError> {
     talk(|err| write!(err, "{prompt}"));
-    let mut answer = String::new();
-    io::Read::take(&mut *answers, ANSWER_BYTES_MAX)
-        .read_line(&mut answer)
-        .map_err(|error| CliError::io("cannot read the answer", &error))?;
+    let answer = answers.line().map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => stopped(),
+        _ => CliError::io("cannot read the answer", &error),
+    })?;
     Ok(answer.trim().to_owned())
 }
 

@@ -86,7 +86,13 @@ fn subject(
         }
         (None, Some(path)) => person::read_keys(&read_text(path, SUBJECT_BYTES_MAX, "key file")?).map_err(input)?,
         (None, None) if invocation.terminal.can_ask() => {
-            let typed: Secret = prompt::passphrase("Key of the person")?;
+            let instead = "--key-file FILE, or --key-file - for standard input";
+            let typed: Secret = prompt::secret("Key of the person", "the key of the person", instead)?;
+            if typed.expose().trim().is_empty() {
+                return Err(
+                    CliError::new(Kind::Refused, "no key of a person was typed; nothing was changed").hint(instead)
+                );
+            }
             person::read_keys(typed.expose()).map_err(input)?
         }
         (None, None) => {
