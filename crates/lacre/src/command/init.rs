@@ -70,12 +70,13 @@ pub(super) fn run(invocation: &Invocation, args: &InitArgs) -> Result<Exit, CliE
     if let (Some(file), Some(folder)) = (args.kit_file.as_deref(), store.local_path()) {
         refuse_inside(file, folder)?;
     }
+    args.kit_file.as_deref().map_or(Ok(()), refuse_unwritable)?;
     let (repository, report) = create(store, &settings, options, &setup)?;
     let notes = notes(&settings, &place, &report);
     let mut identity_sheet_file = None;
     if let (Some(file), Some(kit)) = (args.kit_file.as_deref(), &report.kit) {
-        write_kit(file, kit, &notes)?;
-        identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref())?;
+        write_kit(file, kit, &notes, MADE)?;
+        identity_sheet_file = write_identity_sheet(file, report.identity_sheet.as_ref(), MADE)?;
     }
     let identity = report.identity_sheet.iter().map(|sheet| (sheet, ""));
     let protection = protection(invocation, &repository, &place);
@@ -137,7 +138,7 @@ fn protection(invocation: &Invocation, repository: &Repository, place: &StoreUrl
     }
 }
 
-/// The four lines: what is where, and where it should go.
+/// The lines: what is where, and where it should go.
 fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     let keys = settings.home.join("repos").join(&document.repository);
     match &report.identity_file {
@@ -216,6 +217,18 @@ pub(super) fn refuse_existing(file: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Refuses a place where no file can be made, before anything is signed: a kit that nobody holds is one that erasures wait for.
+pub(super) fn refuse_unwritable(file: &Path) -> Result<(), CliError> {
+    let tried = files::write_secret_file(file, b"", Replace::Never);
+    tried.map_err(|error| std::io::Error::other(error.to_string())).and_then(|()| fs::remove_file(file)).map_err(
+        |error| {
+            CliError::new(Kind::Io, format!("the kit cannot be written to {}; nothing was made", file.display()))
+                .because(&error)
+                .hint("name a file in a folder that is there and can be written, with --kit-file")
+        },
+    )
+}
+
 /// Law L6: nothing that holds the seal lies inside the repository.
 pub(super) fn refuse_inside(file: &Path, folder: &Path) -> Result<(), CliError> {
     if files::is_inside(file, folder).unwrap_or(true) {
@@ -233,10 +246,10 @@ pub(super) fn identity_sheet_of(file: &Path) -> PathBuf {
 }
 
 /// Writes the identity sheet beside the kit, if there is one, and says where.
-pub(super) fn write_identity_sheet(file: &Path, sheet: Option<&Kit>) -> Result<Option<String>, CliError> {
+pub(super) fn write_identity_sheet(file: &Path, sheet: Option<&Kit>, made: &str) -> Result<Option<String>, CliError> {
     let Some(sheet) = sheet else { return Ok(None) };
     let beside = identity_sheet_of(file);
-    write_kit(&beside, sheet, "")?;
+    write_kit(&beside, sheet, "", made)?;
     Ok(Some(beside.display().to_string()))
 }
 
@@ -263,15 +276,15 @@ fn with_notes(sheet: &Kit, notes: &str) -> Zeroizing<String> {
     whole
 }
 
-/// Writes a kit to a new private file.
-pub(super) fn write_kit(file: &Path, kit: &Kit, notes: &str) -> Result<(), CliError> {
+/// What stands by the time `init` writes its kit.
+const MADE: &str = "the repository is made";
+
+/// Writes a kit to a new private file; `made` says what stands even where this fails.
+pub(super) fn write_kit(file: &Path, kit: &Kit, notes: &str, made: &str) -> Result<(), CliError> {
     files::write_secret_file(file, with_notes(kit, notes).as_bytes(), Replace::Never).map_err(|error| {
-        CliError::new(
-            Kind::Io,
-            format!("the repository is made, but its kit could not be written to {}", file.display()),
-        )
-        .because(&error)
-        .hint("lacre kit issue --kit-file FILE    (makes another)")
+        CliError::new(Kind::Io, format!("{made}, but its sheet could not be written to {}", file.display()))
+            .because(&error)
+            .hint("lacre kit issue --kit-file FILE    (makes another)")
     })
 }
 

@@ -4,7 +4,8 @@ use lacre_repo::op::seal::Sheet;
 use lacre_seal::kit::{IdentitySheet, Kit, KitChecksum};
 
 use super::init::{
-    QrCode, identity_sheet_of, refuse_existing, refuse_inside, write_identity_sheet, write_kit, write_sheet,
+    QrCode, identity_sheet_of, refuse_existing, refuse_inside, refuse_unwritable, write_identity_sheet, write_kit,
+    write_sheet,
 };
 use crate::{
     cli::{KitAckArgs, KitAction, KitArgs, KitIssueArgs},
@@ -39,6 +40,7 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
         if let Some(folder) = vault.repository.store().local_path() {
             refuse_inside(file, folder)?;
         }
+        refuse_unwritable(file)?;
     }
     let identity = if args.pointer {
         None
@@ -53,8 +55,9 @@ fn issue(invocation: &Invocation, args: &KitIssueArgs) -> Result<Exit, CliError>
     let notes = notes(invocation, &vault, &kit, identity.as_ref());
     let mut identity_sheet_file = None;
     if let Some(file) = args.kit_file.as_deref() {
-        write_kit(file, &kit, &notes)?;
-        identity_sheet_file = write_identity_sheet(file, identity.as_ref())?;
+        let made = "the kit is on record";
+        write_kit(file, &kit, &notes, made)?;
+        identity_sheet_file = write_identity_sheet(file, identity.as_ref(), made)?;
     }
     let (number, generation) = match &kit {
         Kit::Seal(kit) => (kit.number, kit.generation_number),
