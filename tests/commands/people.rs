@@ -110,3 +110,76 @@ fn the_plan_tells_the_time_by_earlier_drills() {
     let told = sandbox.run(&["restore", "latest:d", "--to", &to, "--create"]).exits(3);
     assert!(told.stderr.contains("role \"gone\" owns objects"), "{}", told.stderr);
 }
+
+/// Runs a line of the shell on a terminal and presses Ctrl-C once this was said.
+fn interrupted_at(sandbox: &Sandbox, line: &str, said: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let line = line.replace("lacre ", &format!("{} ", env!("CARGO_BIN_EXE_lacre")));
+    // The shell ignores the signal while it waits, and tells how the command ended and what the terminal is like then.
+    let line = format!("trap : INT; {line}; echo \"ended $?\"; stty -a");
+    let mut child = sandbox
+        .program("script", &["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut some, mut pressed) = (Vec::new(), [0; 4096], false);
+    loop {
+        let length = screen.read(&mut some).unwrap();
+        if length == 0 {
+            break;
+        }
+        shown.extend_from_slice(&some[..length]);
+        if !pressed && String::from_utf8_lossy(&shown).contains(said) {
+            keys.write_all(b"\x03").unwrap();
+            keys.flush().unwrap();
+            pressed = true;
+        }
+    }
+    drop(keys);
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn the_first_interrupt_at_a_question_ends_it() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--kit-file", sandbox.path("kit").to_str().unwrap()]).exits(0);
+    let asked = interrupted_at(&sandbox, "lacre kit ack 1", "The four words");
+    assert!(asked.contains("ended 130") && asked.contains("interrupted at a question"), "{asked}");
+    // A terminal that hides what is typed shows it again.
+    let init = format!("lacre --repo {} init --no-kit --passphrase", sandbox.path("other").display());
+    let hidden = interrupted_at(&sandbox, &init, "New passphrase");
+    assert!(hidden.contains("ended 130") && hidden.contains(" echo ") && !hidden.contains("-echo "), "{hidden}");
+    assert!(!sandbox.path("other/lacre.json").exists());
+}
+
+#[test]
+fn a_kit_that_cannot_be_written_is_not_on_record() {
+    let sandbox = Sandbox::new();
+    let nowhere = sandbox.path("no/such/folder/kit");
+    let refused = sandbox.run(&["init", "--kit-file", nowhere.to_str().unwrap()]).exits(1);
+    assert!(refused.stderr.contains("nothing was made"), "{}", refused.stderr);
+    sandbox.run(&["init", "--no-kit"]).exits(0);
+    let refused = sandbox.run(&["kit", "issue", "--kit-file", nowhere.to_str().unwrap()]).exits(1);
+    assert!(refused.stderr.contains("nothing was made"), "{}", refused.stderr);
+    let written =
+        sandbox.run(&["kit", "issue", "--kit-file", sandbox.path("kit").to_str().unwrap(), "--json"]).exits(0);
+    assert_eq!(written.json()["kit"], 1);
+}
+
+#[test]
+fn tables_are_added_and_nothing_else_is_asked_for() {
+    let (cluster, sandbox) = ready();
+    let url = cluster.url("d");
+    let add = ["restore", "latest:d", "--to", &url, "--table", "public.t"];
+    let asked = sandbox.run(&add).exits(15);
+    assert!(asked.stderr.contains("nothing that is there is changed"), "{}", asked.stderr);
+    assert!(!asked.stderr.contains("replaced") && !asked.stderr.contains("about 0 B"), "{}", asked.stderr);
+    let there = sandbox.run(&[&add[..], &["--yes"]].concat()).exits(15);
+    assert!(there.stderr.contains("--into-schema"), "{}", there.stderr);
+    let added = sandbox.run(&[&add[..], &["--into-schema", "lost", "--yes"]].concat()).exits(0);
+    assert!(added.text().contains("table public.t is added to d, into schema lost in "), "{}", added.text());
+    assert_eq!(cluster.sql("d", "select (select count(*) from t), (select count(*) from lost.t)"), "11\t10");
+}

@@ -269,7 +269,8 @@ fn chosen_tables_enter_a_living_database_in_one_piece() {
         ..permissive()
     };
     let there = restore(&target(&cluster.url("d")), &memory, options(&["users"], None)).unwrap_err();
-    assert!(matches!(&there, Error::TargetNotEmpty { contents, .. } if contents.contains("users")), "{there}");
+    assert!(matches!(&there, Error::TablesThere { tables, .. } if tables.contains("users")), "{there}");
+    assert!(there.hint().unwrap().contains("--into-schema"));
     let report =
         restore(&target(&cluster.url("d")), &memory, options(&["public.users", "orders"], Some("Rescued rows")))
             .unwrap();

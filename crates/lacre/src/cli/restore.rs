@@ -35,9 +35,11 @@ pub struct RestoreArgs {
     #[arg(long, conflicts_with_all = ["to_file", "to_command", "stdout"])]
     pub create: bool,
     /// Replace the target by the verified side database; the old one is kept under another name
-    #[arg(long, conflicts_with_all = ["to_file", "to_command", "stdout"])]
+    #[arg(long, conflicts_with_all = ["to_file", "to_command", "stdout", "tables"])]
     pub swap: bool,
     /// Only this table (schema.table); repeatable
+    ///
+    /// Added to a database that holds other things, in one transaction: nothing that is there is changed, and no hooks run.
     #[arg(long = "table", value_name = "T", conflicts_with_all = ["to_file", "to_command", "stdout"])]
     pub tables: Vec<String>,
     /// Put the tables of --table into this schema

@@ -45,12 +45,12 @@ fn global_flags_stand_anywhere() {
 
 #[test]
 fn restore_needs_exactly_one_target() {
-    let Command::Restore(args) =
-        parse("lacre restore latest:astro --to postgres:///x --table a.b --table c --swap").command
+    let Command::Restore(args) = parse("lacre restore latest:astro --to postgres:///x --table a.b --table c").command
     else {
         panic!()
     };
-    assert_eq!((args.tables.len(), args.jobs, args.swap), (2, 2, true));
+    assert_eq!((args.tables.len(), args.jobs, args.swap), (2, 2, false));
+    refused("lacre restore latest --to postgres:///x --table a.b --swap", "cannot be used with");
     refused("lacre restore latest", "--to <URL>");
     refused("lacre restore latest --stdout --to-file x", "cannot be used with");
     refused("lacre restore latest --stdout --swap", "cannot be used with");

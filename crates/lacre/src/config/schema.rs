@@ -327,7 +327,11 @@ const HOOKS: Table = Table {
     effect: Effect::Acts,
     help: "Programs run around a restore into a database and when an erasure is signed. No shell, no text is put into their arguments.",
     keys: &[
-        key("before_restore", Form::Argvs, "Run before the restore; one that fails stops it."),
+        key(
+            "before_restore",
+            Form::Argvs,
+            "Run before a database is restored, not before --table adds tables to one; a hook that fails stops it.",
+        ),
         key("after_restore", Form::Argvs, "Always run after the restore, also when it failed."),
         key(
             "on_erase_intent",

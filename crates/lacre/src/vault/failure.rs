@@ -72,7 +72,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
                 .to_owned(),
         ),
         Error::NoRepository { place } => vec![
-            "check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
+            "is its disk mounted? check --repo, LACRE_REPO or repository = \"...\" in lacre.toml".to_owned(),
             format!("lacre --repo {place} init    (creates one)"),
         ],
         Error::AlreadyThere { place } => one(format!("lacre --repo {place} snapshots    (shows what is in it)")),
@@ -97,7 +97,7 @@ fn hints(error: &Error, home: Option<&Path>) -> Vec<String> {
         ],
         Error::Cell { source, .. } => cell_hints(source),
         Error::NoIdentity { .. } => one(format!(
-            "give the recipient's private key with --identity FILE; `lacre init` made one at {} if no recipient was named",
+            "give the recipient's private key with --identity FILE; if no recipient was named, the machine where `lacre init` ran had one at {}",
             file("identity.txt")
         )),
         Error::NoSnapshot { .. } => one("lacre snapshots    (lists them)".to_owned()),
@@ -136,7 +136,7 @@ fn refusal_hints(why: &str) -> Vec<String> {
         ("not enrolled", "lacre key request    (asks the admin to enrol this machine with a new key)"),
         ("--allow-empty", "add --allow-empty if that is right"),
         ("--allow-shrink", "look at the source; add --allow-shrink if that is right"),
-        ("seal cell", "name a place elsewhere with --seal-cell file:/other/disk/seal"),
+        ("seal cell", "name a place elsewhere, such as file:/other/disk/seal"),
     ];
     let found = hints.iter().find(|(words, _)| why.contains(words));
     found.map(|(_, hint)| (*hint).to_owned()).into_iter().collect()
@@ -173,6 +173,8 @@ pub fn explain_driver(error: DriverError, role: Role, home: Option<&Path>) -> Cl
         (DriverKind::Interrupted, _) => Kind::Interrupted,
         (_, Role::Source) | (DriverKind::SourceFailed, _) => Kind::SourceFailed,
         (DriverKind::NotFound, Role::Target) => Kind::Usage,
+        // Trying again does not help before somebody has changed something.
+        (DriverKind::Denied, Role::Target) => Kind::Configuration,
         (DriverKind::Unavailable, Role::Target) => Kind::Unavailable,
         (DriverKind::Refused, Role::Target) => Kind::Refused,
         (DriverKind::Damaged, Role::Target) => Kind::Damaged,

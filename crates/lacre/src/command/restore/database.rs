@@ -37,8 +37,8 @@ use crate::{
     person::PersonLess,
     safe_url::SafeUrl,
     term::{
-        prompt::{Agreement, confirm_by_name},
-        table::{Align, Table},
+        prompt::{Agreement, confirm, confirm_by_name},
+        table::{Align, Table, printable},
     },
     vault::{Role, Vault, explain_driver, watching},
 };
@@ -67,12 +67,14 @@ pub(super) fn run(
     let planned = plan(&target, source, options(args)).map_err(explain);
     line.finish();
     let planned = planned?;
-    outlook::say(invocation, vault, snapshot, &planned);
-    agree(invocation, &planned, Agreement::from(args.yes))?;
+    let adds = Adds::of(&planned, args);
+    outlook::say(invocation, vault, snapshot, &planned, adds.as_ref());
+    agree(invocation, &planned, adds.as_ref(), Agreement::from(args.yes))?;
     let smoke = if args.no_smoke { Vec::new() } else { smoke_queries(vault, snapshot) };
     let replaces = planned.state.is_filled() && args.swap && args.tables.is_empty();
     let record = Record::begin(invocation, vault, snapshot.id());
-    let hooks = if args.no_hooks { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
+    // Hooks stop and start what uses a database that is replaced; tables arrive beside what is in use.
+    let hooks = if args.no_hooks || adds.is_some() { (Vec::new(), Vec::new()) } else { hooks_of(vault) };
     let done = with_hooks(invocation, &hooks, || {
         // After the hook that stops the application, so that nothing written meanwhile is missing in it.
         if replaces && !args.no_safety_snapshot {
@@ -88,7 +90,28 @@ pub(super) fn run(
         restored.map_err(explain)
     });
     record.end();
-    finish(invocation, done?, snapshot, started.elapsed())
+    finish(invocation, done?, snapshot, adds.as_ref(), started.elapsed())
+}
+
+/// Tables that are added to a database which holds other things.
+pub(super) struct Adds(String);
+
+impl Adds {
+    fn of(plan: &Plan<'_>, args: &RestoreArgs) -> Option<Adds> {
+        if args.tables.is_empty() || !plan.state.is_filled() {
+            return None;
+        }
+        let tables = args.tables.iter().map(|table| printable(table)).collect::<Vec<_>>().join(", ");
+        let (noun, are) = if args.tables.len() == 1 { ("table", "is") } else { ("tables", "are") };
+        let into =
+            args.into_schema.as_ref().map_or_else(String::new, |schema| format!(", into schema {}", printable(schema)));
+        Some(Adds(format!("{noun} {tables} {are} added to {}{into}", printable(&plan.database))))
+    }
+
+    /// What is added and where to, as `table T is added to D, into schema S`.
+    pub(super) fn what(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Only an archive that was taken apart can become a database; where it came from does not matter.
@@ -119,11 +142,15 @@ fn options(args: &RestoreArgs) -> RestoreOptions {
 }
 
 /// Asks for the database's name before something that is there is replaced.
-fn agree(invocation: &Invocation, plan: &Plan<'_>, agreement: Agreement) -> Result<(), CliError> {
+fn agree(invocation: &Invocation, plan: &Plan<'_>, adds: Option<&Adds>, agreement: Agreement) -> Result<(), CliError> {
     for leftover in &plan.leftovers {
         invocation.terminal.warn(&format!(
             "the database {leftover} is left from an earlier restore; drop it when it is no longer needed"
         ));
+    }
+    if let Some(adds) = adds {
+        let question = format!("The {}; nothing that is there is changed. Go on?", adds.what());
+        return confirm(&invocation.terminal, agreement, &question);
     }
     if !plan.state.is_filled() {
         return Ok(());
@@ -239,6 +266,7 @@ fn finish(
     invocation: &Invocation,
     report: RestoreReport,
     snapshot: &Snapshot<'_>,
+    adds: Option<&Adds>,
     took: Duration,
 ) -> Result<Exit, CliError> {
     let mut found: Vec<lacre_repo::Finding> = report.findings.into_iter().map(Into::into).collect();
@@ -256,13 +284,13 @@ fn finish(
         findings: findings::entries(&found),
     };
     invocation.print(&document, |out| {
-        write_tables(&document, out)?;
+        write_tables(&document, adds, out)?;
         findings::write(&found, out)
     })?;
     Ok(findings::exit(&found))
 }
 
-fn write_tables(document: &RestoreResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_tables(document: &RestoreResult, adds: Option<&Adds>, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(&[("table", Align::Left), ("rows", Align::Right), ("expected", Align::Right)]);
     for restored in &document.tables {
         table.row([restored.name.clone(), human::count(restored.rows), human::count(restored.expected)]);
@@ -270,7 +298,10 @@ fn write_tables(document: &RestoreResult, out: &mut dyn Write) -> io::Result<()>
     table.write(out)?;
     let proved = if document.verified { "every row compared and the same" } else { "row counts compared" };
     let took = human::duration(Duration::from_millis(document.duration_ms));
-    writeln!(out, "database {} is restored in {took}: {proved}", document.database)?;
+    match adds {
+        Some(adds) => writeln!(out, "{} in {took}: {proved}", adds.what())?,
+        None => writeln!(out, "database {} is restored in {took}: {proved}", document.database)?,
+    }
     match &document.kept_database {
         Some(kept) => writeln!(out, "the database before is kept as {kept}; drop it when it is no longer needed"),
         None => Ok(()),

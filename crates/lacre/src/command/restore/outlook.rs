@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lacre_repo::op::{drill::PastDrill, read::Snapshot};
 
+use super::database::Adds;
 use crate::{
     driver::postgres::restore::{Plan, TargetState},
     human,
@@ -14,7 +15,13 @@ use crate::{
 };
 
 /// Says the plan on stderr, line by line.
-pub(super) fn say(invocation: &Invocation, vault: &Vault, snapshot: &Snapshot<'_>, plan: &Plan<'_>) {
+pub(super) fn say(
+    invocation: &Invocation,
+    vault: &Vault,
+    snapshot: &Snapshot<'_>,
+    plan: &Plan<'_>,
+    adds: Option<&Adds>,
+) {
     let terminal = &invocation.terminal;
     let bytes: u64 = snapshot.streams().iter().map(|stream| stream.bytes).sum();
     let taken = Timestamp::from_millisecond(snapshot.taken().0).map_or_else(|_| String::new(), human::time);
@@ -29,7 +36,11 @@ pub(super) fn say(invocation: &Invocation, vault: &Vault, snapshot: &Snapshot<'_
         TargetState::Missing => format!("database {database} is made"),
         TargetState::Empty => format!("database {database} is empty and is filled"),
         TargetState::Filled(contents) => {
-            format!("database {database} holds {}; what happens to it is asked for", printable(contents))
+            let becomes = adds.map_or_else(
+                || "it is replaced and kept under another name".to_owned(),
+                |adds| format!("{}, nothing else changes", adds.what()),
+            );
+            format!("database {database} holds {}; {becomes}", printable(contents))
         }
     };
     terminal.say(&format!("  {becomes}"));

@@ -9,6 +9,8 @@ pub enum Kind {
     Usage,
     /// The database, role or file is not there.
     NotFound,
+    /// The server answers and does not let this user in.
+    Denied,
     /// The server cannot be reached now; trying again may help.
     Unavailable,
     /// The source failed while it was being read; nothing was committed.
@@ -250,6 +252,16 @@ pub enum Error {
         /// What it holds, in short.
         contents: String,
     },
+    /// The tables to restore are there already.
+    #[error("database {database:?} on {target} has {tables} already, and rows are not mixed")]
+    TablesThere {
+        /// The database to restore into.
+        database: String,
+        /// Redacted description of the server.
+        target: String,
+        /// Their names, as they would be restored.
+        tables: String,
+    },
     /// A database has the name of a scratch database and does not say that it is one.
     #[error("database {database:?} on {target} has the name this drill needs and is not a scratch database of Lacre's")]
     ScratchTaken {
@@ -377,7 +389,8 @@ impl Error {
             | Self::TableMissing { .. }
             | Self::Pooler { .. } => Kind::Usage,
             Self::DatabaseMissing { .. } | Self::TargetMissing { .. } | Self::ToolMissing { .. } => Kind::NotFound,
-            Self::Unreachable { .. } | Self::AuthFailed { .. } | Self::Tls { .. } => Kind::Unavailable,
+            Self::AuthFailed { .. } => Kind::Denied,
+            Self::Unreachable { .. } | Self::Tls { .. } => Kind::Unavailable,
             Self::ServerGone { .. }
             | Self::ClientTooOld { .. }
             | Self::StandbyUnsafe { .. }
@@ -386,6 +399,7 @@ impl Error {
             | Self::DumpTruncated { .. }
             | Self::Garbage { .. } => Kind::SourceFailed,
             Self::TargetNotEmpty { .. }
+            | Self::TablesThere { .. }
             | Self::ScratchTaken { .. }
             | Self::NotAllowed { .. }
             | Self::NoRoom { .. }
@@ -413,6 +427,15 @@ impl Error {
             Self::ConnectionString(_) => "write it as postgres://user@host:5432/database or \"host=... dbname=...\"".to_owned(),
             Self::ServiceNotFound { .. } => "add the service to ~/.pg_service.conf or set PGSERVICEFILE".to_owned(),
             Self::Unreachable { .. } => "check host and port; `pg_isready -h HOST -p PORT` tells whether the server accepts connections".to_owned(),
+            Self::AuthFailed { user, why, .. } if why.contains("does not exist") => {
+                format!("name another user in the URL, or have the role made: CREATE ROLE {user} LOGIN")
+            }
+            Self::AuthFailed { why, .. } if why.contains("no pg_hba.conf entry") => {
+                "the server's pg_hba.conf has no line that lets this user in from here".to_owned()
+            }
+            Self::AuthFailed { user, why, .. } if why.contains("not permitted to log in") => {
+                format!("name another user in the URL, or: ALTER ROLE {user} LOGIN")
+            }
             Self::AuthFailed { .. } => {
                 "put the password into ~/.pgpass (mode 0600) as host:port:database:user:password, or set PGPASSWORD".to_owned()
             }
@@ -424,6 +447,7 @@ impl Error {
             Self::DatabaseMissing { .. } => "`psql -l` lists the databases of the server".to_owned(),
             Self::TargetMissing { .. } => "add --create to have it created".to_owned(),
             Self::TargetNotEmpty { .. } => "add --swap to restore beside it and rename; the old one is kept".to_owned(),
+            Self::TablesThere { .. } => "add --into-schema NAME to put them beside, into a schema where they are not".to_owned(),
             Self::ScratchTaken { .. } => "look into it, then rename or drop it; Lacre removes only what says that it is its own".to_owned(),
             Self::ClusterFailed { .. } => "name a server instead: [drill] server in lacre.toml, or --server URL".to_owned(),
             Self::NotAllowed { what, user, .. } if what.contains("create databases") => format!("ALTER ROLE {user} CREATEDB, or restore as a superuser"),

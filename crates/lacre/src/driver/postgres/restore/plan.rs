@@ -102,7 +102,11 @@ pub fn plan<'a>(target: &Target, source: &'a dyn SnapshotSource, options: Restor
     check_state(&maintenance, &database, &state, &options)?;
     // Chosen tables enter the filled database itself: no second database is made, and they are a part of the whole.
     let beside = options.tables.is_empty() || !state.is_filled();
-    let needed_bytes = if beside { facts.size_bytes } else { 0 };
+    let needed_bytes = if beside {
+        facts.size_bytes
+    } else {
+        table_streams(source, &selected).iter().map(|stream| stream.bytes).sum()
+    };
     let free_bytes = free_bytes(&maintenance)?;
     if beside {
         check_rights(&maintenance)?;

@@ -295,10 +295,10 @@ impl Mover {
         if there.is_empty() {
             return Ok(());
         }
-        Err(Error::TargetNotEmpty {
+        Err(Error::TablesThere {
             database: plan.database.clone(),
             target: plan.maintenance.target().server(),
-            contents: format!("it has {} already; use --into-schema", there.join(", ")),
+            tables: there.join(", "),
         })
     }
 }
