@@ -9,7 +9,9 @@ use lacre_format::{
     codec,
     erasure::{Declared, PersonAccount, Receipt},
     ids::{Digest, PublicKey, RepositoryId, Token},
-    log::LOG_ENTRY_BYTES_MAX,
+    log::{Event, LOG_ENTRY_BYTES_MAX, LogEntry},
+    object::Kind as ObjectKind,
+    signed::Signed,
 };
 use lacre_repo::{
     files::{self, Replace},
@@ -34,6 +36,9 @@ use crate::{
 /// Largest receipt file: its object twice in hexadecimal and once in words.
 const RECEIPT_FILE_BYTES_MAX: u64 = 8 * LOG_ENTRY_BYTES_MAX;
 
+/// The state of a receipt that waits for nothing more.
+const COMPLETE: &str = "complete";
+
 /// Shows or verifies a receipt.
 ///
 /// # Errors
@@ -48,7 +53,11 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &ReceiptArgs) -> Re
 fn show(invocation: &Invocation, args: &ReceiptShowArgs) -> Result<Exit, CliError> {
     let path = Path::new(&args.receipt);
     let document = if path.exists() {
-        read(path)?
+        let shown = read(path)?;
+        refuse_unlike_signed(&shown, path)?;
+        let command = format!("lacre receipt verify {} --admin-key KEY", path.display());
+        invocation.terminal.warn(&format!("not verified: {command}"));
+        shown
     } else {
         let vault = Vault::open(invocation)?;
         let status = super::find(&vault, &args.receipt)?;
@@ -57,6 +66,19 @@ fn show(invocation: &Invocation, args: &ReceiptShowArgs) -> Result<Exit, CliErro
     };
     invocation.print(&document, |out| write_text(&document, out))?;
     Ok(Exit::Done)
+}
+
+/// What a file says is what its signed object says; whose signature that is, only a key tells.
+fn refuse_unlike_signed(shown: &ReceiptResult, path: &Path) -> Result<(), CliError> {
+    let signed = unhex(&shown.signed_object)
+        .and_then(|object| Signed::decode(ObjectKind::LogEntry, &object).ok())
+        .and_then(|signed| -> Option<LogEntry> { codec::from_cbor("log entry", &signed.payload).ok() })
+        .and_then(|entry| entry.event().ok());
+    match signed {
+        Some(Event::Receipt(receipt)) if text_of(&receipt) == shown.receipt => Ok(()),
+        _ => Err(CliError::new(Kind::Damaged, format!("{}: what it says is not what was signed", path.display()))
+            .hint("believe only the signed object; ask for the receipt again")),
+    }
 }
 
 fn verify(invocation: &Invocation, args: &ReceiptVerifyArgs) -> Result<Exit, CliError> {
@@ -107,7 +129,7 @@ fn path_of(vault: &Vault, erasure: Token) -> PathBuf {
 
 /// Whether a receipt still has to be written, or written again.
 pub(super) fn is_missing_or_interim(vault: &Vault, erasure: Token) -> bool {
-    read(&path_of(vault, erasure)).map_or(true, |document| document.receipt.state != "complete")
+    read(&path_of(vault, erasure)).map_or(true, |document| document.receipt.state != COMPLETE)
 }
 
 /// Writes the receipt file into this home, replacing an earlier, interim one.
@@ -196,7 +218,7 @@ fn text_of(receipt: &Receipt) -> ReceiptText {
     };
     ReceiptText {
         erasure: receipt.erasure.to_string(),
-        state: if receipt.complete { "complete" } else { "interim" }.to_owned(),
+        state: if receipt.complete { COMPLETE } else { "interim" }.to_owned(),
         snapshots: receipt
             .snapshots
             .iter()
@@ -256,7 +278,8 @@ fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
     if let Some(request) = &receipt.request {
         writeln!(out, "request      {request} (BLAKE3 of salt and reference)")?;
     }
-    writeln!(out, "seal         {} destroyed, {} follows", receipt.from, receipt.to)?;
+    let destroyed = if receipt.state == COMPLETE { "destroyed" } else { "not yet destroyed everywhere" };
+    writeln!(out, "seal         {} {destroyed}, {} follows", receipt.from, receipt.to)?;
     writeln!(
         out,
         "unreadable   {}; shared with survivors {}",
