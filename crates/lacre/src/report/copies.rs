@@ -137,7 +137,6 @@ fn table(facts: &Facts<'_>) -> Table {
         .text("URL")
         .text(facts.say("state", "estado"))
         .number(facts.say("snapshots behind", "snapshots a enviar"))
-        .number(facts.say("to send", "a enviar"))
         .text(facts.say("last sync", "última sincronização"))
         .text("");
     let here = pill(Tone::Good, facts.say("looked at just now", "vista agora"));
@@ -149,7 +148,6 @@ fn table(facts: &Facts<'_>) -> Table {
             Markup::text(url.map(|known| known.url.to_string())),
             state(facts, copy),
             Markup::text(facts.lang.count(copy.lag_snapshots)),
-            Markup::text(facts.lang.bytes(copy.lag_bytes)),
             copy.synced
                 .map(|at| facts.time_and_ago(moment(at)))
                 .unwrap_or_else(|| Markup::text(facts.say("never", "nunca"))),

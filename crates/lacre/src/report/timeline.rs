@@ -88,10 +88,10 @@ fn lane(
         let (class, en, pt) = mark(row);
         let x = axis.x(moment(row.taken));
         if matches!(class, "held" | "forgotten" | "erased") {
-            html!(out, "<path class=\"m rim ", class, "\" d=\"M", x, ",12h0\"/>");
-            html!(out, "<path class=\"m gap ", class, "\" d=\"M", x, ",12h0\"/>");
+            html!(out, "<path class=\"m rim ", class, "\" d=\"M", x, ",12h.01\"/>");
+            html!(out, "<path class=\"m gap ", class, "\" d=\"M", x, ",12h.01\"/>");
         }
-        html!(out, "<path class=\"m core ", class, "\" d=\"M", x, ",12h0\"><title>");
+        html!(out, "<path class=\"m core ", class, "\" d=\"M", x, ",12h.01\"><title>");
         html!(out, facts.lang.time(moment(row.taken), &facts.zone), " · ", facts.say(en, pt));
         if let Some(label) = &row.label {
             html!(out, " · ", facts.lang.bytes(label.bytes));
@@ -131,12 +131,12 @@ fn legend(facts: &Facts<'_>) -> Markup {
                 out,
                 "<path class=\"m rim ",
                 class,
-                "\" d=\"M10,10h0\"/><path class=\"m gap ",
+                "\" d=\"M10,10h.01\"/><path class=\"m gap ",
                 class,
-                "\" d=\"M10,10h0\"/>"
+                "\" d=\"M10,10h.01\"/>"
             );
         }
-        html!(out, "<path class=\"m core ", class, "\" d=\"M10,10h0\"/></svg>", facts.say(en, pt), "</li>");
+        html!(out, "<path class=\"m core ", class, "\" d=\"M10,10h.01\"/></svg>", facts.say(en, pt), "</li>");
     }
     out.raw("<li><svg viewBox=\"0 0 20 20\" aria-hidden=\"true\"><path class=\"failed\" d=\"M10,2V18\"/></svg>");
     html!(out, facts.say("a run that failed", "execução que falhou"), "</li></ul>");

@@ -35,6 +35,11 @@ pub fn space(path: &Path) -> std::io::Result<Space> {
 /// Ten years, days: what lies beyond nobody can tell from some weeks.
 const FORESEEN_DAYS: f64 = 3_652.5;
 
+/// Days as far as anybody can tell.
+pub fn foreseen(days: f64) -> f64 {
+    days.min(FORESEEN_DAYS)
+}
+
 /// When a disk will be full, in words.
 pub fn forecast(days: f64) -> String {
     if days > FORESEEN_DAYS { "not within ten years".to_owned() } else { format!("full in about {days:.0} days") }
@@ -61,13 +66,14 @@ pub fn days_to_full(rows: &[SnapshotRow], free: u64, now: Timestamp) -> Option<f
 
 #[cfg(test)]
 mod tests {
-    use super::forecast;
+    use super::{forecast, foreseen};
 
     #[test]
     fn nobody_foresees_more_than_ten_years() {
         assert_eq!(forecast(12.4), "full in about 12 days");
         assert_eq!(forecast(3_652.0), "full in about 3652 days");
         assert_eq!(forecast(284_912.0), "not within ten years");
+        assert_eq!((foreseen(12.4), foreseen(284_912.0)), (12.4, 3_652.5));
         assert_eq!(forecast(f64::INFINITY), "not within ten years");
     }
 }

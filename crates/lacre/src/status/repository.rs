@@ -124,10 +124,11 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
         report.checks.push(
             Check::fine("disk:forecast", disk::forecast(days))
                 .limit(format!("at least {min_days_to_full} days"))
-                .number(days, "", Some(limit))
+                .number(disk::foreseen(days), "", Some(limit))
                 .unless(days >= limit, Weight::Must, advice),
         );
-        report.metrics.push(Metric::new("lacre_disk_full_days", "Days until the repository's disk is full.", days));
+        let help = "Days until the repository's disk is full, ten years at most.";
+        report.metrics.push(Metric::new("lacre_disk_full_days", help, disk::foreseen(days)));
     }
 }
 

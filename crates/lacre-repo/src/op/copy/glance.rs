@@ -69,12 +69,15 @@ impl Repository {
         copies: &[CopyPlace],
         glances: Vec<Glance>,
         view: View,
-        listing: Listing,
+        mut listing: Listing,
     ) -> Result<(View, Vec<CopyStatus>), Error> {
         let snapshot = |object: &crate::store::ObjectMeta| match ObjectName::parse(&object.name) {
             Some((_, Named::Snapshot(snapshot))) => Some(snapshot),
             _ => None,
         };
+        // The repository may be listed whole; what was not looked at in the copies is not missing there.
+        let is_glanced = |name: &str| name.split_once('/').is_some_and(|(folder, _)| GLANCED.contains(&folder));
+        listing.objects.retain(|object| is_glanced(&object.name));
         // What a copy needs to hold a snapshot is not listed, so that it can only be missing together with it.
         let settled = listing.below("snap").filter_map(snapshot).collect();
         let source = Source::of(view, listing, settled);
