@@ -34,6 +34,16 @@ pub enum Unsearched {
     TooMany,
 }
 
+impl fmt::Display for Unsearched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooShort => "too short to be searched for",
+            Self::TooLong => "too long to be searched for",
+            Self::TooMany => "one of too many to be searched for",
+        })
+    }
+}
+
 /// Identifiers in all forms, ready to be searched for; overwritten when dropped.
 pub struct Needles {
     finder: Finder,

@@ -27,6 +27,9 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
     let size = text.trim();
     let rate = parse_bytes(size.strip_suffix("/s").unwrap_or(size))
         .map_err(|_| format!("'{text}' is not a rate; write for example 50MiB/s"))?;
+    if rate != 0 && size.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("'{text}' has no unit; write {size}MiB/s, or {size}B/s if bytes are meant"));
+    }
     if rate == 0 {
         return Err("a rate of 0 would never finish; leave the key out for no limit".to_owned());
     }
@@ -170,6 +173,8 @@ mod tests {
         }
         assert_eq!(parse_rate("50MiB/s"), Ok(50 << 20));
         assert!(parse_rate("0").is_err());
+        assert!(parse_rate("50").unwrap_err().contains("50MiB/s"));
+        assert_eq!(parse_rate("50B/s"), Ok(50));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct KitIssueArgs {
 #[derive(Clone, Debug, Args)]
 pub struct KitAckArgs {
     /// Number of the kit, as printed on it
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = super::value::kit_number)]
     pub number: u32,
     /// The identity sheet of that number, instead of the seal sheet
     #[arg(long)]

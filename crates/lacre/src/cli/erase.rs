@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::value::{JobName, SnapshotName};
+use super::value::{self, JobName, SnapshotName};
 
 /// Arguments of `lacre erase`.
 #[derive(Clone, Debug, Args)]
@@ -32,7 +32,7 @@ pub enum EraseAction {
     Snapshot(EraseSnapshotArgs),
     /// Erase every snapshot of a job taken before a moment
     ///
-    /// Example: lacre erase job astro --before 2026-01-01T00:00:00Z
+    /// Example: lacre erase job astro --before 2026-01-01
     Job(EraseJobArgs),
     /// Erase one person's rows out of every snapshot, in every copy ever made
     ///
@@ -138,8 +138,8 @@ pub struct EraseJobArgs {
     /// Job
     #[arg(value_name = "J")]
     pub job: JobName,
-    /// Snapshots taken before this time (RFC 3339)
-    #[arg(long, value_name = "T")]
+    /// Snapshots taken before this time (RFC 3339), or before this day began here
+    #[arg(long, value_name = "T", value_parser = value::moment)]
     pub before: Timestamp,
     /// How.
     #[command(flatten)]

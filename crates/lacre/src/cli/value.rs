@@ -4,7 +4,29 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
 use crate::safe_url::SafeUrl;
+
+/// Reads a moment in RFC 3339, or a day, which stands for its beginning in this machine's time zone.
+///
+/// # Errors
+/// A sentence saying what would be accepted.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::system()).ok();
+    text.parse()
+        .ok()
+        .or_else(|| day().map(|day| day.timestamp()))
+        .ok_or_else(|| format!("'{text}' is no time; write for example 2026-01-01 or 2026-01-01T00:00:00Z"))
+}
+
+/// Reads the number of a kit.
+///
+/// # Errors
+/// A sentence saying where it stands.
+pub fn kit_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("'{text}' is no number of a kit; it is printed on the sheet, for example 1"))
+}
 
 /// The longest job name, characters.
 pub const JOB_NAME_LENGTH_MAX: usize = 64;

@@ -34,6 +34,9 @@ pub(super) fn run(invocation: &Invocation, args: &ForgetArgs) -> Result<Exit, Cl
     let job = job.map_err(|error| CliError::new(Kind::Usage, "that is no job name").because(&error))?;
     let plan =
         vault.repository.plan_forget(&rules, job.as_ref(), &Zoned::now()).map_err(|error| vault.explain(error))?;
+    if let Some(job) = &args.job {
+        super::snapshots::refuse_unknown(&vault, plan.rows.values(), job.as_str())?;
+    }
     if !args.dry_run && !plan.forgotten.is_empty() {
         vault.repository.forget(&plan).map_err(|error| vault.explain(error))?;
     }

@@ -1,12 +1,14 @@
 //! `lacre snapshots`: the list, newest last.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use lacre_repo::op::snapshots::SnapshotRow;
 
 use super::{findings, streams};
 use crate::{
     cli::SnapshotsArgs,
-    error::CliError,
+    error::{CliError, Kind},
     exit::Exit,
     human,
     invocation::Invocation,
@@ -26,6 +28,9 @@ pub(super) fn run(invocation: &Invocation, args: &SnapshotsArgs) -> Result<Exit,
         let job = row.label.as_ref().map(|label| label.job.as_str());
         args.job.as_ref().is_none_or(|wanted| job == Some(wanted.as_str()))
     };
+    if let Some(job) = &args.job {
+        refuse_unknown(&vault, &list.rows, job.as_str())?;
+    }
     let rows: Vec<SnapshotEntry> = list.rows.iter().filter(of_job).map(entry).collect();
     let document = SnapshotsResult { snapshots: rows };
     let now = Timestamp::now();
@@ -61,6 +66,27 @@ pub(super) fn run(invocation: &Invocation, args: &SnapshotsArgs) -> Result<Exit,
         invocation.terminal.warn(&format!("{}: {}; {}", finding.object, finding.what, finding.advice));
     }
     Ok(findings::exit(&list.findings))
+}
+
+/// Refuses a job that neither the configuration nor a snapshot knows, and names those they do.
+///
+/// # Errors
+/// [`Kind::Usage`]. Where labels cannot be opened, a job that is not seen may be there: then nothing is refused.
+pub(super) fn refuse_unknown<'r>(
+    vault: &Vault,
+    rows: impl IntoIterator<Item = &'r SnapshotRow>,
+    job: &str,
+) -> Result<(), CliError> {
+    let mut known: BTreeSet<&str> = vault.settings.jobs.iter().map(|job| job.name.as_str()).collect();
+    for row in rows {
+        let Some(label) = &row.label else { return Ok(()) };
+        known.insert(label.job.as_str());
+    }
+    if known.is_empty() || known.contains(job) {
+        return Ok(());
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(CliError::new(Kind::Usage, format!("no snapshot is of a job named {job}")).hint(format!("jobs here: {known}")))
 }
 
 fn entry(row: &SnapshotRow) -> SnapshotEntry {

@@ -101,11 +101,23 @@ fn apart(document: &Document, section: &Section, problems: &mut Vec<Problem>) {
     let repository = document.of("").next().and_then(|root| root.entries.get("repository"));
     let (Some(repository), Some(url)) = (repository, section.entries.get("url")) else { return };
     if let (Value::Store(repository), Value::Store(copy)) = (&repository.value, &url.value)
-        && repository == copy
+        && let Some(how) = overlap(repository, copy)
     {
-        let what = format!("{} is the repository itself", section.title());
+        let what = format!("{} {how}", section.title());
         problems.push(Problem::error(Some(url.place), what, "name another place, or remove the table"));
     }
+}
+
+/// How two places are not apart, if they are not.
+fn overlap(repository: &StoreUrl, copy: &StoreUrl) -> Option<&'static str> {
+    if repository == copy {
+        return Some("is the repository itself");
+    }
+    let (StoreUrl::Folder(repository), StoreUrl::Folder(copy)) = (repository, copy) else { return None };
+    if copy.starts_with(repository) {
+        return Some("lies inside the repository");
+    }
+    repository.starts_with(copy).then_some("holds the repository")
 }
 
 pub(super) fn required(section: &Section, name: &str, problems: &mut Vec<Problem>) {

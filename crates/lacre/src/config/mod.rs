@@ -63,7 +63,12 @@ impl ConfigFile {
     fn read(path: &Path) -> Result<ConfigFile, CliError> {
         let what = || format!("cannot read the configuration {}", path.display());
         let fail = |error: std::io::Error| {
-            CliError::new(Kind::Configuration, what()).because(&error).hint("name another file with --config")
+            CliError::new(Kind::Configuration, what()).because(&error).hint(match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "run as the user it belongs to, or give that user the right to read it"
+                }
+                _ => "name another file with --config",
+            })
         };
         let file = fs::File::open(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;

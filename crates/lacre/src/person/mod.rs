@@ -347,8 +347,7 @@ impl<'r> Search<'r> {
         }
         account.traces = traced.into_list();
         if let Some(needles) = &self.needles {
-            account.unsearched =
-                needles.unsearched().iter().map(|(column, why)| format!("{column}: {why:?}")).collect();
+            account.unsearched = needles.unsearched().iter().map(|(column, why)| format!("{column}: {why}")).collect();
         }
         let others = self.archives.iter().filter(|archive| archive.toc.is_none());
         account

@@ -164,9 +164,12 @@ fn candidate(invocation: &Invocation, args: &ImportArgs, path: &Path) -> Result<
 
 fn unreadable(path: &Path, error: &SourceError) -> CliError {
     let kind = if matches!(error, SourceError::Interrupted { .. }) { Kind::Interrupted } else { Kind::SourceFailed };
-    CliError::new(kind, format!("{} cannot be read", path.display()))
-        .because(error)
-        .hint("the file is no dump, or it is cut off: nothing of it was taken")
+    let hint = match error {
+        SourceError::Open { .. } => "check the path and its rights: nothing was taken",
+        SourceError::NotAFile { .. } => "name the files in it, for example FOLDER/*.sql.gz: nothing was taken",
+        _ => "the file is no dump, or it is cut off: nothing of it was taken",
+    };
+    CliError::new(kind, format!("{} cannot be read", path.display())).because(error).hint(hint)
 }
 
 /// When a dump was made, and who says so.
