@@ -188,7 +188,7 @@ impl Document for RestoreToBytesResult {
 /// An audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckResult {
-    /// Highest level that was proved, 1 to 4.
+    /// Highest level that was proved, 1 to 5.
     pub level: u8,
     /// Packs that were looked at.
     pub packs: u64,
@@ -203,7 +203,7 @@ pub struct CheckResult {
 impl Document for CheckResult {
     const COMMAND: &'static str = "repo check";
     const FIELDS: &'static [Field] = &[
-        field("level", "Highest level that was proved, 1 to 4."),
+        field("level", "Highest level that was proved, 1 to 5."),
         field("packs", "Packs that were looked at."),
         field("bytes_read", "Bytes read from the store."),
         field("findings", "Findings: severity (note, warning, damage), what, object, advice."),
