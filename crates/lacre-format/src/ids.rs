@@ -229,7 +229,7 @@ impl JobName {
         if self.is_safety() {
             return self.clone();
         }
-        let room = Self::BYTES_MAX - SAFETY.len();
+        let room = Self::BYTES_MAX.saturating_sub(SAFETY.len());
         Self(format!("{}{SAFETY}", self.0.get(..room).unwrap_or(&self.0)))
     }
 
