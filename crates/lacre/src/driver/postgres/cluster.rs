@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::{
         fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
         process::CommandExt,
@@ -321,17 +321,14 @@ pub fn sweep(parent: &Path, home: &str) -> (Vec<Leftover>, Vec<Finding>) {
         let lock = File::open(folder.join(MARK));
         match lock.as_ref().map(File::try_lock) {
             // Without a mark: killed before it was written.
-            Ok(Ok(())) | Err(_) => {
-                stop(&folder);
-                match fs::remove_dir_all(&folder) {
-                    Ok(()) => removed.push(Leftover { folder, snapshot: told("snapshot ") }),
-                    Err(error) => findings.push(Finding::warning(
-                        format!("what an earlier drill left cannot be removed: {error}"),
-                        folder.display().to_string(),
-                        "remove it by hand: it holds restored rows",
-                    )),
-                }
-            }
+            Ok(Ok(())) | Err(_) => match clear(&folder) {
+                Ok(()) => removed.push(Leftover { folder, snapshot: told("snapshot ") }),
+                Err(error) => findings.push(Finding::warning(
+                    format!("what an earlier drill left cannot be removed: {error}"),
+                    folder.display().to_string(),
+                    "remove it by hand: it holds restored rows",
+                )),
+            },
             Ok(Err(TryLockError::WouldBlock)) => {}
             Ok(Err(error)) => findings.push(Finding::warning(
                 format!("what an earlier drill left cannot be judged: {error}"),
@@ -341,6 +338,22 @@ pub fn sweep(parent: &Path, home: &str) -> (Vec<Leftover>, Vec<Finding>) {
         }
     }
     (removed, findings)
+}
+
+/// Stops what still runs in a folder whose drill is dead, and removes it. A server that is only being made, or whose parent died a moment
+/// ago, may put files there for a little longer.
+fn clear(folder: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + limits::CLUSTER_PATIENCE;
+    loop {
+        stop(folder);
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && Instant::now() < deadline => {
+                thread::sleep(POLL);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Stops the server of a folder whose drill is dead, if it still runs.
