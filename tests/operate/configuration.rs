@@ -113,3 +113,20 @@ fn config_check_tries_everything_it_names() {
     sandbox.run(&["config", "check", "--offline"]);
     script(&sandbox, "unused", "");
 }
+
+#[test]
+fn a_copy_and_the_repository_lie_apart() {
+    let sandbox = site(&job("astro"), None);
+    let repository = sandbox.repository();
+    for (place, said) in [
+        (repository.clone(), "is the repository itself"),
+        (repository.join("sub"), "lies inside the repository"),
+        (repository.parent().unwrap().to_owned(), "holds the repository"),
+    ] {
+        let file = sandbox.path("apart.toml");
+        fs::write(&file, format!("repository = {repository:?}\n[[copy]]\nname = \"c\"\nurl = {place:?}\n")).unwrap();
+        let check = ["config", "check", "--offline", "--config", file.to_str().unwrap()];
+        let outcome = sandbox.run(&check).exits(2);
+        assert!(outcome.text().contains(said), "{}", outcome.text());
+    }
+}

@@ -200,7 +200,9 @@ fn repository(invocation: &Invocation) -> Vec<DoctorCheck> {
             return vec![trouble("repository", error.message(), advice)];
         }
     };
-    let mut checks = vec![fine("repository", format!("{} with {} snapshots", vault.place, list.rows.len()))];
+    let count = list.rows.len();
+    let snapshots = if count == 1 { "snapshot" } else { "snapshots" };
+    let mut checks = vec![fine("repository", format!("{} with {count} {snapshots}", vault.place))];
     let found = vault.repository.home().exposed().into_iter().chain(list.findings).chain(seal.findings);
     let grave = found.filter(|finding| finding.severity > Severity::Note);
     checks.extend(grave.map(|finding| trouble(&finding.object, finding.what, finding.advice)));

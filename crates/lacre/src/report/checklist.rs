@@ -171,6 +171,8 @@ fn days(count: u64) -> Duration {
 fn application(facts: &Facts<'_>) -> Item {
     let queries =
         facts.settings.drill.critical.len() + facts.settings.jobs.iter().map(|job| job.critical.len()).sum::<usize>();
+    let asked =
+        facts.lang.things(queries, ["critical query", "critical queries"], ["consulta crítica", "consultas críticas"]);
     Item {
         question: facts.say("The application works with restored data", "A aplicação funciona com dados restaurados"),
         answer: Answer::Person,
@@ -181,10 +183,8 @@ fn application(facts: &Facts<'_>) -> Item {
                     .to_owned(),
             ),
             _ => facts.say(
-                format!("each drill asks {queries} critical queries of yours; the application itself is yours to try"),
-                format!(
-                    "cada ensaio faz {queries} consultas críticas suas; a aplicação em si cabe a vocês experimentar"
-                ),
+                format!("each drill asks {asked} of yours; the application itself is yours to try"),
+                format!("cada ensaio faz {asked} de vocês; a aplicação em si cabe a vocês experimentar"),
             ),
         },
         command: Some("lacre restore latest --to postgres:///app_check --create"),

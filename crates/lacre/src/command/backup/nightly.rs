@@ -452,8 +452,9 @@ fn write_run(entry: Option<&RunEntry>, found: &[Finding], out: &mut dyn std::io:
     if entry.forgotten > 0 {
         writeln!(
             out,
-            "{} snapshots forgotten by their rules; lacre forget --undo SNAP brings one back",
-            entry.forgotten
+            "{} snapshot{} forgotten by their rules; lacre forget --undo SNAP brings one back",
+            entry.forgotten,
+            if entry.forgotten == 1 { "" } else { "s" }
         )?;
     }
     findings::write(found, out)?;
