@@ -42,6 +42,25 @@ fn what_a_restore_replaced_is_erased_with_its_job_and_is_never_the_latest() {
 }
 
 #[test]
+fn what_is_waited_for_is_said_once_before_and_after() {
+    let nights = nights(2);
+    let sandbox = &nights.sandbox;
+    sandbox.run(&["kit", "issue", "--kit-file", "sheet"]).exits(0);
+    sandbox.run(&["hold", &nights.ids[0], "--reason", "a claim"]).exits(0);
+    let kit = "kit:1".to_owned();
+    let hold = format!("hold:{}", nights.ids[0]);
+    let planned = sandbox.run(&with(&["--dry-run", "--json"])).exits(0).json();
+    assert_eq!(super::person::texts(&planned["pending"], "item"), [kit.clone(), hold.clone()]);
+    let erased = sandbox.run(&with(&["--yes", "--json"])).exits(5).json();
+    let items = super::person::texts(&erased["pending"], "item");
+    for item in [kit, hold] {
+        assert_eq!(items.iter().filter(|said| **said == item).count(), 1, "{items:?}");
+    }
+    let distinct: std::collections::BTreeSet<&String> = items.iter().collect();
+    assert_eq!(distinct.len(), items.len(), "{items:?}");
+}
+
+#[test]
 fn another_job_with_the_same_people_is_pointed_out() {
     let nights = nights(1);
     nights.cluster.sql("postgres", "create database e template d");

@@ -69,7 +69,7 @@ impl Fingerprinter {
     #[must_use]
     pub fn fingerprints(&self, level: u8, run: &[u8], lengths: &[usize]) -> Vec<Fingerprint> {
         let key = &self.keys[usize::from(level.min(LEVEL_MAX))];
-        side_by_side::keyed_hashes(key, run, lengths).into_iter().map(Fingerprint).collect()
+        side_by_side::keyed_hashes(key, run, lengths).iter().map(|hash| Fingerprint(*hash)).collect()
     }
 }
 

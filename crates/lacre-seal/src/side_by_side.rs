@@ -40,10 +40,10 @@ struct Tree {
 }
 
 /// The keyed hashes of the plaintexts that `run` holds one after the other.
-pub(crate) fn keyed_hashes(key: &[u8; 32], run: &[u8], lengths: &[usize]) -> Vec<Value> {
+pub(crate) fn keyed_hashes(key: &[u8; 32], run: &[u8], lengths: &[usize]) -> Zeroizing<Vec<Value>> {
     let platform = Platform::detect();
     let words = Key(words(key));
-    let mut hashes = vec![[0u8; OUT_LEN]; lengths.len()];
+    let mut hashes = Zeroizing::new(vec![[0u8; OUT_LEN]; lengths.len()]);
     let mut trees = Vec::with_capacity(lengths.len());
     let mut values: Zeroizing<Vec<Value>> = Zeroizing::new(Vec::with_capacity(run.len() / CHUNK_LEN + lengths.len()));
     let mut groups: [Group<'_>; CHUNKS_MAX] = std::array::from_fn(|_| Group::default());
@@ -149,8 +149,8 @@ fn hash_many<const N: usize>(
     counter: u64,
     flags: u8,
     (start, end): (u8, u8),
-) -> [Value; TOGETHER] {
-    let mut out = [[0u8; OUT_LEN]; TOGETHER];
+) -> Zeroizing<[Value; TOGETHER]> {
+    let mut out = Zeroizing::new([[0u8; OUT_LEN]; TOGETHER]);
     platform.hash_many(inputs, &key.0, counter, IncrementCounter::No, flags, start, end, out.as_flattened_mut());
     out
 }
@@ -205,7 +205,7 @@ mod tests {
         let text = text((CHUNKS_MAX + 2) * CHUNK_LEN);
         for length in 0..=text.len() {
             let run = &text[..length];
-            assert_eq!(keyed_hashes(KEY, run, &[length]), one_by_one(run, &[length]), "{length} bytes");
+            assert_eq!(*keyed_hashes(KEY, run, &[length]), one_by_one(run, &[length]), "{length} bytes");
         }
     }
 
@@ -213,12 +213,12 @@ mod tests {
     fn plaintexts_of_all_lengths_together_have_theirs() {
         let lengths: Vec<usize> = (0..600).map(|number| number * 7919 % (18 * CHUNK_LEN)).collect();
         let run = text(lengths.iter().sum());
-        assert_eq!(keyed_hashes(KEY, &run, &lengths), one_by_one(&run, &lengths));
+        assert_eq!(*keyed_hashes(KEY, &run, &lengths), one_by_one(&run, &lengths));
         for count in 1..40 {
             for length in [1024, 1025, 2048, 3000, 4096, 5121, 8192, 16_384, 16_385] {
                 let lengths = vec![length; count];
                 let run = text(length * count);
-                assert_eq!(keyed_hashes(KEY, &run, &lengths), one_by_one(&run, &lengths), "{count} of {length} bytes");
+                assert_eq!(*keyed_hashes(KEY, &run, &lengths), one_by_one(&run, &lengths), "{count} of {length} bytes");
             }
         }
     }

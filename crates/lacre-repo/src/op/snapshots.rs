@@ -65,6 +65,14 @@ pub struct SnapshotRow {
     pub known: Known,
 }
 
+impl SnapshotRow {
+    /// The job whose night this is, as far as this host can tell: what a restore replaced is nobody's.
+    #[must_use]
+    pub fn night_of(&self) -> Option<&JobName> {
+        self.label.as_ref().map(|label| &label.job).filter(|job| !job.is_safety())
+    }
+}
+
 /// All snapshots, oldest first, and what was found on the way.
 #[derive(Clone, Debug, Default)]
 pub struct SnapshotList {
@@ -188,7 +196,7 @@ fn resolve_in(rows: &[SnapshotRow], name: &str, now: &Zoned) -> Result<SnapshotI
             let of_job = match (job, &row.label) {
                 (Some(job), label) => label.as_ref().is_some_and(|label| label.job == *job),
                 // What a restore replaced is the newest there is, and the last thing to be restored by whoever names none.
-                (None, label) => !label.as_ref().is_some_and(|label| label.job.is_safety()),
+                (None, label) => label.is_none() || row.night_of().is_some(),
             };
             row.state == SnapshotState::Live && of_job && row.taken.0 <= until.as_millisecond()
         };

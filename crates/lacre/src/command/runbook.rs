@@ -182,14 +182,10 @@ fn jobs(opened: &Opened<'_>, status: &Status) -> Vec<Job> {
     let mut rows: BTreeMap<String, Vec<&SnapshotRow>> =
         settings.jobs.iter().map(|job| (job.name.to_string(), Vec::new())).collect();
     for row in &status.rows {
-        let (true, Some(label)) = (row.state == lacre_repo::op::snapshots::SnapshotState::Live, &row.label) else {
+        let (true, Some(job)) = (row.state == lacre_repo::op::snapshots::SnapshotState::Live, row.night_of()) else {
             continue;
         };
-        // What a restore replaced is no database to restore.
-        if label.job.is_safety() {
-            continue;
-        }
-        rows.entry(label.job.to_string()).or_default().push(row);
+        rows.entry(job.to_string()).or_default().push(row);
     }
     rows.into_iter().map(|(name, rows)| job(opened, status, name, &rows)).collect()
 }

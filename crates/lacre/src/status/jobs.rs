@@ -17,9 +17,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, report: &mut Report) {
     let rows = &evidence.status.rows;
     let mut names: Vec<String> = evidence.settings.jobs.iter().map(|job| job.name.to_string()).collect();
     if names.is_empty() {
-        // What a restore replaced is nobody's night.
-        let of_jobs = rows.iter().filter_map(|row| row.label.as_ref()).filter(|label| !label.job.is_safety());
-        let found: BTreeSet<String> = of_jobs.map(|label| label.job.to_string()).collect();
+        let found: BTreeSet<String> = rows.iter().filter_map(SnapshotRow::night_of).map(ToString::to_string).collect();
         names.extend(found);
     }
     if !rows.is_empty() && rows.iter().all(|row| row.label.is_none()) {

@@ -35,7 +35,7 @@ use crate::{
     error::Error,
     ledger::Intent,
     op::{
-        rotate::Adoption,
+        rotate::{Adoption, Pending},
         snapshots::{SnapshotRow, SnapshotState},
     },
     repository::Repository,
@@ -68,6 +68,8 @@ pub struct ErasePlan {
     pub writers: BTreeSet<HomeId>,
     /// Forgotten snapshots that die with the same rotation.
     pub forgotten: Vec<SnapshotId>,
+    /// What it will wait for that can be told before it is begun.
+    pub foreseen: Vec<Pending>,
 }
 
 /// Why an erasure happens.
@@ -145,6 +147,7 @@ impl Repository {
                 .filter(|row| row.state == SnapshotState::Forgotten && !chosen.contains(&row.snapshot))
                 .map(|row| row.snapshot)
                 .collect(),
+            foreseen: status::foreseen(&view, &[]),
             snapshots: dying,
         })
     }

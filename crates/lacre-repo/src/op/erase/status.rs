@@ -201,15 +201,6 @@ impl Repository {
         Ok(pending)
     }
 
-    /// The printed kits that would open old copies after the seal was changed now: an erasure waits for each.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn kits_that_open(&self) -> Result<Vec<Pending>, Error> {
-        let view = self.view()?;
-        Ok(kits_until(&view, view.policy.generation.number))
-    }
-
     /// What was anchored too late lies under the new generation, and dies only in another rotation.
     fn unsettled_entries(&self, view: &View, intent: &Intent, pending: &mut Vec<Pending>) -> Result<(), Error> {
         let named = intent.record.snapshots.iter().copied().collect();
@@ -310,7 +301,11 @@ impl Repository {
                 what: format!(
                     "{host} has not backed up {job} since: its index can still confirm guesses about what was erased"
                 ),
-                command: format!("on {host}: lacre backup {job}"),
+                command: if job.is_safety() {
+                    format!("when no restore runs on {host}: lacre erase attest writer:{home} destroyed")
+                } else {
+                    format!("on {host}: lacre backup {job}")
+                },
             });
         }
         let unfinished = match listing {
@@ -532,6 +527,22 @@ fn again(view: &View, resume: String) -> String {
 }
 
 /// A held snapshot keeps the person until it is released, and is handed out only without them.
+/// What an erasure that is begun now will wait for, as far as that can be told: kits that open old copies, and snapshots that are held.
+pub(super) fn foreseen(view: &View, held: &[SnapshotRow]) -> Vec<Pending> {
+    let mut pending = kits_until(view, view.policy.generation.number);
+    pending.extend(held.iter().map(|row| hold(row.snapshot)));
+    pending
+}
+
+fn hold(snapshot: SnapshotId) -> Pending {
+    let id = snapshot.short();
+    Pending {
+        item: format!("hold:{snapshot}"),
+        what: format!("snapshot {id} is held and keeps the person"),
+        command: format!("lacre release {id}, then: lacre erase resume"),
+    }
+}
+
 /// Kits that hold a generation of at most this number and are not known to be burned.
 fn kits_until(view: &View, newest: u32) -> Vec<Pending> {
     let open = |kit: &KitRecord| kit.generation.number <= newest && kit.state != KitState::Destroyed;
@@ -550,11 +561,7 @@ fn unsettled_holds(view: &View, intent: &Intent, pending: &mut Vec<Pending>) {
         }
         let id = snapshot.short();
         pending.push(if view.held.contains_key(snapshot) {
-            Pending {
-                item: format!("hold:{snapshot}"),
-                what: format!("snapshot {id} is held and keeps the person"),
-                command: format!("lacre release {id}, then: lacre erase resume"),
-            }
+            hold(*snapshot)
         } else {
             Pending {
                 item: format!("rewrite:{snapshot}"),

@@ -59,7 +59,10 @@ fn named_findings(report: CopyReport) -> Vec<Finding> {
     let mut found = status.findings;
     let is_said = found.iter().any(|finding| finding.severity > Severity::Note);
     if status.state != CopyState::Current && !is_said {
-        let what = format!("the copy is {}, by {behind}", status.state.name());
+        let what = match status.state {
+            CopyState::Behind | CopyState::OldGeneration => format!("the copy is {}, by {behind}", status.state.name()),
+            state => format!("the copy is {}", state.name()),
+        };
         found.push(Finding::new(Severity::Warning, what, &status.name, "lacre copy sync    (goes on)"));
     }
     found

@@ -5,6 +5,8 @@ mod person;
 mod receipt;
 mod show;
 
+use std::collections::BTreeSet;
+
 use lacre_format::{
     erasure::{Declared, Purpose},
     ids::{Digest, Millis, SnapshotId, Token},
@@ -13,7 +15,7 @@ use lacre_repo::op::{
     copy::{CopyPlace, CopyState},
     erase::{Account, ErasePlan, EraseReason, ErasureState, ErasureStatus, LastVerified},
     keys::ReadKeys,
-    rotate::{Adoption, RotateOptions, RotationState},
+    rotate::{Adoption, Pending, RotateOptions, RotationState},
 };
 use lacre_seal::{entropy, kit::Kit};
 
@@ -31,7 +33,7 @@ use crate::{
     error::{CliError, Kind},
     exit::Exit,
     invocation::Invocation,
-    output::{ErasuresResult, GuardResult, ProveResult, RotateResult},
+    output::{EraseResult, ErasuresResult, GuardResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
     vault::{Making, Vault, read_sheets},
 };
@@ -113,6 +115,7 @@ fn erase(
         bytes_shared: plan.account.bytes_shared,
     };
     intended(invocation, vault, erasure, &counts);
+    let mut waiting = Vec::new();
     if is_due(&find(vault, &erasure.to_string())?) {
         let rotate =
             RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
@@ -121,17 +124,33 @@ fn erase(
             vault.explain(error).hint(format!("the intent stands and its snapshots are refused; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
         })?;
         super::findings::warn(invocation, &report.findings);
-        if let RotationState::Pending(pending) = &report.state {
-            document.pending = pending.iter().map(show::pending).collect();
-        }
+        waiting = waits_for(report.state);
     }
-    let status = find(vault, &erasure.to_string())?;
-    document.state = status.state.name().to_owned();
-    document.pending.extend(status.pending.iter().map(show::pending));
-    document.pending.dedup_by(|one, other| one.item == other.item);
-    document.receipt = write_receipt(vault, &status, Some(&plan.account))?;
+    let status = settle(vault, erasure, waiting, &plan.account, &mut document)?;
     invocation.print(&document, |out| show::write_erased(&document, out))?;
     Ok(exit(&[status]))
+}
+
+/// What a change of the seal waits for.
+fn waits_for(state: RotationState) -> Vec<Pending> {
+    if let RotationState::Pending(pending) = state { pending } else { Vec::new() }
+}
+
+/// Says what became of an erasure that was carried out: what it waits for now replaces what its plan foresaw.
+fn settle(
+    vault: &Vault,
+    erasure: Token,
+    waiting: Vec<Pending>,
+    died: &Account,
+    document: &mut EraseResult,
+) -> Result<ErasureStatus, CliError> {
+    let status = find(vault, &erasure.to_string())?;
+    document.state = status.state.name().to_owned();
+    let mut said = BTreeSet::new();
+    let all = waiting.iter().chain(&status.pending);
+    document.pending = all.filter(|pending| said.insert(&pending.item)).map(show::pending).collect();
+    document.receipt = write_receipt(vault, &status, Some(died))?;
+    Ok(status)
 }
 
 /// An intent was signed: whoever watches over erasures hears of it at once, whoever signed it.

@@ -35,7 +35,6 @@ pub(in crate::command) fn pending(pending: &Pending) -> PendingEntry {
 pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliError> {
     let view = vault.repository.view().map_err(|error| vault.explain(error))?;
     let host = |home: &HomeId| view.home(*home).map_or_else(|| home.short(), |entry| entry.label.clone());
-    let kits = vault.repository.kits_that_open().map_err(|error| vault.explain(error))?;
     let erased = |snapshot: String| ErasedEntry { old: snapshot, new: None, rows_removed: None };
     Ok(EraseResult {
         snapshots: plan.snapshots.iter().map(|row| erased(row.snapshot.to_string())).collect(),
@@ -45,7 +44,7 @@ pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliEr
         in_flight: plan.in_flight.iter().map(ToString::to_string).collect(),
         writers: plan.writers.iter().map(host).collect(),
         forgotten: u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX),
-        pending: kits.iter().map(pending).collect(),
+        pending: plan.foreseen.iter().map(pending).collect(),
         ..EraseResult::default()
     })
 }

@@ -93,8 +93,7 @@ fn nights(vault: &Vault, args: &HistoryArgs) -> Result<Vec<SnapshotRow>, CliErro
     let job = |row: &SnapshotRow| row.label.as_ref().map(|label| label.job.to_string());
     let live: Vec<SnapshotRow> = list.rows.into_iter().filter(|row| row.state == SnapshotState::Live).collect();
     let jobs: std::collections::BTreeSet<String> = live.iter().filter_map(job).collect();
-    let labels = live.iter().filter_map(|row| row.label.as_ref()).filter(|label| !label.job.is_safety());
-    let ordinary: std::collections::BTreeSet<_> = labels.map(|label| label.job.clone()).collect();
+    let ordinary: std::collections::BTreeSet<_> = live.iter().filter_map(SnapshotRow::night_of).cloned().collect();
     let chosen = match (&args.job, jobs.len()) {
         (Some(name), _) => Some(name.as_str().to_owned()),
         (None, 0 | 1) => None,

@@ -52,7 +52,7 @@ use self::{
     emit::Emit,
     walk::{Reader, Walk},
 };
-use super::{Account, EraseReason, REASON_BYTES_MAX, writers_of};
+use super::{Account, EraseReason, REASON_BYTES_MAX, status::foreseen, writers_of};
 use crate::{
     cut::CutParameters,
     error::Error,
@@ -61,6 +61,7 @@ use crate::{
     monitor::Monitor,
     op::{
         keys::ReadKeys,
+        rotate::Pending,
         snapshots::{SnapshotRow, SnapshotState},
     },
     persons::has_seen,
@@ -85,6 +86,8 @@ pub struct PersonScope {
     pub in_flight: Vec<SnapshotId>,
     /// Writers whose next backup of a touched job the erasure waits for.
     pub writers: BTreeSet<HomeId>,
+    /// What it will wait for besides that can be told before it is begun.
+    pub foreseen: Vec<Pending>,
 }
 
 /// A stream's new figures, which only the caller knows.
@@ -154,6 +157,7 @@ impl Repository {
             writers: writers_of(rows.iter(), &jobs),
             jobs: jobs.iter().cloned().collect(),
             beside: beside.into_iter().collect(),
+            foreseen: Vec::new(),
         };
         for row in rows.iter().filter(|row| of_jobs(row) && !is_done(row)) {
             match row.state {
@@ -163,6 +167,7 @@ impl Repository {
                 SnapshotState::Pending | SnapshotState::Void | SnapshotState::Erased => {}
             }
         }
+        scope.foreseen = foreseen(view, &scope.held);
         Ok(scope)
     }
 

@@ -14,13 +14,13 @@ use lacre_format::{
 };
 use lacre_repo::op::{
     erase::{EraseReason, person::PersonScope},
-    rotate::{RotateOptions, RotationState},
+    rotate::RotateOptions,
 };
 
 pub(in crate::command) use self::carry::refuse_traces;
 pub(super) use self::resume::resume;
 use self::{carry::Asked, whom::Named};
-use super::{copies, exit, find, hook, intended, is_due, kits, request_hash, show, write_receipt};
+use super::{copies, exit, find, hook, intended, is_due, kits, request_hash, settle, show, waits_for};
 use crate::{
     cli::ErasePersonArgs,
     error::{CliError, Kind},
@@ -182,6 +182,7 @@ fn finish(
 ) -> Result<Exit, CliError> {
     let died = vault.repository.account_of(erasure).map_err(|error| vault.explain(error))?;
     (document.bytes_dead, document.bytes_shared) = (died.bytes_dead, died.bytes_shared);
+    let mut waiting = Vec::new();
     if is_due(&find(vault, &erasure.to_string())?) {
         let rotate =
             RotateOptions { purpose: Purpose::Erase, copies: copies(invocation, vault)?, ..RotateOptions::default() };
@@ -189,16 +190,10 @@ fn finish(
             vault.explain(error).hint(format!("the successors are made and the intent stands; go on with: lacre erase resume, or give it up: lacre erase cancel {erasure}"))
         })?;
         super::super::findings::warn(invocation, &report.findings);
-        if let RotationState::Pending(pending) = &report.state {
-            document.pending = pending.iter().map(show::pending).collect();
-        }
+        waiting = waits_for(report.state);
         vault.repository.drop_suppressions().map_err(|error| vault.explain(error))?;
     }
-    let status = find(vault, &erasure.to_string())?;
-    document.state = status.state.name().to_owned();
-    document.pending.extend(status.pending.iter().map(show::pending));
-    document.pending.dedup_by(|one, other| one.item == other.item);
-    document.receipt = write_receipt(vault, &status, Some(&died))?;
+    let status = settle(vault, erasure, waiting, &died, document)?;
     invocation.print(&*document, |out| show::write_erased(document, out))?;
     Ok(exit(&[status]))
 }

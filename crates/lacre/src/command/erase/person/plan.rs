@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use lacre_format::ids::{JobName, SnapshotId, Token};
-use lacre_repo::op::{erase::person::PersonScope, rotate::Pending};
+use lacre_repo::op::erase::person::PersonScope;
 
 use super::show;
 use crate::{
     error::CliError,
     human,
-    output::{EraseResult, ErasedEntry, ErasedTableEntry, PendingEntry, TraceEntry},
+    output::{EraseResult, ErasedEntry, ErasedTableEntry, TraceEntry},
     person::{self, Account, Search},
     term::table::printable,
     vault::{Vault, short},
@@ -48,7 +48,7 @@ pub(super) fn document(
         unsearched: account.unsearched.clone(),
         held: scope.held.iter().map(|row| row.snapshot.to_string()).collect(),
         cautions: account.cautions.iter().cloned().chain(scope.beside.iter().map(not_covered)).collect(),
-        pending: foreseen(vault, scope)?,
+        pending: scope.foreseen.iter().map(show::pending).collect(),
         bytes_read: account.bytes_read,
         ..EraseResult::default()
     })
@@ -103,17 +103,6 @@ pub(super) fn write_nothing(document: &EraseResult, out: &mut dyn Write) -> io::
 
 fn not_covered(job: &JobName) -> String {
     format!("snapshots of job {job} are not covered; if the same people are in it: --job {job}, too")
-}
-
-/// What the erasure will wait for that can be told before it is begun.
-fn foreseen(vault: &Vault, scope: &PersonScope) -> Result<Vec<PendingEntry>, CliError> {
-    let mut pending = vault.repository.kits_that_open().map_err(|error| vault.explain(error))?;
-    pending.extend(scope.held.iter().map(|row| Pending {
-        item: format!("hold:{}", row.snapshot),
-        what: format!("snapshot {} is held and keeps the person", row.snapshot.short()),
-        command: format!("lacre release {}, then: lacre erase resume", row.snapshot.short()),
-    }));
-    Ok(pending.iter().map(show::pending).collect())
 }
 
 pub(super) fn write(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
