@@ -3,7 +3,8 @@
 
 The database is that of `run.py` (`workload.sql`, `night.sql`). The person has about fifty rows in four tables. Printed are: the unique
 plaintext that was searched, each stored piece once, and how much of it a core does in a second; the bytes written beside those of the
-repository; what the next ordinary night uploads beside those before; and the peak resident memory (VmHWM) of the program alone. Nothing is judged.
+repository; what the next ordinary night uploads beside those before; and the peak resident memory (VmHWM) of the program alone. Before the
+erasure, what two nights differ in and one row of every night are looked for. Nothing is judged.
 
     LACRE_BIN=target/release/lacre python3 bench/person.py                         about 230 MB a night, thirty nights
     LACRE_BIN=target/release/lacre python3 bench/person.py --scale 1 --nights 30   about 1.1 GB a night
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -69,7 +71,7 @@ class Measured:
         if child.returncode not in codes:
             errors.seek(0)
             raise Failed(f"exit {child.returncode} from: {' '.join(command)}\n{errors.read().decode(errors='replace')[-2000:]}")
-        self.document = json.loads(out) if out.strip() else {}
+        self.document = json.loads(out) if "--json" in command else {}
 
     def watch(self, pid, ended):
         """VmHWM only grows, so the last look before the end says it; the programs that are started do not count."""
@@ -123,6 +125,7 @@ def measure(words, lacre, database, folder, env):
     with open(key, "w") as out:
         out.write(f"{PERSON}\n")
     before = size(f"{folder}/repo")
+    find(lacre, env)
     command = [lacre, "erase", "person", "--rules", rules, "--subject", "user", "--key-file", key]
     plan = Measured(env, [0], *command, "--dry-run", "--json")
     erased = Measured(env, [0, 5], *command, "--yes", "--json")
@@ -133,6 +136,15 @@ def measure(words, lacre, database, folder, env):
     following = Measured(env, [0], lacre, "backup", "--postgres", database.url(), "--json")
     settled = Measured(env, [0, 5], lacre, "erase", "resume", "--json")
     report(plan, erased, following, settled, before, after, usual)
+
+
+def find(lacre, env):
+    """Two nights compared, and one row through all nights: medians of three."""
+    nights = [entry["snapshot"] for entry in sorted(Measured(env, [0], lacre, "snapshots", "--json").document["snapshots"], key=lambda entry: entry["time"])]
+    for words in (["diff", nights[-2], nights[-1]], ["history", "public.birth_charts", "--where", f"id={PERSON}"]):
+        runs = [Measured(env, [0], lacre, *words) for _ in range(3)]
+        say(f"{words[0]} of {2 if words[0] == 'diff' else len(nights)} nights: {statistics.median(run.wall for run in runs):.2f} s wall, "
+            f"{statistics.median(run.cpu for run in runs):.2f} processor seconds, VmHWM {max(run.peak for run in runs):.0f} MB")
 
 
 def day(database, scale, number):

@@ -34,9 +34,9 @@ class Failed(Exception):
 
 
 class Run:
-    """One measured command: wall and processor seconds, peak memory of its largest process, bytes it printed, and its output if kept."""
+    """One measured command: wall and processor seconds, peak memory of its largest process, bytes it printed, its output if kept. `codes` are well."""
 
-    def __init__(self, command, env, cwd, keep=False, source=None):
+    def __init__(self, command, env, cwd, keep=False, source=None, codes=(0,)):
         errors = tempfile.TemporaryFile()
         start = time.perf_counter()
         stdin = open(source, "rb") if source else subprocess.DEVNULL
@@ -52,7 +52,7 @@ class Run:
         self.cpu = usage.ru_utime + usage.ru_stime
         self.peak_mb = usage.ru_maxrss * 1024 / MB
         self.output = b"".join(kept)
-        if child.returncode != 0:
+        if child.returncode not in codes:
             errors.seek(0)
             words = errors.read().decode(errors="replace").strip()[-2000:]
             raise Failed(f"exit {child.returncode} from: {' '.join(command)}\n{words}")

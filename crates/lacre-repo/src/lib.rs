@@ -32,6 +32,7 @@ mod put;
 pub mod repository;
 pub mod retention;
 mod rollup;
+mod signatures;
 pub mod squeeze;
 pub mod store;
 mod tree;

@@ -32,6 +32,7 @@ use crate::{
     parity::ParityChoice,
     prefetch::{prefetch, read_all},
     rollup,
+    signatures::Signatures,
     store::{Listing, Store},
     view::{Source, VIEWED, View, finding_of, label_of, of_the_object},
 };
@@ -59,6 +60,7 @@ pub struct Repository {
     reach: Arc<dyn CellReach>,
     parity: ParityChoice,
     standing: Standing,
+    signatures: Arc<Signatures>,
 }
 
 /// What a store is to this host.
@@ -151,8 +153,7 @@ impl Repository {
         home.make_copies()?;
         let catalog = Mutex::new(Catalog::open(&home.copy_catalog(name))?);
         let standing = Standing::Copy { name: name.to_owned() };
-        let (structure, reach) = (Mutex::new(None), Arc::new(FilesOnly));
-        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default(), standing })
+        Ok(Self::of_parts(manifest, store, home, clock, catalog, standing))
     }
 
     pub(crate) fn with_manifest(
@@ -167,9 +168,25 @@ impl Repository {
             tracing::warn!(%error, "the repository's manifest is not kept in the home");
         }
         let catalog = Mutex::new(Catalog::open(&home.catalog())?);
-        let (structure, standing) = (Mutex::new(None), Standing::Primary);
-        let reach = Arc::new(FilesOnly);
-        Ok(Self { manifest, store, home, clock, catalog, structure, reach, parity: ParityChoice::default(), standing })
+        Ok(Self::of_parts(manifest, store, home, clock, catalog, Standing::Primary))
+    }
+
+    fn of_parts(
+        manifest: Manifest,
+        store: Store,
+        home: RepositoryHome,
+        clock: SharedClock,
+        catalog: Mutex<Catalog>,
+        standing: Standing,
+    ) -> Self {
+        let (structure, reach, parity) = (Mutex::new(None), Arc::new(FilesOnly), ParityChoice::default());
+        let signatures = Arc::default();
+        Self { manifest, store, home, clock, catalog, structure, reach, parity, standing, signatures }
+    }
+
+    /// The signatures that were verified through it.
+    pub(crate) const fn signatures(&self) -> &Arc<Signatures> {
+        &self.signatures
     }
 
     /// The same with a way to cells that are not files of this host.
@@ -320,6 +337,7 @@ impl Repository {
             manifest: &self.manifest,
             pin: pin.as_ref(),
             structure: structure.as_ref(),
+            signatures: &self.signatures,
         };
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);

@@ -3,7 +3,10 @@
 //! In: a listing and objects of a store nobody trusts. Out: the tip policy, the state of every snapshot, and findings for
 //! everything that was there and is not believed. Nothing unsigned, unknown or revoked displaces anything (protocol rule 1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lacre_format::{
     authority::Authority,
@@ -17,10 +20,7 @@ use lacre_format::{
     policy::{HomeEntry, Policy, Role},
     signed::Signed,
 };
-use lacre_seal::{
-    sign,
-    structure::{Structure, StructureKey},
-};
+use lacre_seal::structure::{Structure, StructureKey};
 
 use crate::{
     catalog::Catalog,
@@ -34,6 +34,7 @@ use crate::{
     persons::Persons,
     plans::Plans,
     policies,
+    signatures::Signatures,
     store::{Listing, Store, StoreError},
 };
 
@@ -105,6 +106,7 @@ pub struct View {
     pub persons: Persons,
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
+    signatures: Arc<Signatures>,
 }
 
 /// Reads a small immutable object through the catalog.
@@ -190,6 +192,8 @@ pub(crate) struct Source<'a> {
     pub(crate) pin: Option<&'a Pin>,
     /// Labels and rules of retention are read with it; without it, forgets of writers cannot be judged and are not believed.
     pub(crate) structure: Option<&'a StructureKey>,
+    /// What was verified before.
+    pub(crate) signatures: &'a Arc<Signatures>,
 }
 
 impl View {
@@ -240,6 +244,7 @@ impl View {
             lost: Lost::default(),
             persons: Persons::default(),
             findings,
+            signatures: Arc::clone(source.signatures),
         };
         view.read_voids(source, listing)?;
         view.read_snapshots(source, listing)?;
@@ -359,7 +364,8 @@ impl View {
         let Some(home) = self.home(signed.home) else {
             return Err(Error::unbelieved(name, "its signer is in no policy"));
         };
-        sign::verify(&home.key, kind, self.repository, signed)
+        self.signatures
+            .verify(&home.key, kind, self.repository, signed)
             .map_err(|error| Error::damaged(name, error.to_string()))?;
         if Authority::of_object(kind).admits(home.role) {
             Ok(home)

@@ -157,13 +157,13 @@ pub struct PruneArgs {
     #[arg(long, value_name = "D", value_parser = human::parse_duration)]
     pub max_duration: Option<Duration>,
     /// Rewrite at most this share of the repository (default 10%)
-    #[arg(long, value_name = "P%")]
+    #[arg(long, value_name = "P%", value_parser = Percent::bound)]
     pub max_repack: Option<Percent>,
     /// Rewrite a pack when at least this share of it is dead (default 10%)
-    #[arg(long, value_name = "P%")]
+    #[arg(long, value_name = "P%", value_parser = Percent::bound)]
     pub min_dead: Option<Percent>,
     /// Rewrite nothing unless it gains this share of the repository (default 2%)
-    #[arg(long, value_name = "P%")]
+    #[arg(long, value_name = "P%", value_parser = Percent::bound)]
     pub min_gain: Option<Percent>,
     /// Take a session that has not ended for dead after this time, by the store's clock (default 48h)
     ///

@@ -154,6 +154,23 @@ impl Percent {
     /// All of it.
     pub const ALL: Percent = Percent(100.0);
 
+    /// Reads a share that bounds something, which may also be nothing.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn bound(text: &str) -> Result<Percent, String> {
+        let number: f64 = text
+            .strip_suffix('%')
+            .unwrap_or(text)
+            .parse()
+            .map_err(|_| format!("'{text}' is not a percentage; write for example 5%"))?;
+        if (0.0..=100.0).contains(&number) {
+            Ok(Percent(number))
+        } else {
+            Err(format!("{text} is not between 0% and 100%"))
+        }
+    }
+
     /// Returns the share as a fraction of 1.
     pub fn fraction(self) -> f64 {
         self.0 / 100.0
@@ -164,15 +181,9 @@ impl FromStr for Percent {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Percent, String> {
-        let number: f64 = text
-            .strip_suffix('%')
-            .unwrap_or(text)
-            .parse()
-            .map_err(|_| format!("'{text}' is not a percentage; write for example 5%"))?;
-        if number > 0.0 && number <= 100.0 {
-            Ok(Percent(number))
-        } else {
-            Err(format!("{text} is not between 0% and 100%"))
+        match Percent::bound(text)? {
+            Percent(number) if number > 0.0 => Ok(Percent(number)),
+            _ => Err(format!("{text} is nothing; write a share above 0%, 100% at most")),
         }
     }
 }
@@ -287,6 +298,10 @@ mod tests {
         for bad in ["0", "101%", "-1", "NaN", "x"] {
             assert!(bad.parse::<Percent>().is_err(), "{bad}");
         }
+        for bad in ["101%", "-1", "NaN", "x"] {
+            assert!(Percent::bound(bad).is_err(), "{bad}");
+        }
+        assert!(Percent::bound("0%").unwrap().fraction().abs() < 1e-12);
     }
 
     #[test]

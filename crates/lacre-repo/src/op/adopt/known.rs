@@ -100,6 +100,7 @@ impl Repository {
             manifest: self.manifest(),
             pin: None,
             structure: structure.as_ref(),
+            signatures: self.signatures(),
         };
         View::of_listing(&source, listing)
     }
