@@ -118,21 +118,23 @@ fn rows_longer_than_their_chunks_come_out_whole() {
         "d",
         "create table pages (id int primary key, body text); alter table pages alter body set storage external; \
          insert into pages select n, (select string_agg(md5(n::text || i::text), '') from generate_series(1, 3000 + n) i) \
-         from generate_series(1, 12) n",
+         from generate_series(1, 12) n; \
+         insert into pages select 13, string_agg(md5(i::text), '') from generate_series(1, 60000) i",
     );
     let sandbox = Sandbox::with_tools_of(&cluster);
     sandbox.run(&["init", "--kit-file", "kit"]).exits(0);
     let one = backup(&cluster, &sandbox, "d");
-    // The end of one row, the middle of another, the beginning of a third.
+    // The end of one row, the middle of another, the beginning of a third; two places of one whose pieces between them are the same.
     cluster.sql(
         "d",
         "update pages set body = body || 'end' where id = 3; update pages set body = overlay(body placing 'middle' from 50000) \
-         where id = 7; update pages set body = 'begin' || body where id = 9",
+         where id = 7; update pages set body = 'begin' || body where id = 9; \
+         update pages set body = overlay(overlay(body placing 'here' from 100000) placing 'there' from 1800000) where id = 13",
     );
     let two = backup(&cluster, &sandbox, "d");
     let document = sandbox.run(&["diff", &one, &two, "--table", "pages", "--json"]).exits(0).json();
     let pages = table(&document, "public.pages");
-    assert_eq!((&pages["changed"], &pages["added"], &pages["removed"]), (&json!(3), &json!(0), &json!(0)));
+    assert_eq!((&pages["changed"], &pages["added"], &pages["removed"]), (&json!(4), &json!(0), &json!(0)));
     for row in document["rows"].as_array().unwrap() {
         let id = row["after"]["id"].as_str().unwrap();
         let live = cluster.sql("d", &format!("select body from pages where id = {id}"));
