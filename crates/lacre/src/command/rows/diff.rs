@@ -1,7 +1,7 @@
 //! `lacre diff`: what changed between two snapshots, read from the chunks they do not share.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{self, Write},
 };
 
@@ -15,6 +15,7 @@ use lacre_repo::{
 };
 
 use super::{
+    bag::{BAG_BYTES_MAX, Bag, Pair, Texts},
     search::field,
     table::{Place, Tables},
 };
@@ -29,9 +30,6 @@ use crate::{
     term::table::{Align, Table},
     vault::{Vault, Watching, short, watching},
 };
-
-/// Bytes of rows of one table that are held while both sides are compared.
-const DIFFERENCES_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Compares two snapshots.
 ///
@@ -95,37 +93,6 @@ struct Comparison<'a, 's> {
     findings: Vec<Finding>,
 }
 
-/// A row before and after; one of them is there.
-type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
-
-/// Rows that one side has more often than the other: positive before, negative after.
-#[derive(Default)]
-struct Bag {
-    rows: HashMap<Vec<u8>, i64>,
-    bytes: usize,
-    is_full: bool,
-}
-
-impl Bag {
-    fn take(&mut self, side: Side, row: &[u8]) {
-        let step = if side == Side::Left { 1 } else { -1 };
-        if let Some(count) = self.rows.get_mut(row) {
-            *count += step;
-            if *count == 0 {
-                self.rows.remove(row);
-                self.bytes = self.bytes.saturating_sub(row.len());
-            }
-            return;
-        }
-        if self.bytes + row.len() > DIFFERENCES_BYTES_MAX {
-            self.is_full = true;
-            return;
-        }
-        self.bytes += row.len();
-        self.rows.insert(row.to_vec(), step);
-    }
-}
-
 impl Comparison<'_, '_> {
     fn tables(&mut self, ours: &Tables, theirs: &Tables) -> Result<(), CliError> {
         let chosen = |tables: &Tables| match &self.args.table {
@@ -170,20 +137,20 @@ impl Comparison<'_, '_> {
         };
         match (ours, theirs, one, other) {
             (Some(ours), Some(theirs), Some(one), Some(other)) => {
-                let (bag, compared) = self.differences(ours, theirs, one, other)?;
+                let (mut bag, compared) = self.differences(ours, theirs, one, other)?;
                 row.chunks_read = compared.left + compared.right;
                 if bag.is_full {
                     self.findings.push(Finding::new(
                         Severity::Warning,
                         format!(
-                            "it differs in more than {} of rows; the counts are too low",
-                            human::bytes(DIFFERENCES_BYTES_MAX as u64)
+                            "it differs in more rows than fit into {}; the counts are too low",
+                            human::bytes(BAG_BYTES_MAX as u64)
                         ),
                         name,
                         "restore both snapshots side by side and compare them in the database",
                     ));
                 }
-                self.pair(&mut row, bag, one, other);
+                self.pair(&mut row, &mut bag, one, other);
             }
             (Some(_), ..) => row.state = "removed".to_owned(),
             (None, ..) => row.state = "added".to_owned(),
@@ -200,10 +167,10 @@ impl Comparison<'_, '_> {
         other: &Place<'_>,
     ) -> Result<(Bag, Compared), CliError> {
         let finders = (self.key_finder(one)?, self.key_finder(other)?);
-        let mut bag = Bag::default();
+        let mut bag = Bag::new(if self.args.table.is_some() { Texts::Kept } else { Texts::Dropped });
         let compared = compare((self.before, ours), (self.after, theirs), self.watching, &mut |side, rows| {
-            let finder = if side == Side::Left { &finders.0 } else { &finders.1 };
-            finder.find(rows).into_iter().for_each(|row| bag.take(side, row));
+            let (finder, place) = if side == Side::Left { (&finders.0, one) } else { (&finders.1, other) };
+            finder.find(rows).into_iter().for_each(|row| bag.take(side, place, row));
             Ok(())
         });
         Ok((bag, compared.map_err(|error| self.vault.explain(error))?))
@@ -231,49 +198,13 @@ impl Comparison<'_, '_> {
     }
 
     /// Pairs rows that went with rows that came under the same primary key.
-    fn pair(&mut self, table: &mut TableDifference, bag: Bag, one: &Place<'_>, other: &Place<'_>) {
-        let mut gone: BTreeMap<Vec<Vec<u8>>, Vec<Vec<u8>>> = BTreeMap::new();
-        let mut come: Vec<(Vec<Vec<u8>>, Vec<u8>)> = Vec::new();
-        let key_of = |place: &Place<'_>, row: &[u8]| -> Vec<Vec<u8>> {
-            match place.key() {
-                Some(key) => place.key_of(key, row).into_iter().map(<[u8]>::to_vec).collect(),
-                // Without a key a row is its own.
-                None => vec![row.to_vec()],
-            }
-        };
-        for (row, count) in bag.rows {
-            for _ in 0..count.unsigned_abs() {
-                if count > 0 {
-                    gone.entry(key_of(one, &row)).or_default().push(row.clone());
-                } else {
-                    come.push((key_of(other, &row), row.clone()));
-                }
-            }
-        }
-        come.sort_unstable();
-        let mut rows = Vec::new();
-        for (key, row) in come {
-            let old = gone.get_mut(&key).and_then(Vec::pop);
-            if old.is_some() {
-                table.changed += 1;
-            } else {
-                table.added += 1;
-            }
-            rows.push((old, Some(row)));
-        }
-        rows.extend(gone.into_values().flatten().map(|row| (Some(row), None)));
-        table.removed = rows.iter().filter(|(_, new)| new.is_none()).count() as u64;
-        if !rows.is_empty() {
+    fn pair(&mut self, table: &mut TableDifference, bag: &mut Bag, one: &Place<'_>, other: &Place<'_>) {
+        let found = bag.settle(one, other);
+        (table.added, table.removed, table.changed) = (found.added, found.removed, found.changed);
+        if found.added + found.removed + found.changed > 0 {
             table.state = "changed".to_owned();
         }
-        self.show(&table.name, rows, one, other);
-    }
-
-    fn show(&mut self, table: &str, rows: Vec<Pair>, one: &Place<'_>, other: &Place<'_>) {
-        if self.args.table.is_none() {
-            return;
-        }
-        for (old, new) in rows {
+        for Pair { before: old, after: new } in found.pairs {
             if self.args.limit > 0 && self.document.rows.len() >= self.args.limit {
                 self.document.rows_not_shown += 1;
                 continue;
@@ -284,10 +215,10 @@ impl Comparison<'_, '_> {
                 (Some(_), None) => "removed",
             };
             self.document.rows.push(RowDifference {
-                table: table.to_owned(),
+                table: table.name.clone(),
                 change: change.to_owned(),
-                before: old.map(|row| one.record(&row)),
-                after: new.map(|row| other.record(&row)),
+                before: old.map(|row| one.record(row)),
+                after: new.map(|row| other.record(row)),
             });
         }
     }

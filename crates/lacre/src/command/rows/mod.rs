@@ -3,6 +3,7 @@
 //! In: snapshots and a table's name. Out: rows for people who hold the keys. They come from table streams alone; what a table's columns
 //! and key are, the archive's own table of contents says.
 
+mod bag;
 mod diff;
 mod recover;
 mod search;
