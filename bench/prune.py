@@ -9,6 +9,7 @@ of forgetting five nights and collecting the garbage, what was given back, and w
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import random
@@ -17,7 +18,7 @@ import statistics
 import sys
 import tempfile
 
-from run import MB, Borg, BorgSmall, Failed, Lacre, Restic, Rustic, say, warm
+from run import MB, Borg, BorgSmall, Bupstash, Failed, Lacre, Restic, Rustic, say, warm
 
 NIGHTS, KEPT = 8, 3
 
@@ -58,7 +59,14 @@ class PruneRustic(Rustic):
         return forget, self.run("rustic", "prune", "--instant-delete", "--keep-delete", "0s")
 
 
-TOOLS = [PruneLacre, PruneLacreAll, PruneRestic, PruneBorg, PruneBorgSmall, PruneRustic]
+class PruneBupstash(Bupstash):
+    def prune(self):
+        old = [word for day in range(1, NIGHTS - KEPT + 1) for word in ("or", f"day={day}")][1:]
+        forget = self.run("bupstash", "rm", "--allow-many", *old)
+        return forget, self.run("bupstash", "gc", "-q")
+
+
+TOOLS = [PruneLacre, PruneLacreAll, PruneRestic, PruneBorg, PruneBorgSmall, PruneRustic, PruneBupstash]
 
 
 def row(number, dice):
@@ -109,7 +117,8 @@ def measure(tool, paths, results):
     note("peak MB", max(forget.peak_mb, prune.peak_mb))
     note("before MB", before / MB)
     note("after MB", after / MB)
-    note("check s", tool.check().wall)
+    check = tool.check()
+    note("check s", check.wall if check else math.nan)
     say(f"    forget {forget.wall:6.2f} s  prune {prune.wall:6.2f} s  {before / MB:8.1f} MB -> {after / MB:8.1f} MB")
 
 
