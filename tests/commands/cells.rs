@@ -193,3 +193,41 @@ fn nothing_could_be_erased_where_more_admins_have_to_approve_than_there_are() {
     assert!(refused.stderr.contains("nothing could be erased"), "{}", refused.stderr);
     sandbox.run(&["seal", "rotate"]).exits(0);
 }
+
+#[test]
+fn a_lost_cell_goes_where_its_loss_is_no_news() {
+    let (sandbox, ids, cell) = ready();
+    // It still answers, so declaring it lost would take a holder away.
+    let refused = sandbox.run(&["seal", "remove-cell", &cell, "--lost"]).exits(15);
+    assert!(refused.stderr.contains("1 of the 2 independent holders"), "{}", refused.stderr);
+    fs::remove_dir_all(sandbox.path("vault")).unwrap();
+    sandbox.run(&["seal", "rotate"]).exits(13);
+    // The file is the only holder before and after; the last one does not go.
+    let keys = super::keys_of(&sandbox);
+    let file = format!("file:{}", keys.join("seal.cell").display());
+    sandbox.run(&["seal", "remove-cell", &file, "--lost"]).exits(15);
+    let removed = sandbox.run(&["seal", "remove-cell", &cell, "--lost", "--json"]).exits(0).json();
+    assert_eq!((removed["removed"].as_str(), removed["holders_verified"].as_u64()), (Some(cell.as_str()), Some(1)));
+    // What was promised still is: two holders before anything is destroyed.
+    let waiting = sandbox.run(&["seal", "rotate", "--json"]).exits(5).json();
+    assert_ne!(waiting["state"].as_str(), Some("closed"));
+    assert_eq!(sandbox.run(&["cat", &ids[1], "data"]).exits(0).stdout, lines(2_050));
+}
+
+#[test]
+fn a_cell_on_a_disk_that_is_not_mounted_is_refused() {
+    let sandbox = Sandbox::new();
+    let missing = sandbox.path("mnt").join("usb").join("lacre").join("seal.cell");
+    let cell = format!("file:{}", missing.display());
+    let refused = sandbox.run(&["init", "--no-kit", "--seal-cell", &cell]).exits(15);
+    assert!(refused.stderr.contains("mount its disk") && refused.stderr.contains("mkdir -p"), "{}", refused.stderr);
+    assert!(!sandbox.path("mnt").exists(), "nothing was made");
+    // A folder of its own is made where the disk is.
+    fs::create_dir_all(sandbox.path("mnt").join("usb")).unwrap();
+    sandbox.run(&["init", "--no-kit", "--seal-cell", &cell]).exits(0);
+    assert!(missing.is_file());
+    let other = sandbox.path("other").join("disk").join("seal.cell");
+    let refused = sandbox.run(&["seal", "add-cell", &format!("file:{}", other.display())]).exits(15);
+    assert!(refused.stderr.contains("does not exist"), "{}", refused.stderr);
+    assert!(!sandbox.path("other").exists());
+}

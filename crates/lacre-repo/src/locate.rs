@@ -13,7 +13,6 @@ use lacre_format::{
 };
 
 use crate::{
-    catalog::KnownPack,
     error::Error,
     repository::Repository,
     store::{Listing, ObjectMeta},
@@ -77,14 +76,14 @@ impl Repository {
         reach: &Reach,
         born: PackId,
     ) -> Result<Vec<u32>, Error> {
-        let stays = |known: &KnownPack| present.get(&known.name) == Some(&known.bytes);
+        let stays = |name: &PackName, bytes: u64| present.get(name) == Some(&bytes);
         let catalog = self.catalog()?;
-        if catalog.packs_by_id(born)?.iter().any(stays) {
+        if catalog.pack_names_by_id(born)?.iter().any(|(name, bytes)| stays(name, *bytes)) {
             return Ok(Vec::new());
         }
         let mut slots = BTreeSet::new();
         let moved = catalog.packs_holding(born)?.into_iter();
-        for known in moved.filter(|known| stays(known) && view.plans.outputs.contains(&known.name)) {
+        for known in moved.filter(|known| stays(&known.name, known.bytes) && view.plans.outputs.contains(&known.name)) {
             let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
             let births = footer.frames.iter().filter_map(|frame| frame.born);
             slots.extend(births.filter(|birth| birth.pack == born).map(|birth| birth.slot));

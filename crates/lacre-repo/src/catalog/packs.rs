@@ -15,6 +15,7 @@ use crate::{
 
 const PACK_PUT: &str = "INSERT OR IGNORE INTO pack (id, name, bytes, footer) VALUES (?1, ?2, ?3, ?4)";
 const PACK_BY_ID: &str = "SELECT name, bytes, footer FROM pack WHERE id = ?1 ORDER BY name";
+const PACK_NAMES_BY_ID: &str = "SELECT name, bytes FROM pack WHERE id = ?1 ORDER BY name";
 const PACK_BY_NAME: &str = "SELECT id, bytes, footer FROM pack WHERE name = ?1";
 const PACK_NAMES: &str = "SELECT name, bytes FROM pack ORDER BY name";
 const PACK_DROP: &str = "DELETE FROM pack WHERE name = ?1";
@@ -134,6 +135,21 @@ impl Catalog {
             let rows = statement.query_map(params![id.as_bytes().as_slice()], |row| {
                 let name: [u8; PackName::LEN] = row.get(0)?;
                 Ok(KnownPack { id, name: PackName::new(name), bytes: unsigned(row.get(1)?), footer: row.get(2)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// The same without their footers: names and lengths.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn pack_names_by_id(&self, id: PackId) -> Result<Vec<(PackName, u64)>, Error> {
+        self.run(|connection| {
+            let mut statement = connection.prepare_cached(PACK_NAMES_BY_ID)?;
+            let rows = statement.query_map(params![id.as_bytes().as_slice()], |row| {
+                let name: [u8; PackName::LEN] = row.get(0)?;
+                Ok((PackName::new(name), unsigned(row.get(1)?)))
             })?;
             rows.collect()
         })

@@ -129,7 +129,7 @@ impl Repository {
             });
         }
         if is_named {
-            self.change_cells(&admin, |view, _| self.policy_without(view, name).map(Some))?;
+            self.change_cells(&admin, |view, _| self.policy_without(view, name, leftover).map(Some))?;
         }
         match cell {
             Some(cell) => self.empty(&admin, name, &cell, held.into_iter().flatten()),
@@ -148,11 +148,18 @@ impl Repository {
         }
     }
 
-    /// The policy without a cell, if enough verified holders remain.
-    fn policy_without(&self, view: &View, name: &str) -> Result<(View, Policy), Error> {
+    /// The policy without a cell, if enough verified holders remain. One that is declared lost and that nobody could read anyhow takes no
+    /// holder away: then one that is left is enough, or a lost cell would stand in the way of every rotation until a new one is there.
+    fn policy_without(&self, view: &View, name: &str, leftover: Leftover) -> Result<(View, Policy), Error> {
         let view = self.same_tip(view)?;
-        let tally = self.holders_of(&view, view.policy.generation, Some(name))?;
-        if !tally.is_enough(view.policy.holders) {
+        let generation = view.policy.generation;
+        let tally = self.holders_of(&view, generation, Some(name))?;
+        let is_no_worse = || -> Result<bool, Error> {
+            let left = tally.cells.len() + tally.kits;
+            let now = self.holders_of(&view, generation, None)?;
+            Ok(leftover == Leftover::DeclareLost && left > 0 && now.cells.len() + now.kits == left)
+        };
+        if !tally.is_enough(view.policy.holders) && !is_no_worse()? {
             let why = format!(
                 "without {name} only {} of the 2 independent holders of the seal would be verified; add another cell or acknowledge a kit first",
                 tally.cells.len() + tally.kits

@@ -298,7 +298,7 @@ impl Audit<'_> {
         };
         for pack in reach.packs() {
             let catalog = self.repository.catalog();
-            let candidates = match catalog.and_then(|catalog| catalog.packs_by_id(pack)) {
+            let candidates = match catalog.and_then(|catalog| catalog.pack_names_by_id(pack)) {
                 Ok(candidates) => candidates,
                 Err(error) => return self.damage(&error, "catalog", "run `lacre repo rebuild`"),
             };
@@ -312,7 +312,7 @@ impl Audit<'_> {
                 Ok(false) => {}
                 Err(error) => return self.damage(&error, pack, "run `lacre repo rebuild`"),
             }
-            let name = candidates.first().map_or_else(|| pack.to_string(), |known| known.name.to_string());
+            let name = candidates.first().map_or_else(|| pack.to_string(), |(name, _)| name.to_string());
             let frames = reach.slots(pack).count();
             let what = format!("pack {name} is missing; snapshot {snapshot} has {frames} frames in it");
             let advice =

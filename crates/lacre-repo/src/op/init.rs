@@ -195,6 +195,7 @@ impl Repository {
     pub(crate) fn refuse_bad_cells(&self, places: &[CellPlace], sources: &[PathBuf]) -> Result<(), Error> {
         for place in places {
             let CellPlace::File(path) = place else { continue };
+            refuse_missing_disk(path)?;
             let mut forbidden: Vec<&Path> = sources.iter().map(PathBuf::as_path).collect();
             forbidden.extend(self.store().local_path());
             for directory in forbidden {
@@ -309,5 +310,20 @@ fn first_policy(
         adopted: None,
         sealed_at: Some(Millis(at)),
         approvals: None,
+    }
+}
+
+/// A cell makes its own folder and none above it: a path to a disk that is not mounted would put the seal on this one.
+fn refuse_missing_disk(cell: &Path) -> Result<(), Error> {
+    let Some(folder) = cell.parent() else { return Ok(()) };
+    match folder.parent() {
+        Some(above) if !folder.exists() && !above.exists() => {
+            let (cell, above) = (cell.display(), above.display());
+            let why = format!(
+                "the seal cell {cell} would lie below {above}, which does not exist: mount its disk, or make the folder with mkdir -p {above}"
+            );
+            Err(Error::Refused { why })
+        }
+        _ => Ok(()),
     }
 }

@@ -44,7 +44,8 @@ pub enum SealAction {
     AddCell(AddCellArgs),
     /// Take a cell out and destroy what it holds
     ///
-    /// Refused when fewer than two independent holders of the seal would remain.
+    /// Refused when fewer than two independent holders of the seal would remain, unless it is declared lost (--lost), could not be read
+    /// anyhow and one holder remains.
     ///
     /// Example: lacre seal remove-cell file:/mnt/old-disk/seal
     RemoveCell(RemoveCellArgs),

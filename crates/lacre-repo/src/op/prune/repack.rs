@@ -3,8 +3,10 @@
 //! In: the packs to thin. Out: stored packs, which count for nothing until a signed plan names them. Every source is hashed against its
 //! name first; a frame that lies elsewhere too is left out only if the bytes there are the same.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use lacre_format::{
-    ids::PackName,
+    ids::{PackId, PackName},
     name::{Named, ObjectName},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX},
 };
@@ -22,6 +24,9 @@ use crate::{
     parity,
     repository::Repository,
 };
+
+/// Names of births whose places are remembered while a pack is thinned.
+const PLACES_KEPT: usize = 64;
 
 /// What repacking made.
 #[derive(Default)]
@@ -149,6 +154,7 @@ impl Repository {
             return Err(Error::damaged(&name, "an index describes it otherwise than its own footer"));
         }
         let is_output = survey.view.plans.outputs.contains(&source);
+        let mut places = Places::default();
         for (slot, frame) in (0u32..).zip(&footer.frames) {
             let birth = birth_of(&footer, slot, frame.born, Claims::from(is_output))
                 .filter(|birth| survey.marks.contains(*birth));
@@ -157,7 +163,7 @@ impl Repository {
             let end = start.saturating_add(usize::try_from(frame.bytes).unwrap_or(usize::MAX));
             let sealed = object.get(start..end);
             let sealed = sealed.ok_or_else(|| Error::damaged(&name, "it is shorter than its footer says"))?;
-            if !self.lies_before(survey, source, birth, sealed)? {
+            if !self.lies_before((survey, &mut places), source, birth, sealed)? {
                 moves.add(frame, sealed, birth)?;
             }
         }
@@ -166,8 +172,14 @@ impl Repository {
 
     /// Whether the very same bytes lie in a pack that comes before this one by name. Only the first of several places is asked, so
     /// that no two packs can each leave a frame to the other.
-    fn lies_before(&self, survey: &Survey, source: PackName, birth: Birth, sealed: &[u8]) -> Result<bool, Error> {
-        let Some((first, frame)) = self.first_place(survey, birth)? else { return Ok(false) };
+    fn lies_before(
+        &self,
+        (survey, places): (&Survey, &mut Places),
+        source: PackName,
+        birth: Birth,
+        sealed: &[u8],
+    ) -> Result<bool, Error> {
+        let Some((first, frame)) = places.first(self, survey, birth)? else { return Ok(false) };
         if first >= source {
             return Ok(false);
         }
@@ -179,30 +191,70 @@ impl Repository {
         }
     }
 
-    /// The first pack, by name, that holds a frame by its own right or by the word of a plan.
-    fn first_place(&self, survey: &Survey, birth: Birth) -> Result<Option<(PackName, FrameEntry)>, Error> {
+    /// Packs that hold frames born under a name, by their own right or by the word of a plan, in the order of their names; nothing when
+    /// there is one at most.
+    fn places(&self, survey: &Survey, born: PackId) -> Result<Vec<Place>, Error> {
         let catalog = self.catalog()?;
-        let mut places = Vec::new();
-        for known in catalog.packs_by_id(birth.pack)? {
-            places.push(known);
+        let mut known = catalog.packs_by_id(born)?;
+        let moved = catalog.packs_holding(born)?.into_iter();
+        known.extend(moved.filter(|known| survey.view.plans.outputs.contains(&known.name)));
+        drop(catalog);
+        if known.len() < 2 {
+            return Ok(Vec::new());
         }
-        let moved = catalog.packs_holding(birth.pack)?.into_iter();
-        places.extend(moved.filter(|known| survey.view.plans.outputs.contains(&known.name)));
-        if places.len() < 2 {
-            return Ok(None);
+        known.retain(|known| survey.packs.contains_key(&known.name));
+        known.sort_by_key(|known| known.name);
+        known.iter().map(|known| Place::new(survey, born, known)).collect()
+    }
+}
+
+/// Where frames that were born under one name lie in a pack.
+struct Place {
+    name: PackName,
+    /// By slot.
+    frames: Vec<(u32, FrameEntry)>,
+}
+
+impl Place {
+    fn new(survey: &Survey, born: PackId, known: &KnownPack) -> Result<Self, Error> {
+        let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
+        let claims = Claims::from(survey.view.plans.outputs.contains(&known.name));
+        let held = |(slot, frame): (u32, &FrameEntry)| {
+            let birth = birth_of(&footer, slot, frame.born, claims).filter(|birth| birth.pack == born)?;
+            Some((birth.slot, *frame))
+        };
+        let mut frames: Vec<(u32, FrameEntry)> = (0u32..).zip(&footer.frames).filter_map(held).collect();
+        frames.sort_by_key(|(slot, _)| *slot);
+        Ok(Self { name: known.name, frames })
+    }
+
+    fn frame(&self, slot: u32) -> Option<FrameEntry> {
+        let at = self.frames.partition_point(|(known, _)| *known < slot);
+        self.frames.get(at).filter(|(known, _)| *known == slot).map(|(_, frame)| *frame)
+    }
+}
+
+/// The places of frames by the names of their births. A pack has one such name, or, if it was repacked before, as many as packs went into it.
+#[derive(Default)]
+struct Places {
+    known: HashMap<PackId, Vec<Place>>,
+}
+
+impl Places {
+    /// The first pack, by name, that holds a frame by its own right or by the word of a plan.
+    fn first(
+        &mut self,
+        repository: &Repository,
+        survey: &Survey,
+        birth: Birth,
+    ) -> Result<Option<(PackName, FrameEntry)>, Error> {
+        if self.known.len() >= PLACES_KEPT && !self.known.contains_key(&birth.pack) {
+            self.known.clear();
         }
-        places.retain(|known| survey.packs.contains_key(&known.name));
-        places.sort_by_key(|known| known.name);
-        for known in places {
-            let footer = Footer::decode(&known.footer).map_err(|error| Error::format(known.name, error))?;
-            let is_output = survey.view.plans.outputs.contains(&known.name);
-            let held = (0u32..).zip(&footer.frames);
-            let mut held = held
-                .filter(|(slot, frame)| birth_of(&footer, *slot, frame.born, Claims::from(is_output)) == Some(birth));
-            if let Some((_, frame)) = held.next() {
-                return Ok(Some((known.name, *frame)));
-            }
-        }
-        Ok(None)
+        let places = match self.known.entry(birth.pack) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(room) => room.insert(repository.places(survey, birth.pack)?),
+        };
+        Ok(places.iter().find_map(|place| Some((place.name, place.frame(birth.slot)?))))
     }
 }
