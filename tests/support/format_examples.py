@@ -212,6 +212,7 @@ grant = M("repository", "admin", "url", "home", "key", "role", "policy", "policy
 schemas["join-request"] = L("kind: request", ("content", L(("request", request))))
 schemas["join-grant"] = L("kind: grant", ("content", L(("grant", grant))))
 schemas["event-revoking"] = M("home")
+schemas["event-late"] = M(("entry", chain))
 schemas["event-recipient-removed"] = M("removal", "policy", "recipient")
 schemas["event-rewrapped"] = M(("to", gen), "below", "wrapped", ("left", each(None)))
 schemas["event-check"] = M("level", ("snapshots", each(None)), "packs", "bytes read", "findings")

@@ -40,7 +40,12 @@ impl Authority {
     pub const fn of_event(event: &Event) -> Self {
         match event {
             // Nobody else is bound by them; an unknown event changes nothing here.
-            Event::Restore(_) | Event::Drill(_) | Event::Probe(_) | Event::Run(_) | Event::Unknown(_) => Self::Own,
+            Event::Restore(_)
+            | Event::Drill(_)
+            | Event::Probe(_)
+            | Event::Run(_)
+            | Event::Late(_)
+            | Event::Unknown(_) => Self::Own,
             Event::Forget(_) => Self::Delegated,
             Event::Check(_) | Event::Prune(_) | Event::Repair(_) | Event::Loss(_) => Self::Maintenance,
             Event::Unforget(_)

@@ -14,6 +14,7 @@ use crate::{
         Rotated,
     },
     error::FormatError,
+    header::ChainHead,
     ids::{Digest, GenerationId, HomeId, Millis, PackName, PlanId, RepositoryId, SnapshotId, Token},
     policy::{CELLS_MAX, KitState},
     run::RunRecord,
@@ -287,6 +288,16 @@ pub struct DrillRecord {
     pub place: u8,
 }
 
+/// An entry of this home's own that landed after the process that sent it had ended, beside the entry that took its number meanwhile. Both
+/// count; no second machine has the key.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Late {
+    /// The entry.
+    #[n(0)]
+    pub entry: ChainHead,
+}
+
 /// A home's key is about to be revoked: written before the heads of its chains are read and pinned, so that whoever commits meanwhile
 /// either is pinned or sees this.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -392,6 +403,8 @@ pub enum Event {
     RecipientRemoved(RecipientRemoved),
     /// What was wrapped again after a removal.
     Rewrapped(Rewrapped),
+    /// An entry of this home's own that landed late, beside another with its number.
+    Late(Late),
     /// An event of a later version.
     Unknown(u32),
 }
@@ -430,6 +443,7 @@ impl Event {
             Self::Revoking(record) => (18, codec::to_cbor(record)),
             Self::RecipientRemoved(record) => (19, codec::to_cbor(record)),
             Self::Rewrapped(record) => (32, codec::to_cbor(record)),
+            Self::Late(record) => (36, codec::to_cbor(record)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -472,6 +486,7 @@ impl LogEntry {
             18 => Event::Revoking(codec::from_cbor("revoking", body)?),
             19 => Event::RecipientRemoved(codec::from_cbor("recipient removed", body)?),
             32 => Event::Rewrapped(codec::from_cbor("rewrapped", body)?),
+            36 => Event::Late(codec::from_cbor("late entry", body)?),
             other => Event::Unknown(other),
         };
         Ok(event)

@@ -58,6 +58,16 @@ fn fetch_entry(source: &Source<'_>, name: &ObjectName, listed: u64, head: ChainH
     }
 }
 
+/// Entries of one home with one number.
+#[derive(Default)]
+pub(crate) struct Twins {
+    found: Vec<(String, Vec<ChainHead>)>,
+    /// Those that their home says landed late.
+    late: BTreeSet<Digest>,
+    /// Those of which this host knows it and has not said so yet.
+    pub(crate) own: Vec<ChainHead>,
+}
+
 impl Believed {
     fn place(&self) -> ChainHead {
         ChainHead { home: self.home, seq: self.seq, digest: self.digest }
@@ -163,15 +173,32 @@ impl View {
         };
         let twin = before.is_some_and(|before| before.seq == head.seq);
         if twin {
-            let what = format!("two entries have number {}: one signing key is used on two machines", head.seq);
-            let advice = "both entries count; enrol each machine with a key of its own";
-            self.findings.push(Finding::new(Severity::Warning, what, name, advice));
+            let twins = twins.iter().copied().chain([head]).collect();
+            self.twins.found.push((name.to_string(), twins));
         } else if !follows {
             let advice = "an entry before it is missing: compare with a copy of the repository";
             self.findings.push(Finding::new(Severity::Damage, "the log has a gap before this entry", name, advice));
         }
         self.heads.retain(|known| known.home != head.home);
         self.heads.push(head);
+    }
+
+    /// Two entries with one number are two machines with one key, unless one of them is a request that was answered to nobody and landed
+    /// after its process had ended: its home says so in its log, and this host knows what it sent itself.
+    pub(crate) fn settle_twins(&mut self, sent: &[ChainHead]) {
+        for (name, twins) in std::mem::take(&mut self.twins.found) {
+            if twins.iter().any(|head| self.twins.late.contains(&head.digest)) {
+                continue;
+            }
+            if let Some(own) = twins.iter().find(|head| sent.contains(head)) {
+                self.twins.own.push(*own);
+                continue;
+            }
+            let number = twins.first().map_or(0, |head| head.seq);
+            let what = format!("two entries have number {number}: one signing key is used on two machines");
+            let advice = "both entries count; enrol each machine with a key of its own";
+            self.findings.push(Finding::new(Severity::Warning, what, name, advice));
+        }
     }
 
     /// Applies what the logs say, in the order of its time, but for what homes without the admin key wish to forget: that comes back,
@@ -239,6 +266,7 @@ impl View {
                 sheets.insert(record.number, (entry.at, record));
             }
             Event::Loss(record) => self.lost.take(entry.at, record),
+            Event::Late(late) if late.entry.home == entry.home => drop(self.twins.late.insert(late.entry.digest)),
             Event::Revoking(record) => drop(self.revoking.insert(record.home)),
             Event::Restore(record) => self.ledger.restore(entry.home, &record),
             Event::Prune(record) => {

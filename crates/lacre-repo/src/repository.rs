@@ -331,6 +331,7 @@ impl Repository {
         let catalog = self.catalog()?;
         let small = VIEWED.iter().flat_map(|prefix| listing.below(prefix));
         prefetch(&self.store, &catalog, listing, small)?;
+        let sent = self.home.sent()?;
         let source = Source {
             store: &self.store,
             catalog: &catalog,
@@ -338,6 +339,7 @@ impl Repository {
             pin: pin.as_ref(),
             structure: structure.as_ref(),
             signatures: &self.signatures,
+            sent: &sent,
         };
         let mut view = View::of_listing(&source, listing)?;
         drop(catalog);

@@ -26,7 +26,7 @@ use crate::{
     catalog::Catalog,
     error::Error,
     home::Pin,
-    journal,
+    journal::{self, Twins},
     ledger::Ledger,
     limits::OBJECTS_MAX,
     lost::Lost,
@@ -107,6 +107,7 @@ pub struct View {
     /// What was there and is not believed.
     pub findings: Vec<Finding>,
     signatures: Arc<Signatures>,
+    pub(crate) twins: Twins,
 }
 
 /// Reads a small immutable object through the catalog.
@@ -194,6 +195,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: Option<&'a StructureKey>,
     /// What was verified before.
     pub(crate) signatures: &'a Arc<Signatures>,
+    /// Entries of logs that this host sent and whose answers it never saw.
+    pub(crate) sent: &'a [ChainHead],
 }
 
 impl View {
@@ -245,6 +248,7 @@ impl View {
             persons: Persons::default(),
             findings,
             signatures: Arc::clone(source.signatures),
+            twins: Twins::default(),
         };
         view.read_voids(source, listing)?;
         view.read_snapshots(source, listing)?;
@@ -253,6 +257,7 @@ impl View {
         view.drop_beyond_pins();
         view.compare_with_seen();
         let wishes = view.apply(entries);
+        view.settle_twins(source.sent);
         view.settle_successors();
         view.grant(&wishes, source);
         view.follow_writers();

@@ -211,3 +211,36 @@ fn flipped_and_cut_reads_never_come_out_as_data() {
     }
     assert!(cold().unwrap() == text);
 }
+
+#[test]
+fn an_entry_that_lands_after_its_process_is_no_second_machine() {
+    let Some(weed) = Weed::start() else { return };
+    let proxy = Proxy::before(weed.port());
+    let mut rig = Rig::new(&weed, &proxy, BUCKET_PLAIN, "entry");
+    rig.run(1).unwrap();
+    let [first, second] = [rig.acknowledged[0].0, rig.acknowledged[1].0];
+    // A hold is sent again and again and arrives nowhere; its process gives up.
+    proxy.rule(Rule::new(Effect::Late).on(Kind::Put).forever());
+    rig.bench.reopen_over(rig.broken.clone()).hold(first, "court").unwrap_err();
+    proxy.heal();
+    // What the host says next takes the number, and then the first request is carried out after all.
+    rig.bench.reopen().hold(second, "audit").unwrap();
+    proxy.deliver_late();
+    let twins = |repository: &lacre_repo::Repository| {
+        let view = repository.view().unwrap();
+        assert_eq!(view.held.len(), 2, "both count");
+        view.findings.iter().filter(|finding| finding.what.contains("two entries have number")).count()
+    };
+    assert_eq!(twins(&rig.bench.reopen()), 0, "this host knows what it sent");
+    // Others cannot tell it from a second machine, until the host says so in its log.
+    let note = rig.bench.home_files().join("log-sent");
+    let sent = std::fs::read(&note).unwrap();
+    std::fs::remove_file(&note).unwrap();
+    assert_eq!(twins(&rig.bench.reopen()), 1);
+    std::fs::write(&note, &sent).unwrap();
+    rig.bench.reopen().release(second).unwrap();
+    rig.bench.reopen().hold(second, "audit").unwrap();
+    std::fs::remove_file(&note).ok();
+    assert_eq!(twins(&rig.bench.reopen()), 0, "it is said in the log");
+    rig.settle("entry");
+}

@@ -24,6 +24,7 @@ fn every_event_has_its_roles() {
         ("event-restore-named", every),
         ("event-probe", every),
         ("event-run", every),
+        ("event-late", every),
         ("event-drill", every),
         ("event-check", maintenance),
         ("event-prune", maintenance),

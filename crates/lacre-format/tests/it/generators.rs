@@ -12,7 +12,7 @@ use lacre_format::{
         Signature, SnapshotId, StreamTag, Token,
     },
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind},
-    log::{CheckRecord, DrillRecord, Event, KitRecord, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
+    log::{CheckRecord, DrillRecord, Event, KitRecord, Late, LogEntry, Named, ProbeRecord, PruneRecord, RestoreRecord},
     node::{Capability, Entry, Node},
     pack::{Birth, Footer, FrameEntry, PACK_BYTES_MAX, SLOTS_MAX},
     policy::{Adopted, CellEntry, Holders, HomeEntry, KitState, Policy, RecipientEntry, Revocation, Role},
@@ -346,6 +346,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     );
     prop_oneof![
         drill,
+        chain_head().prop_map(|entry| Event::Late(Late { entry })),
         named().prop_map(Event::Forget),
         named().prop_map(Event::Unforget),
         named().prop_map(Event::Hold),

@@ -20,7 +20,7 @@ use lacre_format::{
     join::{Join, JoinGrant, JoinRequest},
     keyring::{Bundle, BundleList, InnerWrap, KeyEntry, KeyEnvelope, WrapKind, encode_bundle_object},
     log::{
-        AdoptRecord, CheckRecord, DrillRecord, Event, Incomplete, KitRecord, LogEntry, LossRecord, Named,
+        AdoptRecord, CheckRecord, DrillRecord, Event, Incomplete, KitRecord, Late, LogEntry, LossRecord, Named,
         PointerRecord, ProbeRecord, PruneRecord, RecipientRemoved, RepairRecord, RestoreRecord, Revoking, Rewrapped,
     },
     manifest::Manifest,

@@ -17,6 +17,9 @@ use crate::{
     files::{self, FileError, Replace},
 };
 
+/// Most entries of logs in doubt that are remembered; older ones have landed or never will.
+const SENT_MAX: usize = 32;
+
 /// How this host left a copy: so that `copy list` can say when, and an empty folder where one was is not taken for a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -116,6 +119,44 @@ impl RepositoryHome {
             Err(FileError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Notes an entry of the log before it is sent to a store that may take it late.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn note_sent(&self, head: &ChainHead) -> Result<(), Error> {
+        let mut sent = self.sent()?;
+        sent.push(*head);
+        let old = sent.len().saturating_sub(SENT_MAX);
+        self.keep_sent(&sent[old..])
+    }
+
+    /// It was answered: it is there, or it never will be.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub(crate) fn forget_sent(&self, head: &ChainHead) -> Result<(), Error> {
+        let mut sent = self.sent()?;
+        let before = sent.len();
+        sent.retain(|known| known != head);
+        if sent.len() == before { Ok(()) } else { self.keep_sent(&sent) }
+    }
+
+    /// Entries that this host sent and whose answers it never saw: they may land late.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Format`].
+    pub(crate) fn sent(&self) -> Result<Vec<ChainHead>, Error> {
+        match files::read_file(&self.directory.join("log-sent"), KEY_FILE_BYTES_MAX) {
+            Ok(file) => codec::from_cbor("log-sent", &file.bytes).map_err(|error| Error::format("log-sent", error)),
+            Err(FileError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn keep_sent(&self, sent: &[ChainHead]) -> Result<(), Error> {
+        Ok(files::write_secret_file(&self.directory.join("log-sent"), &codec::to_cbor(&sent.to_vec()), Replace::Whole)?)
     }
 
     /// The snapshots of all jobs whose index is on this host: those it committed last.

@@ -4,7 +4,7 @@ use lacre_format::{
     codec,
     header::ChainHead,
     ids::{Digest, Millis, SnapshotId, Token},
-    log::{Event, LogEntry, RestoreRecord},
+    log::{Event, Late, LogEntry, RestoreRecord},
     name::{Named, ObjectName},
     object::Kind,
 };
@@ -181,7 +181,13 @@ impl Repository {
 
     fn append_one(&self, signer: &Signer, event: &Event) -> Result<(), Error> {
         let _turn = LockFile::acquire_within(&self.home().directory().join("log.lock"), LOCK_PATIENCE)?;
-        self.append_to(&self.view()?, signer, event)
+        let mut view = self.view()?;
+        for head in view.twins.own.clone().into_iter().filter(|head| head.home == signer.home) {
+            self.append_to(&view, signer, &Event::Late(Late { entry: head }))?;
+            self.home().forget_sent(&head)?;
+            view = self.view()?;
+        }
+        self.append_to(&view, signer, event)
     }
 
     /// Appends an event after what a view says is the newest entry of its signer's log. Whoever calls it keeps others of this host away.
@@ -206,14 +212,32 @@ impl Repository {
         let object = signed.encode(Kind::LogEntry);
         let digest = Digest::new(*blake3::hash(&object).as_bytes());
         let name = ObjectName::of(&Named::Log(signer.home, entry.seq, digest));
-        self.put(&name, object.clone())?;
+        let head = ChainHead { home: signer.home, seq: entry.seq, digest };
+        // A request may land after this process has ended. Then the next entry has its number, and only this host knows why.
+        let may_be_late = self.store().local_path().is_none();
+        if may_be_late {
+            match self.home().note_sent(&head) {
+                Err(Error::File(error)) if error.is_no_room() => tracing::warn!(%error, "what is sent is not noted"),
+                noted => noted?,
+            }
+        }
+        let put = self.put(&name, object.clone());
+        if may_be_late && put.as_ref().err().is_none_or(|error| !is_in_doubt(error)) {
+            self.home().forget_sent(&head)?;
+        }
+        put?;
         self.home().forget_refusal()?;
         // What this host signed it remembers: should the store be lost, a copy that never heard of it can be told.
-        match self.home().keep_log_head(&ChainHead { home: signer.home, seq: entry.seq, digest }) {
+        match self.home().keep_log_head(&head) {
             Err(Error::File(error)) if error.is_no_room() => tracing::warn!(%error, "the entry's number is not kept"),
             kept => kept?,
         }
         self.remember(&name, &object);
         Ok(())
     }
+}
+
+/// Whether a request that ended so may still be carried out.
+fn is_in_doubt(error: &Error) -> bool {
+    matches!(error, Error::Store(error) if error.is_transient() || error.is_not_found())
 }

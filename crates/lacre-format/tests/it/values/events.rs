@@ -39,16 +39,14 @@ pub(crate) fn events() -> Vec<(&'static str, Event)> {
         ("event-prune", Event::Prune(prune)),
         ("event-adopt", Event::Adopt(adoption())),
         ("event-run", Event::Run(run_record())),
+        ("event-late", Event::Late(Late { entry: ChainHead { home: HOME, seq: 24, digest: digest(0x24) } })),
         ("event-revoking", Event::Revoking(Revoking { home: HOME })),
         (
             "event-recipient-removed",
             Event::RecipientRemoved(RecipientRemoved { id: ERASURE, policy: 3, recipient: digest(0xdf) }),
         ),
         ("event-rewrapped", Event::Rewrapped(Rewrapped { to: NEXT, below: 3, wrapped: 29, left: vec![SNAPSHOT] })),
-        (
-            "event-repair",
-            Event::Repair(RepairRecord { fetched: 2, corrected: 1, rebuilt: 1, bytes: 33_000_000, left: 1 }),
-        ),
+        ("event-repair", Event::Repair(repair())),
         (
             "event-loss",
             Event::Loss(LossRecord {
@@ -175,4 +173,8 @@ pub(crate) fn receipt_with_copies() -> Receipt {
     });
     let lines = vec!["copy offsite: 12 objects sealed to generation 3".to_owned()];
     Receipt { physical: Some(Physical { lines }), ..receipt.unwrap() }
+}
+
+fn repair() -> RepairRecord {
+    RepairRecord { fetched: 2, corrected: 1, rebuilt: 1, bytes: 33_000_000, left: 1 }
 }

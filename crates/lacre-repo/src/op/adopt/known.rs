@@ -101,6 +101,7 @@ impl Repository {
             pin: None,
             structure: structure.as_ref(),
             signatures: self.signatures(),
+            sent: &[],
         };
         View::of_listing(&source, listing)
     }
