@@ -154,3 +154,52 @@ fn rows_in_an_extensions_configuration_tables_come_back() {
     assert_eq!(cluster.sql("d", rows), before);
     assert_eq!(before, "mine7,speed1,yours8");
 }
+
+#[test]
+fn a_note_about_the_client_programs_is_said_once() {
+    let cluster = Cluster::start();
+    cluster.create_database("d");
+    cluster.sql("d", "create table t as select generate_series(1, 10) n");
+    let mut sandbox = Sandbox::with_tools_of(&cluster);
+    // Programs that say they are of the first minor version: every branch has fixed something since.
+    let old = sandbox.path("old");
+    fs::create_dir(&old).unwrap();
+    let said = std::process::Command::new(cluster.tools().join("pg_dump")).arg("--version").output().unwrap();
+    let version = String::from_utf8(said.stdout).unwrap();
+    let major = version.split(' ').nth(2).unwrap().split('.').next().unwrap();
+    for program in ["pg_dump", "pg_dumpall", "pg_restore", "psql"] {
+        let real = cluster.tools().join(program);
+        let text = format!(
+            "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo '{program} (PostgreSQL) {major}.1'; exit; }}\nexec '{}' \"$@\"\n",
+            real.display()
+        );
+        fs::write(old.join(program), text).unwrap();
+        fs::set_permissions(old.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = sandbox.path("link");
+    std::os::unix::fs::symlink(&old, &link).unwrap();
+    sandbox.set("LACRE_PG_BIN", format!("{}:{}", old.display(), link.display()));
+    sandbox.run(&["init", "--kit-file", "kit"]).exits(0);
+    let note = format!("PostgreSQL client programs in {}: version {major}.1", old.display());
+    let (from, to) = (cluster.url("d"), cluster.url("new"));
+    let first = sandbox.run(&["backup", "--postgres", &from]).exits(0);
+    assert_eq!((first.text() + &first.stderr).matches(&note).count(), 1, "{}", first.text());
+    let second = sandbox.run(&["backup", "--postgres", &from]).exits(0);
+    assert!(!(second.text() + &second.stderr).contains("client programs"), "{}", second.text());
+    // Programs that read the document hear it each time.
+    let third = sandbox.run(&["backup", "--postgres", &from, "--json"]).exits(0).json();
+    assert!(third["findings"].to_string().contains("client programs"), "{third:#}");
+    let notes = fs::read_dir(sandbox.home()).unwrap().map(|entry| entry.unwrap().path());
+    notes
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("told-"))
+        .for_each(|path| fs::remove_file(path).unwrap());
+    // A restore says it in its plan, and not again at its end.
+    let restored = sandbox.run(&["restore", "latest:d", "--to", &to, "--create"]).exits(0);
+    assert_eq!(
+        (restored.text() + &restored.stderr).matches(&note).count(),
+        1,
+        "{}{}",
+        restored.text(),
+        restored.stderr
+    );
+}

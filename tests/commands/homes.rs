@@ -148,7 +148,7 @@ fn readers_come_and_go() {
     assert_eq!((&added["older"], &added["rewrapped"]), (&1.into(), &0.into()));
     reads("latest").exits(12);
     let shown = admin.run(&["key", "add-recipient", "--rewrap"]).exits(0).text();
-    assert!(shown.contains("1 older snapshot(s) were wrapped"), "{shown}");
+    assert!(shown.contains("1 older snapshot was wrapped"), "{shown}");
     reads("latest").exits(0);
     admin.run(&["key", "add-recipient", &public]).exits(15);
     admin.run(&["key", "add-recipient"]).exits(2);

@@ -17,7 +17,7 @@ mod keys;
 mod killed;
 mod migration;
 mod people;
-mod person;
+pub(crate) mod person;
 mod person_again;
 mod person_beside;
 mod person_elsewhere;

@@ -216,7 +216,7 @@ fn traces_that_would_be_left_fail_the_erasure_before_anything_is_signed() {
     nights.cluster.sql("d", "update app.notes set body = 'write to User42@Mail.example' where id = 7; comment on column app.notes.body is 'ask user42@mail.example'");
     sandbox.run(&["backup", "--postgres", &nights.cluster.url("d")]).exits(0);
     let refused = sandbox.run(&with(&["--yes"])).exits(15);
-    assert!(refused.stderr.contains("app.notes.body: 1 times, of email"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("app.notes.body: 1 time, of email"), "{}", refused.stderr);
     assert!(refused.stderr.contains("definitions") && !refused.stderr.contains("user42"), "{}", refused.stderr);
     assert_eq!(states(sandbox), ["live"; 3]);
     assert_eq!(sandbox.run(&["erase", "status", "--json"]).exits(0).json()["erasures"].as_array().unwrap().len(), 0);

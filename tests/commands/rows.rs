@@ -195,6 +195,77 @@ fn a_rows_history_is_told_over_all_nights() {
     assert_eq!(snapshots(&sandbox, "live").len(), 7);
 }
 
+/// Values that COPY writes otherwise than they are, and texts that look like what it writes.
+const STRANGE: &str = r#"create table strange (id int primary key, "a ""name""	with tab" text, bytes bytea, list text[], doc jsonb, n numeric);
+insert into strange values
+ (1, E'tab\there\nline\rreturn\bback\fform\x0bvertical\x01control', '\x00ff5c4e', array['a\b', null, 'NULL', '"', ''], '{"a": "\t\\N\""}', 1.50),
+ (2, null, null, null, null, null),
+ (3, '\N', '\x', array[]::text[], 'null', 'NaN'),
+ (4, '', '\x5c5c', array['\N'], '""', 0),
+ (5, 'NULL', null, null, null, null),
+ (6, '\t\n\\ \x41 \101 "quoted" ''single'' {"json": 1} ção 日本 🦀', null, null, null, null),
+ (7, '\.', null, null, null, null);"#;
+
+/// The rows of a table as the database itself says them, every value as its text.
+fn said_by_the_database(cluster: &Cluster, database: &str, table: &str) -> Value {
+    let columns = cluster.sql(
+        database,
+        &format!("select string_agg(format('%L, %I::text', attname, attname), ', ' order by attnum) from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"),
+    );
+    let rows = format!("select json_agg(json_build_object({columns}) order by id) from {table}");
+    serde_json::from_str(&cluster.sql(database, &rows)).unwrap()
+}
+
+#[test]
+fn json_holds_the_values_themselves() {
+    let (cluster, sandbox) = people();
+    cluster.sql("d", STRANGE);
+    let before = said_by_the_database(&cluster, "d", "strange");
+    let one = backup(&cluster, &sandbox, "d");
+    cluster.sql(
+        "d",
+        r#"update strange set "a ""name""	with tab" = '\N' || E'\t' where id = 2; delete from strange where id = 6"#,
+    );
+    let after = said_by_the_database(&cluster, "d", "strange");
+    let two = backup(&cluster, &sandbox, "d");
+    let by_id = |mut rows: Vec<Value>| {
+        rows.sort_by_key(|row| row["id"].as_str().unwrap().to_owned());
+        Value::Array(rows)
+    };
+    let rows = |snapshot: &str| {
+        let document = sandbox.run(&["rows", snapshot, "strange", "--json"]).exits(0).json();
+        by_id(document["rows"].as_array().unwrap().clone())
+    };
+    assert_eq!((rows(&one), rows(&two)), (before.clone(), after.clone()));
+    for id in 1..=7_usize {
+        let wanted = format!("id={id}");
+        let told = sandbox.run(&["history", "strange", "--where", &wanted, "--json"]).exits(0).json();
+        assert_eq!(told["versions"][0]["rows"], json!([before[id - 1]]), "{told:#}");
+    }
+    let told = sandbox.run(&["diff", &one, &two, "--table", "strange", "--json"]).exits(0).json();
+    let change =
+        |kind: &str| told["rows"].as_array().unwrap().iter().find(|row| row["change"] == kind).unwrap().clone();
+    assert_eq!((&change("changed")["before"], &change("changed")["after"]), (&before[1], &after[1]));
+    assert_eq!((&change("removed")["before"], &change("removed")["after"]), (&before[5], &Value::Null));
+    // For people, what is not there is told from a text that says so.
+    let text = sandbox.run(&["history", "strange", "--where", "id=5"]).exits(0).text();
+    assert!(text.contains("=\"NULL\"") && text.contains("bytes=NULL"), "{text}");
+}
+
+#[test]
+fn a_latin1_database_is_read_in_its_own_letters() {
+    let (cluster, sandbox) = people();
+    cluster.sql("postgres", "create database l encoding 'LATIN1' locale 'C' template template0");
+    cluster.sql("l", "set client_encoding to 'UTF8'; create table pessoas (id int primary key, \"endereço\" text); insert into pessoas values (1, 'São João'), (2, null)");
+    let id = backup(&cluster, &sandbox, "l");
+    let found = |wanted: &str| {
+        sandbox.run(&["rows", &id, "pessoas", "--where", wanted, "--json"]).exits(0).json()["rows"].clone()
+    };
+    assert_eq!(found("endereço=São João"), json!([{"id": "1", "endereço": "São João"}]));
+    assert_eq!(found("id=2"), json!([{"id": "2", "endereço": null}]));
+    assert_eq!(found("endereço=日本"), json!([]));
+}
+
 #[test]
 fn deleted_rows_come_back_and_living_ones_stay_as_they_are() {
     let (cluster, sandbox) = people();

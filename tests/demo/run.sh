@@ -110,7 +110,7 @@ run dropdb astro
 
 title "The way back"
 say "The rows are restored beside, counted and compared with what was recorded before the database appears under its name."
-run lacre restore latest --to "$url" --create --yes
+run lacre restore latest:astro --to "$url" --create --yes
 
 title "Is every row back?"
 digests >"$demo/after.tsv"
@@ -128,10 +128,10 @@ ${bold}Done.${plain} The server still runs and the repository is yours to explor
 
   export LACRE_HOME=$LACRE_HOME LACRE_REPO=$LACRE_REPO PATH=$(dirname "$lacre"):\$PATH
   lacre snapshots
-  lacre show latest
-  lacre ls latest
-  lacre cat latest app.settings
-  lacre restore latest --to-file astro.dump && pg_restore --list astro.dump | head
+  lacre show latest:astro
+  lacre ls latest:astro
+  lacre cat latest:astro app.settings
+  lacre restore latest:astro --to-file astro.dump && pg_restore --list astro.dump | head
   psql $url
 
   make demo-stop        stops the server and removes ./demo-data

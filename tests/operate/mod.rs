@@ -5,10 +5,12 @@ mod copies;
 mod cost;
 mod daemon;
 mod dashboard;
+mod monitoring;
 mod night;
 mod report;
 mod schedule;
 mod status;
+mod terminal;
 mod told;
 mod watched;
 

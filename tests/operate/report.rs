@@ -14,6 +14,8 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use lacre::{
     cli::{Cli, value::StoreUrl},
     config::{self, ConfigFile, settle::Origins},
+    cost::bill::Digits,
+    human,
     lang::Lang,
     report::{self, Facts, Kind as PageKind},
     status::{Evidence, Report, Running},
@@ -37,6 +39,7 @@ use lacre_test_bucket::{BUCKET_PLAIN, Count, Key, Kind, Proxy, Weed, test_dir, t
 use serde_json::Value;
 
 use super::{configure, script};
+use crate::commands::person::{nights, with};
 use crate::commands::snapshots;
 use crate::stores::in_bucket;
 use crate::support::browser::{Browser, Scheme};
@@ -278,17 +281,27 @@ fn the_judgements(scene: &Scene, page: &str) {
 fn the_cost(scene: &Scene, page: &str, (repository, point, sum): (&str, char, &str)) {
     let document = scene.json(&["cost"]);
     let shown = section(page, "cost");
-    let amount = |amount: &Value| format!("USD {:.2}", amount.as_f64().unwrap()).replace('.', &point.to_string());
+    let cents = |amount: &Value| (amount.as_f64().unwrap() * 100.0).round();
+    let written = |cents: f64| {
+        let text = human::amount(cents / 100.0, Digits::CENTS).replace(',', "~").replace('.', &point.to_string());
+        format!("USD {}", text.replace('~', if point == '.' { "," } else { "." }))
+    };
+    let amount = |amount: &Value| written(cents(amount));
     let [own, copy] = document["stores"].as_array().unwrap().as_slice() else { panic!("{document:#}") };
     assert!(own["storage"].as_f64().unwrap() > 100.0, "something to show: {own}");
+    let month =
+        |store: &Value| ["storage", "requests", "egress", "fee"].iter().map(|part| cents(&store[part])).sum::<f64>();
     for (name, store) in [(repository, own), ("usb", copy)] {
         let row = shown.split("<tr>").find(|row| row.contains(&format!("<th scope=\"row\">{name}</th>"))).unwrap();
         says(row, &amount(&store["storage"]));
         says(row, &amount(&store["fee"]));
-        says(row, &amount(&store["month"]));
+        says(row, &written(month(store)));
     }
-    says(shown, &format!("{sum}{}", amount(&document["month"])));
-    says(shown, &amount(&document["year"]));
+    // Sums are those of the amounts as they are shown.
+    says(shown, &format!("{sum}{}", written(month(own) + month(copy))));
+    let months =
+        [own, copy].map(|store| store["months"].as_array().unwrap().iter().map(|month| cents(&month["total"])));
+    says(shown, &written(months.into_iter().flatten().sum()));
     says(shown, ", a list <of> mine");
     assert!(page.contains("<a href=\"#cost\">"), "the contents lead there");
     let without = scene.page(&["--no-copies"]);
@@ -348,6 +361,7 @@ fn it_fits_a_desk_a_phone_and_paper() {
                 seen["wide"]
             );
             assert_eq!(seen["wide"].as_array().unwrap().len(), 0, "{width} {:#}", seen["wide"]);
+            assert_eq!(seen["broken"].as_array().unwrap().len(), 0, "{width} {:#}", seen["broken"]);
             assert!(seen["height"].as_u64().unwrap() > 2000);
             backgrounds.insert(seen["background"].to_string());
             let drawings = seen["drawings"].as_array().unwrap();
@@ -370,6 +384,35 @@ fn it_fits_a_desk_a_phone_and_paper() {
     }
     let sheets = browser.print(&scene.sandbox.path("report.html"));
     assert!((3..=20).contains(&sheets), "{sheets} sheets");
+}
+
+#[test]
+fn a_successor_stands_above_what_it_replaced() {
+    let nights = nights(3);
+    nights.sandbox.run(&with(&["--reason", "art17", "--yes"])).exits(5);
+    for (language, words, legend) in [
+        ("en", "erased, replaced by its successor", "erased, its successor above"),
+        ("pt-BR", "apagado, substituído por seu sucessor", "apagado, com o sucessor acima"),
+    ] {
+        let page = page(&nights.sandbox, &["--lang", language]);
+        let timeline = section(&page, "timeline");
+        let (lane, key) = timeline.split_once("<ul class=\"legend\">").unwrap();
+        let (live, erased) = ("<path class=\"m core live\"", "<path class=\"m core erased under\"");
+        assert_eq!((lane.matches(live).count(), lane.matches(erased).count()), (3, 3), "{lane}");
+        assert!(lane.rfind(erased) < lane.find(live), "what is there is drawn last: {lane}");
+        assert_eq!(lane.matches(words).count(), 3, "{lane}");
+        assert!(key.contains(legend), "{key}");
+        if let Some(browser) = Browser::find() {
+            for width in [1280, 390] {
+                let seen = browser.measure(&page, width, Scheme::Light);
+                for drawing in seen["drawings"].as_array().unwrap() {
+                    assert_eq!(drawing["hidden"], 0, "{width}: a mark covers another: {drawing}");
+                }
+                assert_eq!(seen["wide"].as_array().unwrap().len(), 0, "{:#}", seen["wide"]);
+                assert_eq!(seen["broken"].as_array().unwrap().len(), 0, "ids that are broken: {:#}", seen["broken"]);
+            }
+        }
+    }
 }
 
 #[test]

@@ -172,3 +172,90 @@ fn a_look_is_one_listing_of_the_store() {
     // The manifest is read to know which repository it is; all else this host has seen before.
     assert!(count.requests() <= 2, "{records:?}");
 }
+
+/// Plurals that must not follow a one, in both languages.
+const MANY: [&str; 36] = [
+    "snapshots",
+    "cells",
+    "kits",
+    "packs",
+    "chunks",
+    "objects",
+    "copies",
+    "records",
+    "runs",
+    "checks",
+    "jobs",
+    "rows",
+    "streams",
+    "days",
+    "holders",
+    "kinds",
+    "machines",
+    "findings",
+    "faults",
+    "tables",
+    "receipts",
+    "identities",
+    "seals",
+    "admins",
+    "errors",
+    "warnings",
+    "notes",
+    "cópias",
+    "tipos",
+    "máquinas",
+    "achados",
+    "falhas",
+    "tabelas",
+    "execuções",
+    "detentores",
+    "dias",
+];
+
+#[test]
+fn one_is_not_many() {
+    let sandbox = site(&format!("{EASY}{}", job("astro")), None);
+    script(&sandbox, "astro", "echo one");
+    let mut said = Vec::new();
+    let run = |arguments: &[&str]| {
+        let outcome = sandbox.run(arguments);
+        format!("{}{}", outcome.text(), outcome.stderr)
+    };
+    let commands: &[&[&str]] = &[
+        &["backup"],
+        &["status", "--strict"],
+        &["status", "--nagios"],
+        &["seal", "verify"],
+        &["repo", "check", "--read-data"],
+        &["repo", "stats"],
+        &["repo", "rebuild"],
+        &["repo", "repair"],
+        &["prune", "--dry-run"],
+        &["forget", "--dry-run"],
+        &["report"],
+        &["report", "--html", "en.html"],
+        &["report", "--html", "pt.html", "--lang", "pt-BR"],
+        &["config", "check"],
+        &["doctor"],
+        &["runbook", "total-loss"],
+        &["erase", "snapshot", "latest:astro", "--allow-last", "--dry-run"],
+        &["erase", "snapshot", "latest:astro", "--allow-last", "--yes"],
+        &["erase", "status"],
+    ];
+    for command in commands {
+        said.push(run(command));
+    }
+    for page in ["en.html", "pt.html"] {
+        said.push(std::fs::read_to_string(sandbox.path(page)).unwrap());
+    }
+    for text in said {
+        let words: Vec<&str> =
+            text.split(|character: char| !(character.is_alphanumeric() || ".,()-".contains(character))).collect();
+        for pair in words.windows(2) {
+            let noun = pair[1].trim_matches(|character: char| !character.is_alphabetic());
+            assert!(pair[0] != "1" || !MANY.contains(&noun), "1 {noun}: {text}");
+        }
+        assert!(!text.contains("(s)"), "{text}");
+    }
+}

@@ -8,6 +8,11 @@ const measure = () => {
     return (stroke !== "none" && parseFloat(strokeWidth) > 0) || fill !== "none";
   };
   const sticksOut = (element) => box(element).right > window_.innerWidth + 0.5 && !element.closest(".scroll, svg, .skip");
+  // Whether a mark of the same moment, drawn later, lies on the middle of this one.
+  const isUnder = (core, later) => {
+    const [own, other] = [box(core), box(later)];
+    return Math.abs(own.x - other.x) < 0.5 && Math.abs(own.y - other.y) < parseFloat(style(later).strokeWidth) / 2;
+  };
   const name = (element) => `${element.tagName.toLowerCase()}.${element.getAttribute("class") ?? ""}`;
   const measured = {
     width: window_.innerWidth,
@@ -22,9 +27,11 @@ const measure = () => {
       description: svg.querySelector("desc").textContent,
       width: box(svg).width,
       height: box(svg).height,
+      hidden: [...svg.querySelectorAll(".core")].filter((core, at, all) => all.slice(at + 1).some((later) => isUnder(core, later))).length,
       marks: [...svg.querySelectorAll(".line, .bar, .core, .failed")].filter(isDrawn).length,
       tall: Math.max(0, ...[...svg.querySelectorAll(".ground, .bar")].map((mark) => box(mark).height)),
     })),
+    broken: [...page.querySelectorAll("code.id")].filter((id) => id.getClientRects().length > 1).map((id) => id.textContent),
     small: [...page.querySelectorAll("p, td, th, dd, dt, li, a, h1, h2, summary")].filter((element) => parseFloat(style(element).fontSize) < 12).map(name),
   };
   const out = document.createElement("pre");

@@ -19,6 +19,9 @@ pub struct Condition {
     pub value: Option<Vec<u8>>,
 }
 
+/// The line that ends a table's rows.
+const END_MARKER: &[u8] = b"\\.\n";
+
 /// A condition names a column that the table does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no column {column}; the columns are {known}")]
@@ -33,6 +36,8 @@ pub struct NoSuchColumn {
 #[derive(Debug)]
 pub struct Finder {
     tests: Vec<Test>,
+    /// Fields of every row: what has another number of them is what ends the rows.
+    fields: usize,
     /// Bytes that every match contains: rows without them are not even taken apart.
     needle: Option<memmem::Finder<'static>>,
 }
@@ -64,12 +69,14 @@ impl Finder {
         }
         let longest = tests.iter().filter_map(Test::needle).max_by_key(Vec::len);
         let needle = longest.map(|needle| memmem::Finder::new(&needle).into_owned());
-        Ok(Finder { tests, needle })
+        // A row of a table without columns is an empty line, which reads as one field.
+        Ok(Finder { tests, fields: columns.len().max(1), needle })
     }
 
-    /// The rows of `content`, which holds whole rows, that meet every condition, with their newlines.
+    /// The rows of `content`, which holds whole rows and perhaps their end marker, that meet every condition, with their newlines.
     #[must_use]
     pub fn find<'c>(&self, content: &'c [u8]) -> Vec<&'c [u8]> {
+        let content = before_end_marker(content);
         let Some(needle) = &self.needle else {
             let all = content.split_inclusive(|byte| *byte == b'\n');
             return all.filter(|row| self.matches(row)).collect();
@@ -91,8 +98,18 @@ impl Finder {
     fn matches(&self, row: &[u8]) -> bool {
         let row = row.strip_suffix(b"\n").unwrap_or(row);
         let fields: Vec<copy::Field<'_>> = copy::fields(row).collect();
-        self.tests.iter().all(|test| fields.get(test.field).is_some_and(|field| test.holds(*field)))
+        fields.len() == self.fields
+            && self.tests.iter().all(|test| fields.get(test.field).is_some_and(|field| test.holds(*field)))
     }
+}
+
+/// What stands before the line that ends a table's rows in the archive; no value of a row is written as that line is.
+fn before_end_marker(content: &[u8]) -> &[u8] {
+    if content.starts_with(END_MARKER) {
+        return &[];
+    }
+    let line = [b"\n", END_MARKER].concat();
+    memmem::find(content, &line).and_then(|at| content.get(..=at)).unwrap_or(content)
 }
 
 impl Test {
@@ -149,6 +166,22 @@ mod tests {
         assert_eq!(found("note", None), [b"1\tana\t\\N\n".to_vec()]);
         assert_eq!(found("note", Some("")), [b"12\ttab\\there\t\n".to_vec()]);
         assert_eq!(found("note", Some("\\N")), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn what_ends_the_rows_is_no_row() {
+        let none = Finder::new(&columns(), None, &[]).unwrap();
+        let ended = [ROWS, b"\\.\n\n\n"].concat();
+        assert_eq!(none.find(&ended).len(), 3);
+        // The marker's own lines may come apart from it.
+        assert!(none.find(b"\\.\n\n\n").is_empty() && none.find(b"\n\n").is_empty());
+        // In a table of one column an empty line is an empty text, and a text of the marker's is written otherwise.
+        let one = Finder::new(&[Identifier::new("a")], None, &[]).unwrap();
+        assert_eq!(one.find(b"x\n\n\\\\.\n\\.\n\n\n"), [&b"x\n"[..], b"\n", b"\\\\.\n"]);
+        let empty = Condition { column: Identifier::new("id"), value: Some(Vec::new()) };
+        assert!(Finder::new(&columns(), None, &[empty]).unwrap().find(&ended).is_empty());
+        // A table without columns has rows, too.
+        assert_eq!(Finder::new(&[], None, &[]).unwrap().find(b"\n\n\\.\n\n\n").len(), 2);
     }
 
     #[test]

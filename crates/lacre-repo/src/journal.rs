@@ -23,6 +23,7 @@ use crate::{
     delegation::{Delegation, Wish},
     error::Error,
     lineage::{Link, reached},
+    monitor::things,
     monitor::{Finding, Severity},
     store::Listing,
     view::{Source, View, bounded, digest, fetch_listed, finding_of, foreign_name, of_the_object},
@@ -296,7 +297,10 @@ impl View {
                     let kept = wanted.difference(&allowed).count();
                     self.forgotten.extend(allowed);
                     if kept > 0 {
-                        let what = format!("it forgets {kept} snapshots that the policy's rules keep: they stay");
+                        let what = format!(
+                            "it forgets {}: the policy's rules keep them",
+                            things(kept, ["snapshot", "snapshots"])
+                        );
                         self.refuse(wish.home, wish.seq, &what);
                     }
                 }

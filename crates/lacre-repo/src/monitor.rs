@@ -36,6 +36,12 @@ impl Finding {
     }
 }
 
+/// How many things there are, in the words of a finding: `1 snapshot`, `2 snapshots`.
+pub(crate) fn things(number: impl TryInto<u64>, [one, many]: [&str; 2]) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// What an operation tells while it runs. All counts are increments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, Timestamp, Zoned, tz::TimeZone};
 
-/// Amounts are shown with two digits from here on.
-const CENT: f64 = 0.01;
+use crate::cost::bill::Digits;
 
 /// Parses a size such as `64MiB`, `1.5 GB` or plain bytes.
 ///
@@ -90,9 +89,12 @@ pub fn bytes(count: u64) -> String {
     bytesize::ByteSize::b(count).display().iec().to_string()
 }
 
-/// Shows an amount of money without its currency: with cents, or below one cent as far as its first digits.
-pub fn amount(amount: f64) -> String {
-    if amount == 0.0 || amount >= CENT { format!("{amount:.2}") } else { format!("{amount:.4}") }
+/// Shows an amount of money without its currency, with all the digits of its bill: `1,234.50`.
+pub fn amount(amount: f64, digits: Digits) -> String {
+    let text = format!("{amount:.*}", digits.count());
+    let (whole, parts) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
+    format!("{whole}.{parts}")
 }
 
 /// Shows a count with thin groups of three digits, the way people read large numbers: `1,234,567`.
@@ -106,6 +108,12 @@ pub fn count(number: u64) -> String {
         shown.push(digit);
     }
     shown
+}
+
+/// Shows how many things there are: `1 snapshot`, `1,234 snapshots`.
+pub fn things(number: impl TryInto<u64>, [one, many]: [&str; 2]) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// Shows a duration with its two largest units: `0.4 s`, `12.3 s`, `3 m 05 s`, `2 h 07 m`, `3 d 4 h`.
@@ -159,7 +167,7 @@ mod tests {
 
     use jiff::{Timestamp, tz::TimeZone};
 
-    use super::{ago, bytes, count, duration, parse_bytes, parse_duration, parse_rate, parse_span, time_in};
+    use super::{Digits, ago, bytes, count, duration, parse_bytes, parse_duration, parse_rate, parse_span, time_in};
 
     #[test]
     fn sizes_parse_in_both_unit_systems() {
@@ -203,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn one_is_not_many() {
+        let names = ["copy", "copies"];
+        let shown: Vec<String> = [0_usize, 1, 2, 1000].into_iter().map(|number| super::things(number, names)).collect();
+        assert_eq!(shown, ["0 copies", "1 copy", "2 copies", "1,000 copies"]);
+    }
+
+    #[test]
     fn times_are_local_with_their_offset() {
         let moment: Timestamp = "2026-11-20T03:00:12Z".parse().unwrap();
         assert_eq!(time_in(moment, TimeZone::fixed(jiff::tz::offset(-3))), "2026-11-20 00:00:12 -03");
@@ -215,8 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn small_amounts_keep_digits_that_say_something() {
-        let shown: Vec<String> = [0.0, 0.0026, 0.01, 0.0964, 12.345].into_iter().map(super::amount).collect();
-        assert_eq!(shown, ["0.00", "0.0026", "0.01", "0.10", "12.35"]);
+    fn amounts_of_one_bill_have_the_same_digits() {
+        let shown = |digits| [0.0, 0.0026, 0.0964, 1_234_567.5].map(|amount| super::amount(amount, digits));
+        assert_eq!(shown(Digits::CENTS), ["0.00", "0.00", "0.10", "1,234,567.50"]);
+        assert_eq!(shown(Digits::SMALL), ["0.0000", "0.0026", "0.0964", "1,234,567.5000"]);
     }
 }

@@ -2,11 +2,7 @@
 //!
 //! In: parsed arguments. Out: what every `command::*::run` needs. It must not know any command.
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::MetadataExt as _,
-};
+use std::{fs, io, os::unix::fs::MetadataExt as _};
 
 use crate::{
     cli::{GlobalArgs, value::StoreUrl},
@@ -14,7 +10,7 @@ use crate::{
     error::{CliError, Kind},
     output::{self, Document},
     process::Interrupt,
-    term::{Form, Terminal, progress::Progress},
+    term::{Form, Terminal, page::Page, progress::Progress},
 };
 
 /// One run of the program.
@@ -84,7 +80,7 @@ impl Invocation {
     pub fn print(
         &self,
         document: &impl Document,
-        text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        text: impl FnOnce(&mut dyn Page) -> io::Result<()>,
     ) -> Result<(), CliError> {
         match self.terminal.form {
             Form::Text => self.terminal.result(text),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use crate::human;
+use crate::{cost::bill::Digits, human};
 
 /// A language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,10 +40,10 @@ impl Lang {
     }
 
     /// A count of things.
-    pub fn things(self, number: usize, en: [&str; 2], pt: [&str; 2]) -> String {
+    pub fn things(self, number: impl TryInto<u64>, en: [&str; 2], pt: [&str; 2]) -> String {
         let [one, many] = self.pick(en, pt);
-        let counted = self.count(u64::try_from(number).unwrap_or(u64::MAX));
-        format!("{counted} {}", if number == 1 { one } else { many })
+        let number = number.try_into().unwrap_or(u64::MAX);
+        format!("{} {}", self.count(number), if number == 1 { one } else { many })
     }
 
     /// A size: `1.5 KiB` or `1,5 KiB`.
@@ -61,9 +61,11 @@ impl Lang {
         self.pick(text.clone(), minutes(self.comma(text)))
     }
 
-    /// An amount of money: `USD 1.25` or `USD 1,25`.
-    pub fn amount(self, currency: &str, amount: f64) -> String {
-        format!("{currency} {}", self.comma(human::amount(amount)))
+    /// An amount of money: `USD 1,234.50` or `USD 1.234,50`.
+    pub fn amount(self, currency: &str, amount: f64, digits: Digits) -> String {
+        let english = human::amount(amount, digits);
+        let other = english.replace(',', " ").replace('.', ",").replace(' ', ".");
+        format!("{currency} {}", self.pick(english, other))
     }
 
     /// A share: `12.5%`.
@@ -140,6 +142,7 @@ mod tests {
     use jiff::{Timestamp, tz::TimeZone};
 
     use super::Lang;
+    use crate::cost::bill::Digits;
 
     #[test]
     fn numbers_and_times_are_written_as_each_language_does() {
@@ -153,7 +156,7 @@ mod tests {
                 lang.duration(Duration::from_millis(185_400)),
                 lang.duration(Duration::from_millis(12_300)),
                 lang.duration(Duration::from_secs(7_620)),
-                lang.amount("USD", 1.25),
+                lang.amount("USD", 1234.5, Digits::CENTS),
                 lang.time_with_zone(at, &zone),
                 lang.month(at, &zone),
                 lang.things(1, ["night", "nights"], ["noite", "noites"]),
@@ -169,7 +172,7 @@ mod tests {
                 "3 m 05 s",
                 "12.3 s",
                 "2 h 07 m",
-                "USD 1.25",
+                "USD 1,234.50",
                 "2026-11-20 00:00 -03",
                 "2026-11",
                 "1 night",
@@ -185,7 +188,7 @@ mod tests {
                 "3 min 05 s",
                 "12,3 s",
                 "2 h 07 min",
-                "USD 1,25",
+                "USD 1.234,50",
                 "20/11/2026 00:00 -03",
                 "11/2026",
                 "1 noite",

@@ -24,6 +24,7 @@ use crate::{
     error::Error,
     files::{FileError, LockFile, SlotFile},
     limits::LOCK_PATIENCE,
+    monitor::things,
 };
 
 /// An open cell.
@@ -275,9 +276,10 @@ fn refuse_keeper(store: &crate::store::Store) -> Result<(), CellError> {
     };
     let refuse = |why: &str| Err(CellError::Untrue(format!("{why}{left}")));
     match (probe.object_lock, probe.deletes) {
-        (ObjectLock::Default { days, .. }, _) => {
-            refuse(&format!("a seal must be able to die, and this bucket locks every new object for {days} days"))
-        }
+        (ObjectLock::Default { days, .. }, _) => refuse(&format!(
+            "a seal must be able to die, and this bucket locks every new object for {}",
+            things(days, ["day", "days"])
+        )),
         (_, DeleteRight::Locked { .. }) => refuse("a seal must be able to die, and this bucket locks what is written"),
         (_, DeleteRight::HidesOnly) => {
             refuse("a seal must be able to die, and these keys can only hide it: they may not list and delete versions")
@@ -343,14 +345,15 @@ fn destroy_damaged_slots(
         let why = "a damaged slot is still there after it was overwritten".to_owned();
         return Err(Error::damaged(file.path().display(), why));
     }
-    Ok((!own.is_empty()).then(|| format!("{} damaged {}", own.len(), overwritten_in(file))))
+    Ok((!own.is_empty())
+        .then(|| format!("{} {}", things(own.len(), ["damaged slot", "damaged slots"]), overwritten_in(file))))
 }
 
 /// What is proved of slots that were overwritten.
 fn overwritten_in(file: &SlotFile) -> String {
     let filesystem = crate::files::filesystem_of(file.path()).unwrap_or_else(|_| "unknown".to_owned());
     format!(
-        "slot(s) overwritten with zeros, synced, read back as empty; file system {filesystem}; what the device keeps of old blocks is beyond any program"
+        "overwritten with zeros, synced, read back as empty; file system {filesystem}; what the device keeps of old blocks is beyond any program"
     )
 }
 

@@ -16,6 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{CellAnswer, CellError, CellReach, CellVerb};
 use crate::{
     limits::{CELL_LISTING_BYTES_MAX, CELL_VALUES_MAX},
+    monitor::things,
     store::{Deletion, PutOutcome, Store, StoreError},
 };
 
@@ -164,13 +165,13 @@ impl Values {
                 return Err(CellError::Untrue("it still returns what it was told to destroy".to_owned()));
             }
         }
-        let count = names.len();
+        let values = things(names.len(), ["value", "values"]);
         Ok(match self {
             Self::Bucket(_) => format!(
-                "{count} value(s) deleted with every version, listed and read as gone; what the provider keeps beyond its interface is its own promise"
+                "{values} deleted with every version, listed and read as gone; what the provider keeps beyond its interface is its own promise"
             ),
             Self::Command { .. } => format!(
-                "{count} value(s) destroyed by its command, listed and read as gone; that nothing else keeps them is the command's promise"
+                "{values} destroyed by its command, listed and read as gone; that nothing else keeps them is the command's promise"
             ),
         })
     }

@@ -19,6 +19,7 @@ use lacre_format::{
 
 use crate::{
     error::{Error, Kind as ErrorKind},
+    monitor::things,
     monitor::{Finding, Severity},
     parity,
     repository::Repository,
@@ -74,7 +75,7 @@ impl Repository {
         }
         let bare = packs.filter(|pack| !present.contains(pack)).count();
         if bare > 0 && self.keeps_parity() {
-            let what = format!("{bare} packs have no parity");
+            let what = things(bare, ["pack has no parity", "packs have no parity"]);
             let advice = "lacre repo repair --parity adds it";
             findings.push(Finding::new(Severity::Note, what, "parity", advice));
         }

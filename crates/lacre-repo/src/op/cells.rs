@@ -17,6 +17,7 @@ use crate::{
     cell::{Cell, CellPlace},
     error::Error,
     home::Signer,
+    monitor::things,
     op::{
         keys::ReadKeys,
         rotate::{Adoption, Mandate},
@@ -252,7 +253,8 @@ impl Repository {
             let others = view.policy.homes.iter().filter(is_admin).count();
             if usize::try_from(approvals).unwrap_or(usize::MAX) > others {
                 let why = format!(
-                    "an erasure would need {approvals} other admin(s) to approve it, and there are {others}: nothing could be erased"
+                    "an erasure would need the approval of {}, and there are {others}: nothing could be erased",
+                    things(approvals, ["other admin", "other admins"])
                 );
                 return Err(Error::Refused { why });
             }

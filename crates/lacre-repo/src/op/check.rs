@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use crate::{
     catalog::Catalog,
     error::{Error, Kind},
+    monitor::things,
     monitor::{Finding, Monitor, Progress, Severity},
     op::{
         keys::ReadKeys,
@@ -344,7 +345,10 @@ impl Audit<'_> {
             .collect();
         self.report.packs_read = verdicts.len() as u64;
         if verdicts.len() < chosen.len() {
-            self.not_proved(&format!("the bytes of {} packs: the time was up", chosen.len() - verdicts.len()));
+            self.not_proved(&format!(
+                "the bytes of {}: the time was up",
+                things(chosen.len() - verdicts.len(), ["pack", "packs"])
+            ));
         }
         self.report.bytes_read += read.into_inner();
         let now = self.repository.clock().now().as_millisecond();
@@ -408,7 +412,7 @@ impl Audit<'_> {
         drop(catalog);
         let fresh = present.len() - chosen.len();
         if matches!(self.options.read_data, ReadData::Percent(_)) {
-            self.not_proved(&format!("the bytes of {fresh} of {} packs", present.len()));
+            self.not_proved(&format!("the bytes of {fresh} of {}", things(present.len(), ["pack", "packs"])));
         }
         Ok(chosen)
     }

@@ -12,6 +12,7 @@ use crate::{
     delegation::{DelegatedRules, Row, choose, is_retired},
     error::Error,
     home::Signer,
+    monitor::things,
     monitor::{Finding, Severity},
     op::snapshots::{SnapshotRow, SnapshotState},
     repository::Repository,
@@ -176,7 +177,10 @@ impl Repository {
         match plan.forgotten.iter().filter(|snapshot| view.is_live(**snapshot)).count() {
             0 => Ok(()),
             live => Err(Error::Overtaken {
-                why: format!("{live} snapshots stay, because the policy's rules keep them now"),
+                why: format!(
+                    "{}, because the policy's rules say so now",
+                    things(live, ["snapshot stays", "snapshots stay"])
+                ),
             }),
         }
     }

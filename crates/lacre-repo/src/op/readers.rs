@@ -15,6 +15,7 @@ use lacre_seal::{
 use crate::{
     error::Error,
     home::Signer,
+    monitor::things,
     op::{
         erase::{ErasureState, SignedReceipt, declare},
         init::{NewRecipient, recipient_entry},
@@ -272,8 +273,8 @@ impl Repository {
         (!live.is_empty()).then(|| Pending {
             item: "rewrap".to_owned(),
             what: format!(
-                "the key entries of {} snapshots are still wrapped to somebody who was removed: no identity at hand opened them",
-                live.len()
+                "the key entries of {} are still wrapped to somebody who was removed: no identity at hand opened them",
+                things(live.len(), ["snapshot", "snapshots"])
             ),
             command: "lacre seal rotate --identity FILE, with an identity that reads them".to_owned(),
         })

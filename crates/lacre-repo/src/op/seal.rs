@@ -16,6 +16,7 @@ use lacre_seal::{
 use crate::{
     error::Error,
     home::Signer,
+    monitor::things,
     monitor::{Finding, Severity},
     op::keys::ReadKeys,
     repository::Repository,
@@ -110,7 +111,9 @@ impl Repository {
             ));
         } else if holding + acknowledged < 2 {
             let what = format!(
-                "{holding} independent cells and {acknowledged} acknowledged kits hold the seal; two holders are needed"
+                "{} and {} hold the seal; two holders are needed",
+                things(holding, ["independent cell", "independent cells"]),
+                things(acknowledged, ["acknowledged kit", "acknowledged kits"])
             );
             let advice = "type the kit's checksum back with `lacre kit ack NUMBER`, print one with `lacre kit issue`, or add a cell elsewhere with `lacre seal add-cell SPEC`";
             findings.push(Finding::new(Severity::Warning, what, "seal", advice));
@@ -169,7 +172,10 @@ impl Repository {
                 status.generations = contents.held.iter().copied().collect();
                 status.filesystem = cell.filesystem();
                 if contents.damaged > 0 {
-                    let what = format!("{} slot(s) or value(s) of the cell are damaged", contents.damaged);
+                    let what = format!(
+                        "{} in the cell",
+                        things(contents.damaged, ["damaged slot or value", "damaged slots or values"])
+                    );
                     let advice = "a torn write, a failing disk, or somebody changed it: `lacre seal rotate` replaces what it holds; if it stays, make a new cell with `lacre seal add-cell SPEC`";
                     findings.push(Finding::new(Severity::Warning, what, &entry.name, advice));
                 }

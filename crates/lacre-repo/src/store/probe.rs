@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Conditional, Deletion};
+use crate::monitor::things;
 
 /// Clocks that differ by more are a finding, and nothing is deleted by them.
 pub const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
@@ -124,7 +125,8 @@ impl Probe {
     pub fn protection(&self) -> String {
         match (self.object_lock, self.versioning) {
             (ObjectLock::Default { days, .. }, _) => format!(
-                "a stolen writer's keys cannot destroy backups here for {days} days: the bucket locks every new object"
+                "a stolen writer's keys cannot destroy backups here for {}: the bucket locks every new object",
+                things(days, ["day", "days"])
             ),
             (ObjectLock::Enabled, _) => "a stolen writer's keys can hide backups but destroy none that is locked: set [object_lock] days = N".to_owned(),
             (_, Versioning::On) => "a stolen writer's keys can write over backups, but older versions stay as long as the keys may not delete versions".to_owned(),
@@ -168,7 +170,9 @@ impl Probe {
             ObjectLock::Unknown => "not known: these keys may not ask".to_owned(),
             ObjectLock::Absent => "off".to_owned(),
             ObjectLock::Enabled => "possible: [object_lock] days = N locks packs, indexes and snapshots".to_owned(),
-            ObjectLock::Default { days, .. } => format!("every new object is locked for {days} days"),
+            ObjectLock::Default { days, .. } => {
+                format!("every new object is locked for {}", things(days, ["day", "days"]))
+            }
         };
         // What must be able to die, keys above all, must not be locked by the bucket itself.
         let is_default = matches!(self.object_lock, ObjectLock::Default { .. });

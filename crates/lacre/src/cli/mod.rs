@@ -75,7 +75,7 @@ use crate::term::{
 #[command(after_help = "Start here:\n  \
     lacre --repo /var/backups/lacre init\n  \
     lacre --repo /var/backups/lacre backup --postgres postgres://backup@db/astro\n  \
-    lacre --repo /var/backups/lacre restore latest --to postgres:///astro_copy --create")]
+    lacre --repo /var/backups/lacre restore latest:astro --to postgres:///astro_copy --create")]
 pub struct Cli {
     /// Flags every command understands.
     #[command(flatten)]
@@ -258,7 +258,7 @@ pub enum Command {
     ///
     /// Examples:
     ///   lacre recover users --from astro@2026-11-20 --missing-in postgres:///astro > users.sql
-    ///   lacre recover users --from latest --missing-in postgres:///astro --into-schema recovered
+    ///   lacre recover users --from latest:astro --missing-in postgres:///astro --into-schema recovered
     #[command(verbatim_doc_comment)]
     Recover(RecoverArgs),
     /// Compare a sample of live rows with the newest snapshot

@@ -1,6 +1,6 @@
 //! `lacre repo adopt`: a copy becomes the repository, because the place it was a copy of is gone.
 
-use std::{io, io::Write, sync::Arc};
+use std::{io, sync::Arc};
 
 use lacre_repo::{
     Finding, Repository, SystemClock,
@@ -21,6 +21,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::AdoptResult,
+    term::page::Page,
     term::prompt::{self, Agreement},
     vault::{CellWay, configured_repository, explain, open_store, parse_cells, read_sheets},
 };
@@ -53,8 +54,8 @@ pub(super) fn run(invocation: &Invocation, args: &AdoptArgs) -> Result<Exit, Cli
         findings::warn(invocation, &found);
     }
     let consequence = format!(
-        "{place} becomes the repository with {} snapshots; the place it was copied from is never accepted as the repository again",
-        plan.snapshots
+        "{place} becomes the repository with {}; the place it was copied from is never accepted as the repository again",
+        human::things(plan.snapshots, ["snapshot", "snapshots"])
     );
     prompt::confirm(&invocation.terminal, Agreement::from(args.yes), &consequence)?;
     let vouched = if args.accept_unseen { Vouched::NoErasureMissing } else { Vouched::No };
@@ -116,13 +117,13 @@ fn document(plan: &AdoptPlan, found: &[Finding], args: &AdoptArgs) -> AdoptResul
     }
 }
 
-fn write(document: &AdoptResult, found: &[Finding], place: &StoreUrl, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &AdoptResult, found: &[Finding], place: &StoreUrl, out: &mut dyn Page) -> io::Result<()> {
     findings::write(found, out)?;
     let verb = if document.dry_run { "would become" } else { "is now" };
     writeln!(
         out,
-        "{place} {verb} the repository: {} snapshots, {} known to be lost, policy {} (before: {})",
-        human::count(document.snapshots),
+        "{place} {verb} the repository: {}, {} known to be lost, policy {} (before: {})",
+        human::things(document.snapshots, ["snapshot", "snapshots"]),
         human::count(document.lost.len() as u64),
         document.policy,
         document.from

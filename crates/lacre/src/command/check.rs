@@ -1,6 +1,6 @@
 //! `lacre repo check`: what can be proved, what was found, what was not proved.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_repo::{
     Severity,
@@ -18,6 +18,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::CheckResult,
+    term::page::Page,
     vault::{Vault, watching},
 };
 
@@ -62,18 +63,22 @@ pub(super) fn run(invocation: &Invocation, args: &CheckArgs) -> Result<Exit, Cli
     Ok(if damaged { Exit::Damage } else { findings::exit(&report.findings) })
 }
 
-fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut dyn Write) -> io::Result<()> {
+fn summary(document: &CheckResult, packs_read: u64, snapshots: usize, out: &mut dyn Page) -> io::Result<()> {
     let verdict = if document.findings.iter().any(|finding| finding.severity == "damage") {
         "DAMAGED"
     } else {
         "no damage found"
     };
-    let opened = if document.level >= 4 { format!(", {snapshots} snapshots opened") } else { String::new() };
+    let opened = if document.level >= 4 {
+        format!(", {} opened", human::things(snapshots, ["snapshot", "snapshots"]))
+    } else {
+        String::new()
+    };
     writeln!(
         out,
-        "{verdict}: level {} of 5 reached{opened}; {packs_read} of {} packs read ({})",
+        "{verdict}: level {} of 5 reached{opened}; {packs_read} of {} read ({})",
         document.level,
-        document.packs,
+        human::things(document.packs, ["pack", "packs"]),
         human::bytes(document.bytes_read)
     )?;
     for missing in &document.not_proved {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _, Write},
+    io::{self, Read as _},
 };
 
 use owo_colors::OwoColorize as _;
@@ -17,9 +17,13 @@ use crate::{
     },
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     output::{ConfigCheckResult, ConfigProblem, ConfigSetting, ConfigShowResult, FromEnvResult},
-    term::table::{Align, Table},
+    term::{
+        page::{self, Lead, Page},
+        table::{Align, Table},
+    },
 };
 
 /// The longest `.env` file that is read, bytes.
@@ -77,19 +81,23 @@ fn entry(problem: &Problem) -> ConfigProblem {
     }
 }
 
-fn write_problems(file: &ConfigFile, problems: &[Problem], out: &mut dyn Write) -> io::Result<()> {
+fn write_problems(file: &ConfigFile, problems: &[Problem], out: &mut dyn Page) -> io::Result<()> {
     for problem in problems {
         let word = problem.weight.name();
-        match problem.weight {
-            Weight::Error => write!(out, "{}", word.red().bold())?,
-            Weight::Warning => write!(out, "{}", word.yellow().bold())?,
-            Weight::Note => write!(out, "{}", word.dimmed())?,
-        }
-        writeln!(out, ": {}: {}\n  {} {}\n", file.place_of(problem), problem.what, "fix:".cyan(), problem.fix)?;
+        let shown = match problem.weight {
+            Weight::Error => word.red().bold().to_string(),
+            Weight::Warning => word.yellow().bold().to_string(),
+            Weight::Note => word.dimmed().to_string(),
+        };
+        let lead = Lead { shown: &format!("{shown}: "), columns: page::width(word) + 2 };
+        page::sentence(out, lead, &format!("{}: {}", file.place_of(problem), problem.what))?;
+        let lead = Lead { shown: &format!("  {} ", "fix:".cyan()), columns: 7 };
+        page::sentence(out, lead, &problem.fix)?;
+        writeln!(out)?;
     }
     let count = |weight: Weight| {
         let count = problems.iter().filter(|problem| problem.weight == weight).count();
-        format!("{count} {}{}", weight.name(), if count == 1 { "" } else { "s" })
+        human::things(count, weight.names())
     };
     let name = file.path.as_ref().map_or_else(|| "no configuration file".to_owned(), |path| path.display().to_string());
     writeln!(out, "{name}: {}, {}, {}", count(Weight::Error), count(Weight::Warning), count(Weight::Note))

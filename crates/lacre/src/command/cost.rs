@@ -1,6 +1,6 @@
 //! `lacre cost`: what keeping backups costs, now and in the months to come.
 
-use std::io::{self, Write};
+use std::io;
 
 use jiff::Timestamp;
 use lacre_format::ids::JobName;
@@ -13,18 +13,18 @@ use crate::{
         Settings,
         prices::{Prices, REPOSITORY},
     },
-    cost::{self, Cost, Evidence, Listed, StoreCost},
+    cost::{self, Cost, Evidence, Listed, StoreCost, bill::Digits},
     error::{CliError, Kind},
     exit::Exit,
     human,
     invocation::Invocation,
     output::{CostEntry, CostMonth, CostResult},
-    term::table::{Align, Table},
+    term::{
+        page::{self, Lead, Page},
+        table::{Align, Table},
+    },
     vault::{Making, Vault, copy_at},
 };
-
-/// Parts of the currency that are kept in documents.
-const PARTS: f64 = 1e6;
 
 /// Shows what a month costs: exit 3 when prices are old or missing.
 ///
@@ -40,9 +40,9 @@ pub(super) fn run(invocation: &Invocation, args: &CostArgs) -> Result<Exit, CliE
         (Some(_), _) => return Err(no_prices()),
         _ => estimate(&Vault::with(invocation, settings)?, &prices)?,
     };
-    let document = document(&prices, &cost);
+    let document = document(&prices, &cost.rounded(Digits::FINE));
     invocation.print(&document, |out| {
-        write(&document, out)?;
+        write(&prices, &cost, out)?;
         findings::write(&cost.findings, out)
     })?;
     Ok(findings::exit(&cost.findings))
@@ -101,8 +101,9 @@ fn copies(vault: &Vault) -> Result<Vec<Listed>, CliError> {
     Ok(listed)
 }
 
+/// A sum of rounded amounts, without what adding them up leaves behind the last digit.
 fn parts(amount: f64) -> f64 {
-    (amount * PARTS).round() / PARTS
+    Digits::FINE.round(amount)
 }
 
 fn document(prices: &Prices, cost: &Cost) -> CostResult {
@@ -141,7 +142,9 @@ fn entry(store: &StoreCost) -> CostEntry {
     }
 }
 
-fn write(document: &CostResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(prices: &Prices, cost: &Cost, out: &mut dyn Page) -> io::Result<()> {
+    let digits = cost.digits();
+    let (cost, amount) = (cost.rounded(digits), |amount: f64| human::amount(amount, digits));
     let mut table = Table::new(&[
         ("store", Align::Left),
         ("stored", Align::Right),
@@ -152,29 +155,28 @@ fn write(document: &CostResult, out: &mut dyn Write) -> io::Result<()> {
         ("a month", Align::Right),
         ("in a year", Align::Right),
         ("one restore", Align::Right),
-    ]);
-    for store in &document.stores {
+    ])
+    .lowers("fee")
+    .lowers("egress")
+    .lowers("requests")
+    .lowers("storage");
+    for store in &cost.stores {
         let mut row = vec![store.name.clone(), human::bytes(store.bytes)];
-        if store.priced {
+        if let Some(bill) = store.bill {
             let last = store.months.last().map_or(0.0, |month| month.total);
-            let all = [store.storage, store.requests, store.egress, store.fee, store.month, last, store.restore];
-            row.extend(all.map(human::amount));
+            let all = [bill.storage, bill.requests, bill.egress, bill.fee, bill.total(), last, store.restore];
+            row.extend(all.map(amount));
         } else {
             row.push("no price".to_owned());
         }
         table.row(row);
     }
     table.write(out)?;
-    let currency = &document.currency;
-    writeln!(
-        out,
-        "a month: {currency} {}; the twelve months to come: {currency} {}",
-        human::amount(document.month),
-        human::amount(document.year)
-    )?;
-    if let Some(added) = document.bytes_added_month {
-        writeln!(out, "backups add {} a month before anything is forgotten", human::bytes(added))?;
+    let (currency, month, year) = (&prices.currency, amount(cost.month()), amount(cost.year()));
+    writeln!(out, "a month: {currency} {month}; the twelve months to come: {currency} {year}")?;
+    if let Some(added) = cost.added {
+        writeln!(out, "backups add {} a month before anything is forgotten", human::bytes(human::whole(added)))?;
     }
-    let source = document.source.as_ref().map_or_else(String::new, |source| format!(", {source}"));
-    writeln!(out, "prices of {}{source}: check yours", document.prices_of)
+    let source = prices.source.as_ref().map_or_else(String::new, |source| format!(", {source}"));
+    page::sentence(out, Lead::plain(""), &format!("prices of {}{source}: check yours", prices.date))
 }

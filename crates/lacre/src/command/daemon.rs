@@ -24,7 +24,7 @@ use crate::{
     daemon::{Scheduler, SharedCondition, clock::Timetable, http::Pages, memory::Done, with},
     error::{CliError, Kind},
     exit::Exit,
-    http,
+    http, human,
     invocation::Invocation,
     output::DaemonResult,
     run::journal::{Journal, Level},
@@ -76,8 +76,10 @@ pub(super) fn run(invocation: &Invocation, args: &DaemonArgs) -> Result<Exit, Cl
     }
     followed?;
     let document = with(&condition, |condition| DaemonResult { started: condition.started, failed: condition.failed });
-    invocation
-        .print(&document, |out| writeln!(out, "{} commands started, {} failed", document.started, document.failed))?;
+    invocation.print(&document, |out| {
+        let started = human::things(document.started, ["command", "commands"]);
+        writeln!(out, "{started} started, {} failed", document.failed)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -85,7 +87,7 @@ fn announce(invocation: &Invocation, scheduler: &Scheduler<'_>) {
     let next = scheduler
         .timetable
         .next()
-        .map_or_else(String::new, |(task, at)| format!("; next: {} at {}", task.name(), crate::human::time(at)));
+        .map_or_else(String::new, |(task, at)| format!("; next: {} at {}", task.name(), human::time(at)));
     scheduler.journal.note(Level::Info, "daemon", &format!("the daemon begins{next}"), &[]);
     invocation.terminal.say(&format!("lacre daemon begins{next}"));
 }

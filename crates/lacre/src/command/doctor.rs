@@ -17,6 +17,7 @@ use crate::{
     invocation::Invocation,
     output::{DoctorCheck, DoctorResult},
     process,
+    term::page::{self, Lead},
     vault::{Vault, explain, open_store},
 };
 
@@ -69,9 +70,10 @@ pub(super) fn run(invocation: &Invocation, args: &DoctorArgs) -> Result<Exit, Cl
     invocation.print(&result, |out| {
         for check in &result.checks {
             let mark = if check.ok { "ok".green().to_string() } else { "!!".yellow().bold().to_string() };
-            writeln!(out, "{mark}  {}: {}", check.name, check.value)?;
+            let lead = Lead { shown: &format!("{mark}  "), columns: 4 };
+            page::sentence(out, lead, &format!("{}: {}", check.name, check.value))?;
             if let Some(advice) = &check.advice {
-                writeln!(out, "    {} {advice}", "hint:".cyan())?;
+                page::hint(out, 4, advice)?;
             }
         }
         Ok(())
@@ -201,8 +203,8 @@ fn repository(invocation: &Invocation) -> Vec<DoctorCheck> {
         }
     };
     let count = list.rows.len();
-    let snapshots = if count == 1 { "snapshot" } else { "snapshots" };
-    let mut checks = vec![fine("repository", format!("{} with {count} {snapshots}", vault.place))];
+    let snapshots = human::things(count, ["snapshot", "snapshots"]);
+    let mut checks = vec![fine("repository", format!("{} with {snapshots}", vault.place))];
     let found = vault.repository.home().exposed().into_iter().chain(list.findings).chain(seal.findings);
     let grave = found.filter(|finding| finding.severity > Severity::Note);
     checks.extend(grave.map(|finding| trouble(&finding.object, finding.what, finding.advice)));

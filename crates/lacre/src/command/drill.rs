@@ -4,7 +4,7 @@
 //! what goes wrong with the snapshot is a drill that did not pass, and goes on record as such.
 
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -41,7 +41,10 @@ use crate::{
     invocation::Invocation,
     output::{DrillCheck, DrillResult, RestoredTable},
     safe_url::SafeUrl,
-    term::table::{Align, Table, printable},
+    term::{
+        page::{self, Lead, Page},
+        table::{Align, Table, printable},
+    },
     vault::{Role, Vault, explain_driver, short, watching},
 };
 
@@ -328,7 +331,7 @@ fn entry(check: &Check) -> DrillCheck {
     DrillCheck { name: check.name.clone(), result: result.to_owned(), what: check.what.clone() }
 }
 
-fn write(document: &DrillResult, before: Option<Duration>, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &DrillResult, before: Option<Duration>, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[("check", Align::Left), ("result", Align::Left), ("what", Align::Left)]);
     for check in &document.checks {
         table.row([printable(&check.name), check.result.clone(), printable(&check.what)]);
@@ -337,9 +340,9 @@ fn write(document: &DrillResult, before: Option<Duration>, out: &mut dyn Write) 
     let verdict = if document.passed { "passed" } else { "DID NOT PASS" };
     let of = format!("drill of snapshot {} ({}) on {}", short(&document.snapshot), document.job, document.server);
     if document.rto_ms == 0 {
-        return writeln!(out, "{of} {verdict}: nothing was recovered");
+        return page::sentence(out, Lead::plain(""), &format!("{of} {verdict}: nothing was recovered"));
     }
     let earlier = before.map_or_else(String::new, |before| format!(" (last time {})", human::duration(before)));
     let recovery = human::duration(Duration::from_millis(document.rto_ms));
-    writeln!(out, "{of} {verdict}: recovered in {recovery}{earlier}")
+    page::sentence(out, Lead::plain(""), &format!("{of} {verdict}: recovered in {recovery}{earlier}"))
 }

@@ -8,6 +8,7 @@ use crate::{
     config::{Settings, operate::Occasion},
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     notify::{Message, announce},
     output::DrillResult,
@@ -33,10 +34,10 @@ pub(super) fn ended(invocation: &Invocation, settings: &Settings, document: &Dri
     let failed: Vec<_> = document.checks.iter().filter(|check| check.result == "failed").collect();
     let names: Vec<&str> = failed.iter().map(|check| check.name.split(':').next().unwrap_or(&check.name)).collect();
     let text = format!(
-        "Snapshot {}: {} of {} checks failed ({}).\n\nhint: lacre drill {job}    (says why)",
+        "Snapshot {}: {} of {} failed ({}).\n\nhint: lacre drill {job}    (says why)",
         crate::vault::short(&document.snapshot),
         failed.len(),
-        document.checks.len(),
+        human::things(document.checks.len(), ["check", "checks"]),
         names.join(", ")
     );
     let details: Vec<String> = failed.iter().map(|check| format!("{}: {}", check.name, check.what)).collect();

@@ -1,6 +1,6 @@
 //! `lacre forget`: the plan with its reasons, then the record of it; and the way back.
 
-use std::io::{self, Write};
+use std::io;
 
 use jiff::Zoned;
 use lacre_format::ids::{JobName, SnapshotId};
@@ -15,7 +15,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{ForgetResult, ForgottenEntry, KeptEntry, SnapshotState, UndoResult},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::{Vault, short},
 };
 
@@ -97,7 +100,7 @@ fn forgotten_entry(plan: &ForgetPlan, id: SnapshotId) -> ForgottenEntry {
     ForgottenEntry { snapshot: id.to_string(), job, time }
 }
 
-fn write_plan(document: &ForgetResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_plan(document: &ForgetResult, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[
         ("", Align::Left),
         ("snapshot", Align::Left),

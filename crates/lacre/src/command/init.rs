@@ -1,8 +1,7 @@
 //! `lacre init`: a repository, its keys, its seal, and the sheets to print.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -33,6 +32,7 @@ use crate::{
     invocation::Invocation,
     output::InitResult,
     runbook::short,
+    term::page::Page,
     term::{Form, qr},
     vault::{CellWay, create_store, explain, new_passphrase},
 };
@@ -139,7 +139,7 @@ fn protection(invocation: &Invocation, repository: &Repository, place: &StoreUrl
 }
 
 /// The lines: what is where, and where it should go.
-fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+fn advice(report: &CreateReport, document: &InitResult, settings: &Settings, out: &mut dyn Page) -> io::Result<()> {
     let keys = settings.home.join("repos").join(&document.repository);
     match &report.identity_file {
         Some(path) => writeln!(
@@ -200,7 +200,7 @@ pub(super) enum QrCode {
 }
 
 /// Writes a sheet, with its QR code where a camera can see it.
-pub(super) fn write_sheet(sheet: &Kit, notes: &str, code: QrCode, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_sheet(sheet: &Kit, notes: &str, code: QrCode, out: &mut dyn Page) -> io::Result<()> {
     out.write_all(with_notes(sheet, notes).as_bytes())?;
     match (code == QrCode::Drawn).then(|| qr::draw(&sheet.encode_qr())).flatten() {
         Some(drawing) => write!(out, "\n{drawing}"),

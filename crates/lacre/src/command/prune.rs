@@ -1,6 +1,6 @@
 //! `lacre repo prune`: what nothing needs any more, given back; with `--dry-run` the same plan with its reasons.
 
-use std::io::{self, Write};
+use std::io;
 
 use jiff::Timestamp;
 use lacre_repo::op::prune::{
@@ -16,7 +16,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{PrunePack, PruneResult, WaitingEntry},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::{Vault, short, watching},
 };
 
@@ -187,11 +190,12 @@ fn waits(waiting: &Waiting) -> WaitingEntry {
 }
 
 /// The result for people.
-pub(super) fn write(document: &PruneResult, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(document: &PruneResult, out: &mut dyn Page) -> io::Result<()> {
     if document.dry_run {
         write_packs(document, out)?;
     }
-    let (freed, packs) = (human::bytes(document.bytes_freed), human::count(document.packs_deleted));
+    let (freed, packs) = (human::bytes(document.bytes_freed), human::things(document.packs_deleted, ["pack", "packs"]));
+    let snapshots = human::things(document.snapshots, ["snapshot", "snapshots"]);
     match document.state.as_str() {
         "nothing" => writeln!(
             out,
@@ -201,16 +205,14 @@ pub(super) fn write(document: &PruneResult, out: &mut dyn Write) -> io::Result<(
         )?,
         "planned" => writeln!(
             out,
-            "{packs} packs would go ({} of them after copying {}), {} snapshots would be reclaimed: {freed} freed; nothing was changed (--dry-run)",
+            "{packs} would go ({} of them after copying {}), {snapshots} would be reclaimed: {freed} freed; nothing was changed (--dry-run)",
             human::count(document.packs_repacked),
-            human::bytes(document.bytes_written),
-            human::count(document.snapshots)
+            human::bytes(document.bytes_written)
         )?,
         _ => writeln!(
             out,
-            "{packs} packs deleted, {} written anew, {} snapshots reclaimed: {freed} freed",
-            human::bytes(document.bytes_written),
-            human::count(document.snapshots)
+            "{packs} deleted, {} written anew, {snapshots} reclaimed: {freed} freed",
+            human::bytes(document.bytes_written)
         )?,
     }
     if let Some(why) = &document.held_back {
@@ -228,7 +230,7 @@ pub(super) fn write(document: &PruneResult, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-fn write_packs(document: &PruneResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_packs(document: &PruneResult, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[
         ("", Align::Left),
         ("pack", Align::Left),

@@ -1,6 +1,6 @@
 //! `lacre repo repair`: what is damaged or missing put right, and what is lost named.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_repo::{
     Severity,
@@ -17,7 +17,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::{IncompleteEntry, LostStreamEntry, MendedEntry, RepairResult, StretchEntry},
-    term::table::printable,
+    term::{page::Page, table::printable},
     vault::{self, Vault, explain, open_copy_named, short, watching},
 };
 
@@ -106,12 +106,12 @@ fn stream(lost: &LostStream) -> LostStreamEntry {
     }
 }
 
-fn write(document: &RepairResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &RepairResult, out: &mut dyn Page) -> io::Result<()> {
     for mended in &document.mended {
         writeln!(out, "{}: {}", mended.how, mended.object)?;
     }
     for lost in &document.streams {
-        let rows = lost.rows.map_or_else(String::new, |rows| format!(", {} rows", human::count(rows)));
+        let rows = lost.rows.map_or_else(String::new, |rows| format!(", {}", human::things(rows, ["row", "rows"])));
         let (snapshot, stream) = (short(&lost.snapshot), printable(&lost.stream));
         writeln!(out, "lost: snapshot {snapshot} stream {stream}: {}{rows}", human::bytes(lost.bytes))?;
         lost.stretches.iter().take(STRETCHES_SHOWN).try_for_each(|stretch| write_stretch(stretch, out))?;
@@ -128,24 +128,28 @@ fn write(document: &RepairResult, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     if document.parity_added > 0 {
-        writeln!(out, "{} packs have parity now", human::count(document.parity_added))?;
+        writeln!(out, "{} parity now", human::things(document.parity_added, ["pack has", "packs have"]))?;
     }
     for what in &document.not_done {
         writeln!(out, "not done: {what}")?;
     }
     let verdict = match (document.mended.len(), document.left.len().max(document.incomplete.len())) {
         (0, 0) => "nothing was damaged".to_owned(),
-        (mended, 0) => format!("{mended} objects were put right, nothing is lost"),
-        (mended, left) => format!("{mended} objects were put right, {left} are LOST"),
+        (mended, 0) => format!("{} put right, nothing is lost", human::things(mended, ["object was", "objects were"])),
+        (mended, left) => {
+            let (mended, left) =
+                (human::things(mended, ["object was", "objects were"]), human::things(left, ["is", "are"]));
+            format!("{mended} put right, {left} LOST")
+        }
     };
-    writeln!(out, "{verdict}; {} objects proved", human::count(document.objects))?;
+    writeln!(out, "{verdict}; {} proved", human::things(document.objects, ["object", "objects"]))?;
     if !(document.left.is_empty() && document.incomplete.is_empty()) && document.recorded {
         writeln!(out, "the loss is on record; the next backup stores again what it needs of it")?;
     }
     Ok(())
 }
 
-fn write_stretch(stretch: &StretchEntry, out: &mut dyn Write) -> io::Result<()> {
+fn write_stretch(stretch: &StretchEntry, out: &mut dyn Page) -> io::Result<()> {
     let length = stretch.bytes.map_or_else(|| "an unknown length".to_owned(), human::bytes);
     let at = stretch.start.map_or_else(|| "behind them".to_owned(), |start| format!("at byte {start}"));
     match (stretch.first_row, stretch.last_row) {

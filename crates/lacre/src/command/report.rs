@@ -1,9 +1,6 @@
 //! `lacre report`: one look at the store, made into a page; without a file, the checklist alone.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use lacre_repo::{
@@ -11,7 +8,6 @@ use lacre_repo::{
     op::{erase::ErasureState, forget::ForgetPlan, homes::HomeRow, stats::Stored, status::Status},
 };
 use lacre_seal::entropy;
-use owo_colors::OwoColorize as _;
 
 use super::{
     cost, forget,
@@ -29,6 +25,10 @@ use crate::{
     output::{ChecklistEntry, ReportResult},
     report::{self, Answer, Facts, Item, Kind as PageKind},
     status::{Report as Verdict, Weight, disk},
+    term::{
+        page::{self, Lead, Page},
+        table::printable,
+    },
     vault::Vault,
 };
 
@@ -174,21 +174,21 @@ fn entry(item: &Item) -> ChecklistEntry {
         question: item.question.to_owned(),
         answer: item.answer.name().to_owned(),
         evidence: item.evidence.clone(),
-        command: item.command.map(str::to_owned),
+        command: item.command.as_deref().map(str::to_owned),
     }
 }
 
-fn write_checklist(items: &[Item], out: &mut dyn Write) -> io::Result<()> {
+fn write_checklist(items: &[Item], out: &mut dyn Page) -> io::Result<()> {
     for item in items {
         let mark = match item.answer {
             Answer::Yes => "ok",
             Answer::No => "!!",
             Answer::Person => "--",
         };
-        writeln!(out, "{mark} {}", item.question)?;
-        writeln!(out, "   {}", crate::term::table::printable(&item.evidence))?;
-        if let Some(command) = item.command {
-            writeln!(out, "   {} {command}", "hint:".cyan())?;
+        page::sentence(out, Lead::plain(&format!("{mark} ")), item.question)?;
+        page::sentence(out, Lead::indent(3), &printable(&item.evidence))?;
+        if let Some(command) = &item.command {
+            page::hint(out, 3, command)?;
         }
     }
     Ok(())

@@ -112,7 +112,7 @@ pub(super) fn gather(invocation: &Invocation, vault: &Vault) -> Result<Facts, Cl
     let mut facts = Facts {
         repository: vault.repository.id().to_string(),
         place: vault.place.to_string(),
-        stored: format!("{} in {} objects", human::bytes(bytes), human::count(objects)),
+        stored: format!("{} in {}", human::bytes(bytes), human::things(objects, ["object", "objects"])),
         readers: policy.recipients.iter().map(|entry| entry.label.clone()).collect(),
         homes: policy
             .homes

@@ -106,7 +106,8 @@ fn status(invocation: &Invocation, vault: &Vault, judged: Judged) -> Result<Exit
     let document = document(&status, due.as_ref());
     invocation.print(&document, |out| {
         writeln!(out, "seal generation {}", document.generation)?;
-        let mut table = Table::new(&[("holder", Align::Left), ("name", Align::Left), ("state", Align::Left)]);
+        let mut table =
+            Table::new(&[("holder", Align::Left), ("name", Align::Left), ("state", Align::Left)]).lowers("name");
         let sheets = document.identity_sheets.iter().chain(&document.pointer_kits);
         for holder in document.holders.iter().chain(sheets) {
             table.row([holder.kind.clone(), holder.name.clone(), holder.what.clone()]);
@@ -174,13 +175,13 @@ fn of_identity_sheet((at, sheet): &(Millis, KitRecord)) -> SealHolder {
 }
 
 fn of_pointer((at, pointer): &(Millis, PointerRecord)) -> SealHolder {
-    let cells = pointer.cells.len();
+    let cells = human::things(pointer.cells.len(), ["cell", "cells"]);
     SealHolder {
         kind: "pointer kit".to_owned(),
         name: pointer.number.to_string(),
         generation: None,
         verified: pointer.state == KitState::Acknowledged,
-        what: format!("{}, leads to {cells} cell(s), {}", state_name(pointer.state), human::time(streams::moment(*at))),
+        what: format!("{}, leads to {cells}, {}", state_name(pointer.state), human::time(streams::moment(*at))),
     }
 }
 
@@ -189,7 +190,9 @@ fn of_cell(cell: &CellStatus, status: &SealStatus) -> SealHolder {
     let others = cell.generations.iter().filter(|held| **held != status.generation).count();
     let what = match (cell.reachable, holds, cell.generations.is_empty()) {
         (false, _, _) => format!("not reached from this host (made on {})", cell.host),
-        (true, true, _) if others > 0 => format!("holds the current generation and {others} other(s)"),
+        (true, true, _) if others > 0 => {
+            format!("holds the current generation and {}", human::things(others, ["other", "others"]))
+        }
         (true, true, _) => "holds the current generation".to_owned(),
         (true, false, true) => "holds no generation".to_owned(),
         (true, false, false) => "holds only other generations".to_owned(),

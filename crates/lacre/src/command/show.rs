@@ -1,9 +1,6 @@
 //! `lacre show` and `lacre ls`: what a snapshot holds.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, io};
 
 use lacre_format::root::Stream;
 use lacre_repo::{
@@ -19,7 +16,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{LsResult, ShowResult, ShowStream, StreamEntry},
-    term::table::{Align, Table, printable},
+    term::{
+        page::Page,
+        table::{Align, Table, printable},
+    },
     vault::Vault,
 };
 
@@ -84,7 +84,7 @@ fn stream(stream: &Stream) -> ShowStream {
     }
 }
 
-fn write_show(document: &ShowResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_show(document: &ShowResult, out: &mut dyn Page) -> io::Result<()> {
     let held = if document.held { ", held" } else { "" };
     let time = document.time.parse().map_or_else(|_| document.time.clone(), human::time);
     writeln!(out, "snapshot    {}", document.snapshot)?;
@@ -114,7 +114,9 @@ fn write_show(document: &ShowResult, out: &mut dyn Write) -> io::Result<()> {
         ("rows", Align::Right),
         ("bytes", Align::Right),
         ("blake3", Align::Left),
-    ]);
+    ])
+    .lowers("blake3")
+    .lowers("bytes");
     for stream in &document.streams {
         table.row([
             stream.name.clone(),

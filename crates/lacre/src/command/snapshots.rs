@@ -43,7 +43,10 @@ pub(super) fn run(invocation: &Invocation, args: &SnapshotsArgs) -> Result<Exit,
             ("size", Align::Right),
             ("rows", Align::Right),
             ("state", Align::Left),
-        ]);
+        ])
+        .drops("age")
+        .lowers("rows")
+        .lowers("size");
         for snapshot in &document.snapshots {
             let time: Option<Timestamp> = snapshot.time.parse().ok();
             let held = if snapshot.held { ", held" } else { "" };

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io,
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{JobStats, RebuildResult, StatsResult},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::Vault,
 };
 
@@ -64,7 +67,7 @@ fn document(stored: &Stored, live: &[SnapshotRow]) -> StatsResult {
     }
 }
 
-fn write_stats(document: &StatsResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_stats(document: &StatsResult, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[("job", Align::Left), ("snapshots", Align::Right), ("size of all", Align::Right)]);
     for job in &document.per_job {
         table.row([job.job.clone(), human::count(job.snapshots), human::bytes(job.bytes)]);
@@ -72,13 +75,13 @@ fn write_stats(document: &StatsResult, out: &mut dyn Write) -> io::Result<()> {
     table.write(out)?;
     writeln!(
         out,
-        "stored: {} in {} objects ({} in {} packs, {} beside them), {} chunks",
+        "stored: {} in {} ({} in {}, {} beside them), {}",
         human::bytes(document.bytes_stored),
-        human::count(document.objects),
+        human::things(document.objects, ["object", "objects"]),
         human::bytes(document.bytes_packs),
-        human::count(document.packs),
+        human::things(document.packs, ["pack", "packs"]),
         human::bytes(document.bytes_metadata),
-        human::count(document.chunks)
+        human::things(document.chunks, ["chunk", "chunks"])
     )?;
     match (document.bytes_dead, document.bytes_reclaimable) {
         (Some(dead), Some(packs)) => writeln!(
@@ -122,10 +125,10 @@ pub(super) fn rebuild(invocation: &Invocation) -> Result<Exit, CliError> {
         findings::write(&report.findings, out)?;
         writeln!(
             out,
-            "{} packs with {} chunks and {} snapshots are known again, in {}",
-            human::count(document.packs),
-            human::count(document.chunks),
-            human::count(report.snapshots),
+            "{} with {} and {} known again, in {}",
+            human::things(document.packs, ["pack", "packs"]),
+            human::things(document.chunks, ["chunk", "chunks"]),
+            human::things(report.snapshots, ["snapshot is", "snapshots are"]),
             human::duration(Duration::from_millis(document.duration_ms))
         )
     })?;

@@ -1,9 +1,8 @@
 //! `lacre status`: every check, one line for Nagios, or metrics; and, when asked, who is told.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_repo::op::status::Status;
-use owo_colors::OwoColorize as _;
 
 use super::{backup, drill_tell::SUBJECT as DRILL, operate};
 use crate::{
@@ -11,13 +10,17 @@ use crate::{
     config::operate::{Notify, Occasion},
     error::CliError,
     exit::Exit,
+    human,
     invocation::Invocation,
     metrics,
     notify::{Delivery, Message, announce, healthchecks::Pings, memory::Memory},
     output::{NotificationEntry, StatusCheck, StatusResult},
     run::{Run, journal::Level},
     status::{self, Check, Report, Verdict, Weight},
-    term::table::{Align, Table},
+    term::{
+        page::{self, Page},
+        table::{Align, Table},
+    },
     vault::Vault,
 };
 
@@ -115,7 +118,7 @@ fn notification(delivery: &Delivery) -> NotificationEntry {
     NotificationEntry { channel: delivery.channel.clone(), ok: delivery.is_good(), what: delivery.failure.clone() }
 }
 
-fn write(report: &Report, from: Weight, out: &mut dyn Write) -> io::Result<()> {
+fn write(report: &Report, from: Weight, out: &mut dyn Page) -> io::Result<()> {
     let mut table =
         Table::new(&[("", Align::Left), ("check", Align::Left), ("value", Align::Left), ("limit", Align::Left)]);
     for check in &report.checks {
@@ -130,14 +133,17 @@ fn write(report: &Report, from: Weight, out: &mut dyn Write) -> io::Result<()> {
     table.write(out)?;
     for check in report.failing(Weight::Should) {
         if let Some(advice) = &check.advice {
-            writeln!(out, "{} {}: {advice}", "hint:".cyan(), check.name)?;
+            page::hint(out, 0, &format!("{}: {advice}", check.name))?;
         }
     }
     let (failing, later) = (report.failing(from).count(), report.failing(Weight::Should).count());
     match (failing, later) {
         (0, 0) => writeln!(out, "all is well"),
         (0, later) => writeln!(out, "all is well; {later} more under --strict"),
-        (failing, _) => writeln!(out, "{failing} of {} checks fail", report.checks.len()),
+        (failing, _) => {
+            let checks = human::things(report.checks.len(), ["check", "checks"]);
+            writeln!(out, "{failing} of {checks} {}", if failing == 1 { "fails" } else { "fail" })
+        }
     }
 }
 
@@ -214,7 +220,11 @@ fn message(run: &Run, occasion: Occasion, title: &str) -> Message {
 fn summary(report: &Report, from: Weight) -> String {
     let line = |check: &Check| format!("{}: {}\n", check.name, check.value);
     let failing: String = report.failing(from).map(line).collect();
-    if failing.is_empty() { format!("{} checks hold\n", report.checks.len()) } else { failing }
+    if failing.is_empty() {
+        format!("{}\n", human::things(report.checks.len(), ["check holds", "checks hold"]))
+    } else {
+        failing
+    }
 }
 
 fn verdict(notify: &Notify, run: &Run, verdict: Verdict, summary: &str) -> Option<Delivery> {

@@ -61,6 +61,15 @@ impl Weight {
             Weight::Error => "error",
         }
     }
+
+    /// Returns the word for one, and for several.
+    pub fn names(self) -> [&'static str; 2] {
+        match self {
+            Weight::Note => ["note", "notes"],
+            Weight::Warning => ["warning", "warnings"],
+            Weight::Error => ["error", "errors"],
+        }
+    }
 }
 
 /// One mistake in the file.

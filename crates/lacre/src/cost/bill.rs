@@ -66,6 +66,43 @@ impl Bill {
     pub fn total(&self) -> f64 {
         self.storage + self.requests + self.egress + self.fee
     }
+
+    /// Each part rounded to so many digits, so that their sum is what a person finds who adds them up.
+    #[must_use]
+    pub fn rounded(&self, digits: Digits) -> Bill {
+        Bill {
+            storage: digits.round(self.storage),
+            requests: digits.round(self.requests),
+            egress: digits.round(self.egress),
+            fee: digits.round(self.fee),
+        }
+    }
+}
+
+/// How many digits after the point every amount of one bill has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits(u8);
+
+impl Digits {
+    /// Hundredths, as money is paid.
+    pub const CENTS: Digits = Digits(2);
+    /// For bills that would be nothing but zeros in hundredths.
+    pub const SMALL: Digits = Digits(4);
+    /// For documents that programs read.
+    pub const FINE: Digits = Digits(6);
+
+    /// How many they are.
+    #[must_use]
+    pub fn count(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The amount to the nearest last digit.
+    #[must_use]
+    pub fn round(self, amount: f64) -> f64 {
+        let parts = 10_f64.powi(i32::from(self.0));
+        (amount * parts).round() / parts
+    }
 }
 
 impl Price {

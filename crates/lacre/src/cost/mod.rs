@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use lacre_repo::{Finding, Severity, op::status::Status, retention::Rules, store::ObjectMeta};
 
 use self::{
-    bill::{Bill, Load, MONTH_DAYS, Requests},
+    bill::{Bill, Digits, Load, MONTH_DAYS, Requests},
     forecast::{MONTHS, Outlook, habit, outlook},
     habits::Habits,
 };
@@ -124,8 +124,28 @@ impl Cost {
             let (requests, egress) = if at == 0 { habits.repository() } else { habits.copy() };
             stores.push(store_cost(store, objects, price, &outlook, requests, egress));
         }
-        let months = (0..MONTHS).map(|month| stores.iter().map(|store| store.month(month)).sum()).collect();
-        Cost { stores, months, added, findings }
+        Cost { months: all_months(&stores), stores, added, findings }
+    }
+
+    /// Digits in which people read this bill: more than cents where a month costs less than one unit of the currency.
+    #[must_use]
+    pub fn digits(&self) -> Digits {
+        let month = self.month();
+        if month > 0.0 && month < 1.0 { Digits::SMALL } else { Digits::CENTS }
+    }
+
+    /// The same with every amount rounded, and every sum made of what was rounded.
+    #[must_use]
+    pub fn rounded(&self, digits: Digits) -> Cost {
+        let month = |month: &Month| Month { total: digits.round(month.total), ..*month };
+        let store = |store: &StoreCost| StoreCost {
+            bill: store.bill.map(|bill| bill.rounded(digits)),
+            months: store.months.iter().map(month).collect(),
+            restore: digits.round(store.restore),
+            ..store.clone()
+        };
+        let stores: Vec<StoreCost> = self.stores.iter().map(store).collect();
+        Cost { months: all_months(&stores), stores, added: self.added, findings: self.findings.clone() }
     }
 
     /// What a month costs now.
@@ -139,6 +159,11 @@ impl Cost {
     pub fn year(&self) -> f64 {
         self.months.iter().sum()
     }
+}
+
+/// What all stores together cost in each month to come.
+fn all_months(stores: &[StoreCost]) -> Vec<f64> {
+    (0..MONTHS).map(|month| stores.iter().map(|store| store.month(month)).sum()).collect()
 }
 
 impl StoreCost {
@@ -172,9 +197,8 @@ pub fn supposed(settings: &Settings, prices: &Prices, nightly: u64, nights: u32,
             }
         })
         .collect();
-    let months = (0..MONTHS).map(|month| stores.iter().map(|store| store.month(month)).sum()).collect();
     let added = Some(nightly as f64 * MONTH_DAYS);
-    Cost { stores, months, added, findings: stale(prices, now).into_iter().collect() }
+    Cost { months: all_months(&stores), stores, added, findings: stale(prices, now).into_iter().collect() }
 }
 
 fn place_of(settings: &Settings, name: &str) -> String {
@@ -251,8 +275,47 @@ fn restore(price: &Price, kept: f64, read: f64) -> f64 {
 mod tests {
     use jiff::Timestamp;
 
-    use super::stale;
-    use crate::config::prices::Prices;
+    use super::{
+        Cost, Month, StoreCost,
+        bill::{Bill, Digits},
+        stale,
+    };
+    use crate::{config::prices::Prices, human};
+
+    #[test]
+    fn sums_are_those_of_what_is_shown() {
+        let store = |storage: f64, requests: f64| {
+            let bill = Bill { storage, requests, egress: 0.004, fee: 0.004 };
+            StoreCost {
+                name: "x".to_owned(),
+                place: String::new(),
+                bytes: 1,
+                objects: 1,
+                bill: Some(bill),
+                months: vec![Month { bytes: 1.0, total: bill.total() }; 12],
+                restore: 0.0,
+            }
+        };
+        for (cost, digits) in [
+            (vec![store(0.0964, 0.00752), store(0.00004, 0.00004)], Digits::SMALL),
+            (vec![store(7.004, 0.004), store(1.004, 0.004), store(0.014, 0.004)], Digits::CENTS),
+        ] {
+            let cost = Cost { stores: cost, months: vec![0.0; 12], added: None, findings: Vec::new() };
+            assert_eq!(cost.digits(), digits);
+            let shown = cost.rounded(digits);
+            let read = |amount: f64| human::amount(amount, digits).parse::<f64>().unwrap();
+            let mut sum = 0.0;
+            for store in &shown.stores {
+                let bill = store.bill.unwrap();
+                let parts = read(bill.storage) + read(bill.requests) + read(bill.egress) + read(bill.fee);
+                assert_eq!(human::amount(parts, digits), human::amount(bill.total(), digits));
+                sum += read(bill.total());
+            }
+            assert_eq!(human::amount(sum, digits), human::amount(shown.month(), digits));
+            let year: f64 = shown.months.iter().map(|month| read(*month)).sum();
+            assert_eq!(human::amount(year, digits), human::amount(shown.year(), digits));
+        }
+    }
 
     #[test]
     fn prices_of_half_a_year_ago_are_looked_up_again() {

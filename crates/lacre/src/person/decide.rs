@@ -129,15 +129,17 @@ impl Search<'_> {
         self.archives[at].marked[table] = runs;
         if tally.contradicted > 0 {
             let what = format!(
-                "{} rows of {name} in snapshot {} are to be deleted by one rule and kept by another",
-                tally.contradicted, self.archives[at].id
+                "{} to be deleted by one rule and kept by another, of {name} in snapshot {}",
+                crate::human::things(tally.contradicted, ["row is", "rows are"]),
+                self.archives[at].id
             );
             return Err(PersonError::Undecided(what));
         }
         if tally.refused > 0 {
             let what = format!(
-                "{} rows of {name} in snapshot {} would be left with a foreign key to a deleted row, and its ON DELETE forbids that: say in a rule what becomes of them",
-                tally.refused, self.archives[at].id
+                "{} of {name} in snapshot {} would be left with a foreign key to a deleted row, and its ON DELETE forbids that: say in a rule what becomes of them",
+                crate::human::things(tally.refused, ["row", "rows"]),
+                self.archives[at].id
             );
             return Err(PersonError::Undecided(what));
         }
@@ -229,8 +231,10 @@ fn refuse_leftover(case: &Case<'_>, leftover: &verify::Leftover) -> Result<(), P
     }
     let dangling: u64 = leftover.dangling.values().sum();
     let why = format!(
-        "{} rows should be gone, {dangling} refer to deleted rows by foreign key, {} still name the person",
-        leftover.undeleted, leftover.linked
+        "{} be gone, {} to deleted rows by foreign key, {} the person",
+        crate::human::things(leftover.undeleted, ["row should", "rows should"]),
+        crate::human::things(dangling, ["refers", "refer"]),
+        crate::human::things(leftover.linked, ["still names", "still name"])
     );
     Err(PersonError::Leftover { table: case.table.clone(), why })
 }

@@ -137,10 +137,11 @@ fn sealed(facts: &Facts<'_>) -> String {
 fn audited(facts: &Facts<'_>) -> String {
     let read = match checks::last_at(facts, 2) {
         Some((at, record)) => {
-            let (day, findings) = (facts.lang.day(at, &facts.zone), record.findings);
+            let day = facts.lang.day(at, &facts.zone);
+            let findings = facts.lang.things(record.findings, ["fault", "faults"], ["falha", "falhas"]);
             facts.say(
-                format!("on {day} an audit of level {} found {findings} faults", record.level),
-                format!("em {day} uma verificação de nível {} encontrou {findings} falhas", record.level),
+                format!("on {day} an audit of level {} found {findings}", record.level),
+                format!("em {day} uma verificação de nível {} encontrou {findings}", record.level),
             )
         }
         None => facts.say("no full audit is on record", "nenhuma verificação completa registrada").to_owned(),
@@ -154,10 +155,10 @@ fn rehearsed(facts: &Facts<'_>) -> String {
     match drills::last_passed(facts) {
         Some((at, record)) => {
             let (day, took) = (facts.lang.day(at, &facts.zone), drills::time_of(facts, record.rto_ms));
-            let tables = facts.lang.count(record.tables);
+            let tables = facts.lang.things(record.tables, ["table", "tables"], ["tabela", "tabelas"]);
             facts.say(
-                format!("the drill of {day} restored {} and compared {tables} tables row by row; the database could be used after {took}", facts.lang.bytes(record.bytes)),
-                format!("o ensaio de {day} restaurou {} e comparou {tables} tabelas linha a linha; o banco pôde ser usado após {took}", facts.lang.bytes(record.bytes)),
+                format!("the drill of {day} restored {} and compared {tables} row by row; the database could be used after {took}", facts.lang.bytes(record.bytes)),
+                format!("o ensaio de {day} restaurou {} e comparou {tables} linha a linha; o banco pôde ser usado após {took}", facts.lang.bytes(record.bytes)),
             )
         }
         None => facts.say("no drill is on record", "nenhum ensaio registrado").to_owned(),
@@ -186,10 +187,16 @@ fn erased(facts: &Facts<'_>) -> String {
     let all = &facts.status.erasures;
     let complete = all.iter().filter(|erasure| erasure.state == ErasureState::Complete).count();
     let open = all.iter().filter(|erasure| erasures::is_open(erasure)).count();
-    let receipts = facts.status.view.ledger.receipts.len();
+    let things = |count: usize, en: [&str; 2], pt: [&str; 2]| facts.lang.things(count, en, pt);
+    let receipts = things(facts.status.view.ledger.receipts.len(), ["receipt", "receipts"], ["recibo", "recibos"]);
+    let complete = things(complete, ["complete", "complete"], ["completo", "completos"]);
     facts.say(
-        format!("{complete} complete, {open} still open, {receipts} receipts; an erasure changes the seal, so that old copies open no more"),
-        format!("{complete} completos, {open} em aberto, {receipts} recibos; um apagamento troca o lacre, e as cópias antigas não abrem mais"),
+        format!(
+            "{complete}, {open} still open, {receipts}; an erasure changes the seal, so that old copies open no more"
+        ),
+        format!(
+            "{complete}, {open} em aberto, {receipts}; um apagamento troca o lacre, e as cópias antigas não abrem mais"
+        ),
     )
 }
 
@@ -197,14 +204,18 @@ fn roles(facts: &Facts<'_>) -> String {
     let of = |role: Role| facts.homes.iter().filter(|row| row.entry.role == role && !row.entry.is_revoked()).count();
     let (admins, writers, maintenance) = (of(Role::Admin), of(Role::Writer), of(Role::Maintenance));
     let revoked = facts.homes.iter().filter(|row| row.entry.is_revoked()).count();
-    facts.say(
-        format!(
-            "{writers} machines write and read nothing, {maintenance} clean up, {admins} administer, {revoked} revoked"
+    let lang = facts.lang;
+    let told = [
+        lang.things(
+            writers,
+            ["machine writes and reads nothing", "machines write and read nothing"],
+            ["máquina escreve e nada lê", "máquinas escrevem e nada leem"],
         ),
-        format!(
-            "{writers} máquinas escrevem e nada leem, {maintenance} limpam, {admins} administram, {revoked} revogadas"
-        ),
-    )
+        lang.things(maintenance, ["cleans up", "clean up"], ["limpa", "limpam"]),
+        lang.things(admins, ["administers", "administer"], ["administra", "administram"]),
+        lang.things(revoked, ["revoked", "revoked"], ["revogada", "revogadas"]),
+    ];
+    told.join(", ")
 }
 
 fn spread(facts: &Facts<'_>) -> String {
@@ -214,16 +225,14 @@ fn spread(facts: &Facts<'_>) -> String {
     } else {
         facts.say("the rule does not hold", "a regra não vale")
     };
-    facts.say(
-        format!(
-            "{} copies, {} kinds of storage, {} elsewhere: {state} (3, 2, 1)",
-            rule.copies, rule.kinds, rule.elsewhere
-        ),
-        format!(
-            "{} cópias, {} tipos de armazenamento, {} em outro lugar: {state} (3, 2, 1)",
-            rule.copies, rule.kinds, rule.elsewhere
-        ),
-    )
+    let copies = facts.lang.things(rule.copies, ["copy", "copies"], ["cópia", "cópias"]);
+    let kinds = facts.lang.things(
+        rule.kinds,
+        ["kind of storage", "kinds of storage"],
+        ["tipo de armazenamento", "tipos de armazenamento"],
+    );
+    let elsewhere = facts.lang.things(rule.elsewhere, ["elsewhere", "elsewhere"], ["em outro lugar", "em outro lugar"]);
+    format!("{copies}, {kinds}, {elsewhere}: {state} (3, 2, 1)")
 }
 
 fn told(facts: &Facts<'_>) -> String {

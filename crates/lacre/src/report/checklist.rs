@@ -2,7 +2,7 @@
 //!
 //! What a machine cannot know stays a question for a person, with what there is to go by.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     Facts, Tone, copies, drills,
@@ -48,7 +48,7 @@ pub struct Item {
     /// What it rests on.
     pub evidence: String,
     /// What to type next; none where nothing is left to do.
-    pub command: Option<&'static str>,
+    pub command: Option<Cow<'static, str>>,
 }
 
 /// All questions, in the order of the old page.
@@ -59,20 +59,20 @@ pub fn checklist(facts: &Facts<'_>) -> Vec<Item> {
             question: facts.say("A full restore was run, away from production", "Um restore completo foi executado, fora da produção"),
             answer: rehearsal.answer(),
             evidence: rehearsal.drilled(facts),
-            command: rehearsal.command(),
+            command: rehearsal.command().map(Cow::from),
         },
         Item {
             question: facts.say("All data were restored correctly", "Todos os dados foram restaurados corretamente"),
             answer: rehearsal.answer(),
             evidence: rehearsal.compared(facts),
-            command: rehearsal.command(),
+            command: rehearsal.command().map(Cow::from),
         },
         application(facts),
         Item {
             question: facts.say("Row counts of the main tables were compared", "A contagem de linhas das tabelas principais foi conferida"),
             answer: rehearsal.answer(),
             evidence: counted(facts, &rehearsal),
-            command: rehearsal.command(),
+            command: rehearsal.command().map(Cow::from),
         },
         logs(facts),
         disk(facts),
@@ -84,7 +84,7 @@ pub fn checklist(facts: &Facts<'_>) -> Vec<Item> {
                 format!("lacre {} prints them with this repository's own names, sizes and times; read one and see whether it is still true of you", env!("CARGO_PKG_VERSION")),
                 format!("o lacre {} os imprime com os nomes, tamanhos e tempos deste repositório; leia um e veja se ainda vale para vocês", env!("CARGO_PKG_VERSION")),
             ),
-            command: Some("lacre runbook total-loss"),
+            command: Some("lacre runbook total-loss".into()),
         },
     ]
 }
@@ -155,10 +155,10 @@ impl Rehearsal {
 
     fn compared(&self, facts: &Facts<'_>) -> String {
         self.told(facts, |(name, day, _, tables)| {
-            let tables = facts.lang.count(*tables);
+            let tables = facts.lang.things(*tables, ["table", "tables"], ["tabela", "tabelas"]);
             facts.say(
-                format!("{name}: on {day} rows and digests of {tables} tables were those that had been dumped"),
-                format!("{name}: em {day}, linhas e resumos de {tables} tabelas eram os que haviam sido salvos"),
+                format!("{name}: on {day} rows and digests of {tables} were those that had been dumped"),
+                format!("{name}: em {day}, linhas e resumos de {tables} eram os que haviam sido salvos"),
             )
         })
     }
@@ -187,16 +187,24 @@ fn application(facts: &Facts<'_>) -> Item {
                 format!("cada ensaio faz {asked} de vocês; a aplicação em si cabe a vocês experimentar"),
             ),
         },
-        command: Some("lacre restore latest --to postgres:///app_check --create"),
+        command: Some(look_at(facts).into()),
     }
+}
+
+/// A restore beside what is there, of a job that is here.
+fn look_at(facts: &Facts<'_>) -> String {
+    let of_row = || facts.rows().find_map(|row| row.label.as_ref().map(|label| label.job.to_string()));
+    let job = facts.settings.jobs.first().map(|job| job.name.to_string()).or_else(of_row);
+    let job = job.unwrap_or_else(|| "JOB".to_owned());
+    format!("lacre restore latest:{job} --to postgres:///app_check --create")
 }
 
 fn counted(facts: &Facts<'_>, rehearsal: &Rehearsal) -> String {
     let mut told = vec![rehearsal.told(facts, |(name, _, _, tables)| {
-        let tables = facts.lang.count(*tables);
+        let tables = facts.lang.things(*tables, ["table", "tables"], ["tabela", "tabelas"]);
         facts.say(
-            format!("{name}: the drill counted every row of {tables} tables"),
-            format!("{name}: o ensaio contou cada linha de {tables} tabelas"),
+            format!("{name}: the drill counted every row of {tables}"),
+            format!("{name}: o ensaio contou cada linha de {tables}"),
         )
     })];
     for check in facts.verdict.checks.iter().filter(|check| check.name.starts_with("trend:") && !check.ok) {
@@ -216,11 +224,14 @@ fn logs(facts: &Facts<'_>) -> Item {
             (_, 0) => Answer::Yes,
             _ => Answer::Person,
         },
-        evidence: facts.say(
-            format!("{all} runs on record in 90 days, {failed} failed, {odd} with findings"),
-            format!("{all} execuções registradas em 90 dias, {failed} falharam, {odd} com achados"),
-        ),
-        command: (all == 0 || failed > 0).then_some("lacre report --html report.html --since 90d"),
+        evidence: {
+            let ran = ["run on record in 90 days", "runs on record in 90 days"];
+            let registered = ["execução registrada em 90 dias", "execuções registradas em 90 dias"];
+            let failed = facts.lang.things(failed, ["failed", "failed"], ["falhou", "falharam"]);
+            let odd = facts.lang.things(odd, ["with findings", "with findings"], ["com achados", "com achados"]);
+            format!("{}, {failed}, {odd}", facts.lang.things(all, ran, registered))
+        },
+        command: (all == 0 || failed > 0).then(|| "lacre report --html report.html --since 90d".into()),
     }
 }
 
@@ -246,7 +257,7 @@ fn disk(facts: &Facts<'_>) -> Item {
         question: facts.say("There is room on the disk", "Há espaço em disco"),
         answer,
         evidence,
-        command: (answer == Answer::No).then_some("lacre repo prune --dry-run"),
+        command: (answer == Answer::No).then(|| "lacre repo prune --dry-run".into()),
     }
 }
 
@@ -271,7 +282,7 @@ fn elsewhere(facts: &Facts<'_>) -> Item {
         question: facts.say("The backups elsewhere can be reached", "Os backups em outro lugar estão acessíveis"),
         answer,
         evidence,
-        command: (answer == Answer::No).then_some("lacre copy list"),
+        command: (answer == Answer::No).then(|| "lacre copy list".into()),
     }
 }
 
@@ -288,7 +299,7 @@ pub(super) fn section(facts: &Facts<'_>) -> Markup {
             Answer::No => pill(Tone::Bad, facts.say("no", "não")),
             Answer::Person => pill(Tone::Mind, facts.say("for a person", "para uma pessoa")),
         };
-        let command = item.command.map(super::html::code).unwrap_or_default();
+        let command = item.command.as_deref().map(super::html::code).unwrap_or_default();
         table.row([Markup::text(item.question), verdict, Markup::text(item.evidence), command]);
     }
     let mut body = table.markup();

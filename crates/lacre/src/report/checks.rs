@@ -88,13 +88,13 @@ fn translated(facts: &Facts<'_>, check: &Check) -> Option<String> {
         "disk" => match check.name.as_str() {
             "disk" => facts.disk.map(|disk| format!("{} livres de {}", lang.bytes(disk.free), lang.bytes(disk.total))),
             _ if check.value == "not within ten years" => Some("não dentro de dez anos".to_owned()),
-            _ => Some(format!("cheio em cerca de {} dias", lang.count(whole?))),
+            _ => Some(format!("cheio em cerca de {}", lang.things(whole?, ["day", "days"], ["dia", "dias"]))),
         },
         "seal" if check.ok => Some(format!("geração {}", facts.status.seal.generation.number)),
         "holders" => Some(lang.things(usize::try_from(whole?).ok()?, ["", ""], ["detentor", "detentores"])),
         "kit" => kit(&check.value),
         "key" if check.value == "does not expire" => Some("não expira".to_owned()),
-        "key" => Some(format!("expira em {} dias", lang.count(whole?))),
+        "key" => Some(format!("expira em {}", lang.things(whole?, ["day", "days"], ["dia", "dias"]))),
         "erasures" => Some(match whole? {
             0 => "nenhum pendente".to_owned(),
             open => lang.things(usize::try_from(open).ok()?, ["", ""], ["pendente", "pendentes"]),

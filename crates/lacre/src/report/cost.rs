@@ -10,7 +10,9 @@ use crate::config::prices::REPOSITORY;
 /// The section; nothing where there is no table of prices.
 pub(super) fn section(facts: &Facts<'_>) -> Markup {
     let Some((prices, cost)) = facts.cost.filter(|(_, cost)| !cost.stores.is_empty()) else { return Markup::new() };
-    let amount = |amount: f64| facts.lang.amount(&prices.currency, amount);
+    let digits = cost.digits();
+    let cost = cost.rounded(digits);
+    let amount = |amount: f64| facts.lang.amount(&prices.currency, amount, digits);
     let mut table = Table::new(facts.say("Each month", "Por mês"))
         .text(facts.say("place", "lugar"))
         .number(facts.say("stored", "guardado"))

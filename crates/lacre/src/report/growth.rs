@@ -95,8 +95,8 @@ fn together(facts: &Facts<'_>, axis: &Axis) -> Markup {
     }
     out.raw("</dl>");
     let mut labelled = Markup::text(title);
-    html!(labelled, " <i class=\"key one\"></i> ", facts.say("whole", "inteiros"));
-    html!(labelled, " <i class=\"key two\"></i> ", facts.say("stored", "guardados"));
+    html!(labelled, " <span class=\"word\"><i class=\"key one\"></i> ", facts.say("whole", "inteiros"), "</span>");
+    html!(labelled, " <span class=\"word\"><i class=\"key two\"></i> ", facts.say("stored", "guardados"), "</span>");
     out.add(&framed(facts, axis, &labelled, of_whole, &drawing));
     out
 }

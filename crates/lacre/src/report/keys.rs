@@ -143,7 +143,8 @@ fn validity(facts: &Facts<'_>, recipient: Option<&Recipient>) -> Markup {
         Ok(None) => never(),
         Ok(Some(at)) => {
             let left = at.duration_since(now).map_or(0, |left| left.as_secs() / 86_400);
-            let told = facts.say(format!("{left} days left"), format!("faltam {left} dias"));
+            let days = facts.lang.things(left, ["day left", "days left"], ["dia", "dias"]);
+            let told = facts.say(days.clone(), format!("{} {days}", if left == 1 { "falta" } else { "faltam" }));
             let is_long = left >= u64::from(facts.settings.operate.status.min_key_days);
             pill(if is_long { Tone::Good } else { Tone::Bad }, &told)
         }

@@ -88,7 +88,7 @@ impl Live {
             lang.bytes(*bytes),
         ];
         if *rows > 0 {
-            facts.push(lang.pick(format!("{} rows", lang.count(*rows)), format!("{} linhas", lang.count(*rows))));
+            facts.push(lang.things(*rows, ["row", "rows"], ["linha", "linhas"]));
         }
         let total = bytes_total.or(shown.usual_bytes).filter(|total| *total > 0);
         let mut out = Markup::new();

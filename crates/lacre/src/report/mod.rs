@@ -143,7 +143,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 /// The first part of an id, as people read and type it.
 fn short(id: &str) -> Markup {
     let mut out = Markup::new();
-    html!(out, "<code title=\"", id, "\">", crate::vault::short(id), "</code>");
+    html!(out, "<code class=\"id\" title=\"", id, "\">", crate::vault::short(id), "</code>");
     out
 }
 

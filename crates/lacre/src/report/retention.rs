@@ -23,14 +23,20 @@ pub(super) fn section(facts: &Facts<'_>) -> Markup {
     let mut body = Markup::new();
     body.add(&rules(facts).markup());
     let floor = facts.status.view.policy.min_verified;
-    let mut told = facts.say(
-        format!(
-            "The newest {floor} verified snapshots of a job are never forgotten, and neither is the newest of all."
+    let mut told = match floor {
+        1 => facts.say(
+            "The newest verified snapshot of a job is never forgotten, and neither is the newest of all.".to_owned(),
+            "O snapshot verificado mais novo de um job nunca é esquecido, nem o mais novo de todos.".to_owned(),
         ),
-        format!(
-            "Os {floor} snapshots verificados mais novos de um job nunca são esquecidos, nem o mais novo de todos."
+        _ => facts.say(
+            format!(
+                "The newest {floor} verified snapshots of a job are never forgotten, and neither is the newest of all."
+            ),
+            format!(
+                "Os {floor} snapshots verificados mais novos de um job nunca são esquecidos, nem o mais novo de todos."
+            ),
         ),
-    );
+    };
     if facts.status.view.policy.retention.is_some() {
         let en = " Machines without the admin key may forget within the rules of the signed policy.";
         let pt = " Máquinas sem a chave de administração podem esquecer dentro das regras da política assinada.";
@@ -45,12 +51,16 @@ pub(super) fn section(facts: &Facts<'_>) -> Markup {
             body.add(&note(facts.say(en, pt)));
         }
         Some(plan) => {
-            let kept = u64::try_from(plan.kept.len()).unwrap_or(u64::MAX);
-            let going = u64::try_from(plan.forgotten.len()).unwrap_or(u64::MAX);
+            let kept = facts.lang.things(
+                plan.kept.len(),
+                ["snapshot stays", "snapshots stay"],
+                ["snapshot fica", "snapshots ficam"],
+            );
+            let going = facts.lang.things(plan.forgotten.len(), ["goes", "go"], ["sai", "saem"]);
             body.add(&kept_for(facts).markup());
             let told = facts.say(
-                format!("By these rules {kept} snapshots stay and {going} go at the next run."),
-                format!("Por estas regras, {kept} snapshots ficam e {going} saem na próxima execução."),
+                format!("By these rules {kept} and {going} at the next run."),
+                format!("Por estas regras, {kept} e {going} na próxima execução."),
             );
             html!(body, "<p>", told);
             for (number, snapshot) in plan.forgotten.iter().take(GOING_MAX).enumerate() {

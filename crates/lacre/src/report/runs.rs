@@ -36,10 +36,12 @@ pub(super) fn section(facts: &Facts<'_>) -> Markup {
     }
     let (all, failed, odd) = counts(runs.iter().copied());
     let mut body = Markup::new();
-    let told = facts.say(
-        format!("{all} on record, {failed} failed, {odd} with findings"),
-        format!("{all} registradas, {failed} falharam, {odd} com achados"),
-    );
+    let told = [
+        facts.lang.things(all, ["on record", "on record"], ["registrada", "registradas"]),
+        facts.lang.things(failed, ["failed", "failed"], ["falhou", "falharam"]),
+        facts.lang.things(odd, ["with findings", "with findings"], ["com achados", "com achados"]),
+    ]
+    .join(", ");
     html!(body, "<p>", told, ".</p>");
     let names: BTreeMap<HomeId, String> =
         facts.homes.iter().map(|row| (row.entry.home, row.entry.label.clone())).collect();

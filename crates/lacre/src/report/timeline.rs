@@ -40,9 +40,28 @@ pub(super) fn section(facts: &Facts<'_>) -> Markup {
     }
     let mut body = Markup::new();
     html!(body, "<figure class=\"timeline\">", lanes, "<div class=\"lane foot\"><span></span>");
-    html!(body, axis.labels(facts.lang, &facts.zone), "</div>", legend(facts), "</figure>");
+    html!(body, axis.labels(facts.lang, &facts.zone), "</div>", legend(facts, &jobs), "</figure>");
     body.add(&behind(facts, &table(facts)));
     sectioned("timeline", title, &body)
+}
+
+/// Where marks lie in a lane.
+const RAIL_Y: u8 = 12;
+/// Where a snapshot lies whose successor has its place: both are of the same moment.
+const UNDER_Y: u8 = 21;
+
+fn is_erased(row: &SnapshotRow) -> bool {
+    matches!(row.state, SnapshotState::Void | SnapshotState::Erased)
+}
+
+/// Whether another snapshot of the same lane and moment took the place of this one, as when a person was erased from it.
+fn is_replaced(row: &SnapshotRow, lane: &[&SnapshotRow]) -> bool {
+    is_erased(row) && lane.iter().any(|other| other.taken == row.taken && !is_erased(other))
+}
+
+/// Whether a mark is hollow or has something around it.
+fn is_ring(class: &str) -> bool {
+    matches!(class, "held" | "forgotten" | "erased" | "erased under")
 }
 
 /// How marks look and what they say.
@@ -84,15 +103,21 @@ fn lane(
     let mut out = Markup::new();
     html!(out, "<div class=\"lane\"><span class=\"name\">", name, "</span><div class=\"", size, "\">");
     html!(out, plot::begin(&caption, 24), "<path class=\"rail\" d=\"M0,12H1000\"/>");
-    for row in rows {
+    // What is still there is drawn last, so that nothing that went covers it.
+    let (gone, here): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| is_erased(row));
+    for row in gone.into_iter().chain(here) {
         let (class, en, pt) = mark(row);
+        let (class, y) = if is_replaced(row, rows) { ("erased under", UNDER_Y) } else { (class, RAIL_Y) };
         let x = axis.x(moment(row.taken));
-        if matches!(class, "held" | "forgotten" | "erased") {
-            html!(out, "<path class=\"m rim ", class, "\" d=\"M", x, ",12h.01\"/>");
-            html!(out, "<path class=\"m gap ", class, "\" d=\"M", x, ",12h.01\"/>");
+        if is_ring(class) {
+            html!(out, "<path class=\"m rim ", class, "\" d=\"M", x, ",", y, "h.01\"/>");
+            html!(out, "<path class=\"m gap ", class, "\" d=\"M", x, ",", y, "h.01\"/>");
         }
-        html!(out, "<path class=\"m core ", class, "\" d=\"M", x, ",12h.01\"><title>");
+        html!(out, "<path class=\"m core ", class, "\" d=\"M", x, ",", y, "h.01\"><title>");
         html!(out, facts.lang.time(moment(row.taken), &facts.zone), " · ", facts.say(en, pt));
+        if y == UNDER_Y {
+            html!(out, facts.say(", replaced by its successor", ", substituído por seu sucessor"));
+        }
         if let Some(label) = &row.label {
             html!(out, " · ", facts.lang.bytes(label.bytes));
         }
@@ -114,7 +139,7 @@ fn lane(
     out
 }
 
-fn legend(facts: &Facts<'_>) -> Markup {
+fn legend(facts: &Facts<'_>, jobs: &[series::Series<'_>]) -> Markup {
     let words = [
         ("live", "live", "vivo"),
         ("held", "held", "retido"),
@@ -126,7 +151,7 @@ fn legend(facts: &Facts<'_>) -> Markup {
     out.raw("<ul class=\"legend\">");
     for (class, en, pt) in words {
         out.raw("<li><svg viewBox=\"0 0 20 20\" aria-hidden=\"true\">");
-        if matches!(class, "held" | "forgotten" | "erased") {
+        if is_ring(class) {
             html!(
                 out,
                 "<path class=\"m rim ",
@@ -137,6 +162,11 @@ fn legend(facts: &Facts<'_>) -> Markup {
             );
         }
         html!(out, "<path class=\"m core ", class, "\" d=\"M10,10h.01\"/></svg>", facts.say(en, pt), "</li>");
+    }
+    if jobs.iter().any(|job| job.rows.iter().any(|row| is_replaced(row, &job.rows))) {
+        out.raw("<li><svg viewBox=\"0 0 20 20\" aria-hidden=\"true\"><path class=\"m core live\" d=\"M10,7h.01\"/>");
+        out.raw("<path class=\"m rim erased under\" d=\"M10,16h.01\"/><path class=\"m gap erased under\" d=\"M10,16h.01\"/></svg>");
+        html!(out, facts.say("erased, its successor above", "apagado, com o sucessor acima"), "</li>");
     }
     out.raw("<li><svg viewBox=\"0 0 20 20\" aria-hidden=\"true\"><path class=\"failed\" d=\"M10,2V18\"/></svg>");
     html!(out, facts.say("a run that failed", "execução que falhou"), "</li></ul>");

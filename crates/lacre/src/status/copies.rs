@@ -6,7 +6,7 @@ use lacre_repo::{
 };
 
 use super::{
-    Check, Evidence, Report, Running, Weight,
+    Check, Evidence, Limit, Report, Running, Weight,
     repository::{moment, seconds, worst},
 };
 use crate::{human, metrics::Metric};
@@ -27,13 +27,11 @@ fn check(evidence: &Evidence<'_>, copy: &CopyStatus) -> Check {
     );
     let lag = match copy.lag_snapshots {
         0 => "holds every snapshot".to_owned(),
-        1 => "1 snapshot behind".to_owned(),
-        lag => format!("{} snapshots behind", human::count(lag)),
+        lag => format!("{} behind", human::things(lag, ["snapshot", "snapshots"])),
     };
-    let plural = if most == 1 { "" } else { "s" };
     let named = Check::fine(format!("copy:{}", copy.name), format!("{lag}, {synced}"))
-        .limit(format!("at most {most} snapshot{plural} behind"))
-        .number(copy.lag_snapshots as f64, "", Some(f64::from(most)));
+        .limit(format!("at most {} behind", human::things(most, ["snapshot", "snapshots"])))
+        .number(copy.lag_snapshots as f64, "", Limit::AtMost(f64::from(most)));
     if let Some(damage) = worst(&copy.findings, Severity::Damage) {
         let what = format!("{}: {}", damage.object, damage.what);
         return Check { value: what, ..named }.unless(false, Weight::Damage, &damage.advice);

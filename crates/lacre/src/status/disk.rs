@@ -42,7 +42,10 @@ pub fn foreseen(days: f64) -> f64 {
 
 /// When a disk will be full, in words.
 pub fn forecast(days: f64) -> String {
-    if days > FORESEEN_DAYS { "not within ten years".to_owned() } else { format!("full in about {days:.0} days") }
+    if days > FORESEEN_DAYS {
+        return "not within ten years".to_owned();
+    }
+    format!("full in about {}", crate::human::things(crate::human::whole(days.round()), ["day", "days"]))
 }
 
 /// Days until so much room is used up, if the repository goes on as it did lately; nothing where that cannot be said.

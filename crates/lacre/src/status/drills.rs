@@ -41,8 +41,9 @@ fn one(
         Some(newest) => {
             let when = human::ago(moment(newest.at), evidence.now());
             let value = format!(
-                "the newest drill did not pass: {} of {} checks failed, {when}",
-                newest.record.failed, newest.record.checks
+                "the newest drill did not pass: {} of {} failed, {when}",
+                newest.record.failed,
+                human::things(newest.record.checks, ["check", "checks"])
             );
             let advice = format!("{command}    (says which check failed and why)");
             Check::fine(name, value).limit("it passes").unless(false, Weight::Must, advice)

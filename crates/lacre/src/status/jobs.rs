@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use lacre_repo::{op::snapshots::SnapshotRow, retention::FUTURE_TOLERANCE};
 
-use super::{Check, Evidence, Report, Weight};
+use super::{Check, Evidence, Limit, Report, Weight};
 use crate::{
     human,
     metrics::Metric,
@@ -54,7 +54,7 @@ fn age(evidence: &Evidence<'_>, report: &mut Report, name: &str, rows: &[&Snapsh
         Some(newest) => {
             let age = now.duration_since(taken(newest));
             let check = Check::fine(format!("age:{name}"), human::ago(taken(newest), now));
-            let check = check.number(age.as_secs_f64().max(0.0), "s", Some(limit.as_secs_f64()));
+            let check = check.number(age.as_secs_f64().max(0.0), "s", Limit::AtMost(limit.as_secs_f64()));
             if age < -FUTURE_TOLERANCE {
                 check.unless(false, Weight::Must, "the newest snapshot is dated in the future: check the clocks")
             } else {
@@ -68,9 +68,9 @@ fn age(evidence: &Evidence<'_>, report: &mut Report, name: &str, rows: &[&Snapsh
 fn count(evidence: &Evidence<'_>, report: &mut Report, name: &str, rows: &[&SnapshotRow]) {
     let limit = evidence.thresholds().min_count;
     let count = rows.len();
-    let check = Check::fine(format!("count:{name}"), format!("{count} snapshots"))
+    let check = Check::fine(format!("count:{name}"), human::things(count, ["snapshot", "snapshots"]))
         .limit(format!("at least {limit}"))
-        .number(count as f64, "", Some(f64::from(limit)))
+        .number(count as f64, "", Limit::AtLeast(f64::from(limit)))
         .unless(
             u32::try_from(count).unwrap_or(u32::MAX) >= limit,
             Weight::Must,
@@ -85,8 +85,8 @@ fn size(evidence: &Evidence<'_>, report: &mut Report, name: &str, newest: &Snaps
     let (limit, bytes) = (evidence.thresholds().min_size, newest.label.as_ref().map_or(0, |label| label.bytes));
     let check = Check::fine(format!("size:{name}"), human::bytes(bytes))
         .limit(format!("at least {}", human::bytes(limit)))
-        .number(bytes as f64, "B", Some(limit as f64))
-        .unless(bytes >= limit, Weight::Must, "look at what the source gave: lacre ls latest");
+        .number(bytes as f64, "B", Limit::AtLeast(limit as f64))
+        .unless(bytes >= limit, Weight::Must, format!("look at what the source gave: lacre ls latest:{name}"));
     report.checks.push(check);
 }
 

@@ -72,7 +72,16 @@ pub struct Number {
     /// Its unit.
     pub unit: &'static str,
     /// The limit.
-    pub limit: Option<f64>,
+    pub limit: Limit,
+}
+
+/// Which side of a limit is well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// Less is wrong.
+    AtLeast(f64),
+    /// More is wrong.
+    AtMost(f64),
 }
 
 impl Check {
@@ -98,7 +107,7 @@ impl Check {
 
     /// Gives the value as a number.
     #[must_use]
-    pub fn number(mut self, value: f64, unit: &'static str, limit: Option<f64>) -> Check {
+    pub fn number(mut self, value: f64, unit: &'static str, limit: Limit) -> Check {
         self.number = Some(Number { value, unit, limit });
         self
     }

@@ -10,8 +10,11 @@ use lacre_format::{ids::Millis, policy::KitState};
 use lacre_repo::{Finding, Severity, op::erase::ErasureState};
 use lacre_seal::recipient::{Recipient, RecipientKind};
 
-use super::{Check, Evidence, Report, Weight, disk};
+use super::{Check, Evidence, Limit, Report, Weight, disk};
 use crate::{config::operate::Thresholds, exit::Exit, human, metrics::Metric, vault::short};
+
+/// Days, as they are counted.
+const DAYS: [&str; 2] = ["day", "days"];
 
 /// The levels of an audit whose age is watched: every byte of every object, and snapshots that were opened.
 const LEVELS: [u8; 2] = [2, 4];
@@ -64,8 +67,8 @@ fn audits(evidence: &Evidence<'_>, report: &mut Report) {
     let checks = &evidence.status.checks;
     if let Some((at, record)) = checks.last() {
         let value = format!(
-            "{} findings at level {}, {}",
-            record.findings,
+            "{} at level {}, {}",
+            human::things(record.findings, ["finding", "findings"]),
             record.level,
             human::ago(moment(*at), evidence.now())
         );
@@ -97,7 +100,7 @@ pub(super) fn aged(name: &str, last: Option<Timestamp>, limit: Duration, now: Ti
     let shown = last.map_or_else(|| "never".to_owned(), |at| human::ago(at, now));
     let check = Check::fine(name, shown).limit(format!("at most {}", human::duration(limit)));
     let check = match last {
-        Some(at) => check.number(now.duration_since(at).as_secs_f64(), "s", Some(limit.as_secs_f64())),
+        Some(at) => check.number(now.duration_since(at).as_secs_f64(), "s", Limit::AtMost(limit.as_secs_f64())),
         None => check,
     };
     check.unless(last.is_some_and(|at| now.duration_since(at) <= allowed), Weight::Should, command)
@@ -111,7 +114,7 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
     report.checks.push(
         Check::fine("disk", value)
             .limit(format!("at least {} free", human::bytes(min_free)))
-            .number(space.free as f64, "B", Some(min_free as f64))
+            .number(space.free as f64, "B", Limit::AtLeast(min_free as f64))
             .unless(space.free >= min_free, Weight::Must, advice),
     );
     report.metrics.push(Metric::new(
@@ -123,8 +126,8 @@ fn disk_space(evidence: &Evidence<'_>, report: &mut Report) {
         let limit = f64::from(min_days_to_full);
         report.checks.push(
             Check::fine("disk:forecast", disk::forecast(days))
-                .limit(format!("at least {min_days_to_full} days"))
-                .number(disk::foreseen(days), "", Some(limit))
+                .limit(format!("at least {}", human::things(min_days_to_full, DAYS)))
+                .number(disk::foreseen(days), "", Limit::AtLeast(limit))
                 .unless(days >= limit, Weight::Must, advice),
         );
         let help = "Days until the repository's disk is full, ten years at most.";
@@ -152,16 +155,23 @@ fn seal(evidence: &Evidence<'_>, report: &mut Report) {
     // A cell of another host cannot be seen from here; that is no reason to call it lost.
     let elsewhere = seal.cells.iter().filter(|cell| !cell.reachable).count();
     let holders = cells + acknowledged.len();
+    let kits = human::things(acknowledged.len(), ["kit", "kits"]);
+    let held = format!("{}, {kits}", human::things(cells, ["cell", "cells"]));
     let value = match elsewhere {
-        0 => format!("{cells} cells, {} kits", acknowledged.len()),
-        _ => format!("{cells} cells, {} kits, {elsewhere} cells of other hosts not seen from here", acknowledged.len()),
+        0 => held,
+        _ => {
+            let others = human::things(elsewhere, ["cell of another host", "cells of other hosts"]);
+            format!("{held}, {others} not seen from here")
+        }
     };
     let advice = "print a kit and type its checksum back: lacre kit issue, then lacre kit ack NUMBER";
-    report.checks.push(Check::fine("holders", value).limit("at least 2").number(holders as f64, "", Some(2.0)).unless(
-        holders + elsewhere >= 2,
-        Weight::Should,
-        advice,
-    ));
+    report.checks.push(
+        Check::fine("holders", value).limit("at least 2").number(holders as f64, "", Limit::AtLeast(2.0)).unless(
+            holders + elsewhere >= 2,
+            Weight::Should,
+            advice,
+        ),
+    );
     report.metrics.push(Metric::new(
         "lacre_seal_holders",
         "Holders of the current seal known to be good.",
@@ -201,13 +211,13 @@ fn certificates(evidence: &Evidence<'_>, report: &mut Report) {
                 let help = "Days until a recipient's certificate expires.";
                 let metric = Metric::new("lacre_key_days_left", help, left.floor());
                 report.metrics.push(metric.with("recipient", short(fingerprint).to_lowercase()));
-                Check::fine(name, format!("expires in {left:.0} days"))
-                    .number(left, "", Some(f64::from(days_min)))
+                Check::fine(name, format!("expires in {}", human::things(human::whole(left.round()), DAYS)))
+                    .number(left, "", Limit::AtLeast(f64::from(days_min)))
                     .unless(left >= f64::from(days_min), Weight::Must, advice)
             }
             Err(error) => Check::fine(name, error.to_string()).unless(false, Weight::Must, advice),
         };
-        report.checks.push(check.limit(format!("at least {days_min} days")));
+        report.checks.push(check.limit(format!("at least {}", human::things(days_min, DAYS))));
     }
 }
 
@@ -226,7 +236,7 @@ fn erasures(evidence: &Evidence<'_>, report: &mut Report) {
         .flat_map(|erasure| &erasure.pending)
         .next()
         .map_or("lacre erase status", |pending| &pending.command);
-    let check = Check::fine("erasures", value).limit("none pending").number(open.len() as f64, "", Some(0.0));
+    let check = Check::fine("erasures", value).limit("none pending").number(open.len() as f64, "", Limit::AtMost(0.0));
     report.checks.push(check.unless(open.is_empty(), Weight::Should, advice));
     report.metrics.push(Metric::new("lacre_erasures_pending", "Erasures that are not complete.", open.len() as f64));
 }

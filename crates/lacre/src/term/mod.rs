@@ -4,6 +4,7 @@
 //! It must not know what a command does.
 
 mod answer;
+pub mod page;
 pub mod progress;
 pub mod prompt;
 pub mod qr;
@@ -16,6 +17,7 @@ use std::{
 
 use owo_colors::OwoColorize as _;
 
+use self::page::{Lead, Page, Sheet};
 use crate::error::CliError;
 
 /// How much is said on stderr.
@@ -62,8 +64,9 @@ impl Terminal {
     ///
     /// # Errors
     /// A reader that went away is [`crate::error::Kind::BrokenPipe`], which ends the program quietly.
-    pub fn result(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
-        let mut out = io::BufWriter::new(anstream::stdout().lock());
+    pub fn result(&self, write: impl FnOnce(&mut dyn Page) -> io::Result<()>) -> Result<(), CliError> {
+        let columns = page::columns(&io::stdout());
+        let mut out = Sheet::new(io::BufWriter::new(anstream::stdout().lock()), columns);
         write(&mut out)
             .and_then(|()| out.flush())
             .map_err(|error| CliError::io("cannot write to standard output", &error))
@@ -95,7 +98,9 @@ impl Terminal {
 
     /// Warns on stderr, also when quiet: a warning names something a person must act on.
     pub fn warn(&self, text: &str) {
-        talk(|err| writeln!(err, "{} {text}", "warning:".yellow().bold()));
+        let word = "warning:";
+        let shown = format!("{} ", word.yellow().bold());
+        talk(|err| page::sentence(err, Lead { shown: &shown, columns: page::width(word) + 1 }, text));
     }
 
     /// Shows an error on stderr, or as the JSON document on stdout.
@@ -109,7 +114,7 @@ impl Terminal {
 }
 
 /// Writes to stderr; when stderr is gone there is nobody to tell, and that must not fail a backup.
-pub(crate) fn talk(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-    let mut err = anstream::stderr().lock();
+pub(crate) fn talk(write: impl FnOnce(&mut dyn Page) -> io::Result<()>) {
+    let mut err = Sheet::new(anstream::stderr().lock(), page::columns(&io::stderr()));
     let _nobody_to_tell = write(&mut err).and_then(|()| err.flush());
 }

@@ -260,7 +260,7 @@ fn line(sample: &Sample, bytes_per_second: u64) -> String {
         None => parts.push(done),
     }
     if sample.rows > 0 {
-        parts.push(format!("{} rows", human::count(sample.rows)));
+        parts.push(human::things(sample.rows, ["row", "rows"]));
     }
     if bytes_per_second > 0 {
         parts.push(format!("{}/s", human::bytes(bytes_per_second)));

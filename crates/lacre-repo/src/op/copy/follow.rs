@@ -17,6 +17,7 @@ use lacre_format::{
 use super::{carry::Stopped, source::Source, sync::Run};
 use crate::{
     error::{Error, Kind as ErrorKind},
+    monitor::things,
     monitor::{Finding, Severity},
     op::prune::{Losses, Survey, deleted_by},
     repository::Repository,
@@ -40,8 +41,8 @@ impl Run<'_> {
         }
         if !self.repository.has_structure() {
             let what = format!(
-                "{} objects that the repository deleted stay: this host cannot read which of them the copy needs",
-                executed.len()
+                "{} deleted stay: this host cannot read which of them the copy needs",
+                things(executed.len(), ["object that the repository", "objects that the repository"])
             );
             self.find(
                 Severity::Note,

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    monitor::things,
     monitor::{Finding, Severity},
     repository::Repository,
     store::StoreError,
@@ -256,12 +257,17 @@ fn name_leftovers(copy: &CopyPlace, leftovers: &[Named], severity: Severity) -> 
     let (severity, what) = match (snapshots.len(), leftovers.len()) {
         (0, 0) => return None,
         (0, records) => {
-            (Severity::Note, format!("{records} records of the time before the repository was adopted lie only here"))
+            let of = [
+                "record of the time before the repository was adopted lies",
+                "records of the time before the repository was adopted lie",
+            ];
+            (Severity::Note, format!("{} only here", things(records, of)))
         }
         (count, _) => (
             severity,
             format!(
-                "{count} snapshots of the time before the repository was adopted lie only here: {}",
+                "{} of the time before the repository was adopted, only here: {}",
+                things(count, ["snapshot", "snapshots"]),
                 snapshots.join(", ")
             ),
         ),

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    monitor::things,
     monitor::{Finding, Severity, Silent},
     proof,
     repository::Repository,
@@ -183,9 +184,10 @@ fn old_in(copy: &CopyPlace, current: GenerationId) -> Option<String> {
     match count(&copy.store) {
         Ok(0) => None,
         Ok(old) => Some(format!(
-            "copy {} ({}): {old} objects sealed to generations before {}",
+            "copy {} ({}): {} sealed to generations before {}",
             copy.name,
             copy.store.place(),
+            things(old, ["object", "objects"]),
             current.number
         )),
         Err(error) => Some(format!(

@@ -22,6 +22,7 @@ use lacre_format::{
 use crate::{
     error::Error,
     ledger::Intent,
+    monitor::things,
     op::{
         copy::CopyPlace,
         erase::{
@@ -144,7 +145,7 @@ impl Repository {
         if missing > 0 {
             pending.push(Pending {
                 item: "approval".to_owned(),
-                what: format!("{missing} other admin(s) have to approve it"),
+                what: format!("{} to approve it", things(missing, ["other admin has", "other admins have"])),
                 command: format!("on another admin's machine: lacre erase approve {}", intent.record.id.short()),
             });
         }

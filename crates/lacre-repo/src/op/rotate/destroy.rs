@@ -10,7 +10,7 @@ use lacre_format::{
 };
 
 use super::{Late, Mandate, Pending, RotateOptions, RotationState};
-use crate::{cell::Cell, error::Error, home::Signer, repository::Repository, view::View};
+use crate::{cell::Cell, error::Error, home::Signer, monitor::things, repository::Repository, view::View};
 
 /// Whether a cell holds nothing of old generations any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -225,7 +225,10 @@ pub(crate) fn illegible(entry: &CellEntry, from: GenerationId, count: usize) -> 
     let CellEntry { name, host, .. } = entry;
     Pending {
         item: format!("damaged:{name}"),
-        what: format!("{count} slot(s) or value(s) of the cell {name} are damaged and may hold generation {from}"),
+        what: format!(
+            "{} of the cell {name} may hold generation {from}",
+            things(count, ["damaged slot or value", "damaged slots or values"])
+        ),
         command: format!(
             "on {host}: lacre seal rotate, which destroys them once the new seal reads back; if they stay: lacre seal move-cell to a place of its own, and delete the old one"
         ),

@@ -14,13 +14,7 @@ pub(super) use self::{
     tell::{erasures as tell_erasures, host},
 };
 
-use std::{
-    ffi::OsString,
-    fs,
-    io::{self, Write},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsString, fs, io, sync::Arc, time::Duration};
 
 use lacre_format::ids::JobName as VaultJobName;
 use lacre_repo::{
@@ -38,6 +32,7 @@ use crate::{
     invocation::Invocation,
     output::{BackupResult, BackupsResult, CopySyncEntry, JobFailure},
     secret::SecretSource,
+    term::page::Page,
     vault::{Vault, Watching, short, watching},
 };
 
@@ -73,7 +68,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
         let (copies, own) = bring_copies(invocation, &vault, args);
         (document.copies, document.findings) = (copies, [document.findings, findings::entries(&own)].concat());
         found.extend(own);
-        invocation.print(&document, |out| write_backup(&document, &found, out))?;
+        invocation.print(&document, |out| write_backup(&document, &findings::news(&vault.settings, &found), out))?;
         return Ok(findings::exit(&found));
     }
     several(invocation, &vault, args, &tasks)
@@ -103,7 +98,7 @@ fn several(invocation: &Invocation, vault: &Vault, args: &BackupArgs, tasks: &[T
     let (copies, own) = if interrupted { Default::default() } else { bring_copies(invocation, vault, args) };
     all.copies = copies;
     invocation.print(&all, |out| {
-        write_several(&all, &found, out)?;
+        write_several(&vault.settings, &all, &found, out)?;
         findings::write(&own, out)
     })?;
     found.push(own);
@@ -178,9 +173,14 @@ fn bring_copies(invocation: &Invocation, vault: &Vault, args: &BackupArgs) -> (V
     if args.no_copies { (Vec::new(), Vec::new()) } else { copy::after_backup(invocation, vault) }
 }
 
-fn write_several(all: &BackupsResult, found: &[Vec<Finding>], out: &mut dyn Write) -> io::Result<()> {
+fn write_several(
+    settings: &Settings,
+    all: &BackupsResult,
+    found: &[Vec<Finding>],
+    out: &mut dyn Page,
+) -> io::Result<()> {
     for (document, found) in all.backups.iter().zip(found) {
-        write_backup(document, found, out)?;
+        write_backup(document, &findings::news(settings, found), out)?;
     }
     for failure in &all.failures {
         writeln!(out, "job {} FAILED (exit {}): {}", failure.job, failure.exit, failure.message)?;
@@ -338,10 +338,10 @@ fn peak_memory_bytes(status: &str) -> u64 {
     kib.unwrap_or_default().saturating_mul(1024)
 }
 
-fn write_backup(document: &BackupResult, found: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+fn write_backup(document: &BackupResult, found: &[Finding], out: &mut dyn Page) -> io::Result<()> {
     writeln!(
         out,
-        "snapshot {} of {}: {} read in {}, {} new, {} stored, {} of {} chunks new",
+        "snapshot {} of {}: {} read in {}, {} new, {} stored, {} of {} new",
         short(&document.snapshot),
         document.job,
         human::bytes(document.bytes_read),
@@ -349,7 +349,7 @@ fn write_backup(document: &BackupResult, found: &[Finding], out: &mut dyn Write)
         human::bytes(document.bytes_new),
         human::bytes(document.bytes_stored),
         human::count(document.chunks_new),
-        human::count(document.chunks)
+        human::things(document.chunks, ["chunk", "chunks"])
     )?;
     for copy in &document.copies {
         writeln!(out, "copy {}: {}, {} sent", copy.name, copy.state, human::bytes(copy.bytes_sent))?;

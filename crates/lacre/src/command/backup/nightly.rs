@@ -28,6 +28,7 @@ use crate::{
     notify::{Delivery, healthchecks::Pings},
     output::{BackupResult, BackupsResult, CopySyncEntry, HeldBackEntry, NotificationEntry, RunEntry},
     run::{Run, journal::Level, millis, turn},
+    term::page::Page,
     trend::{self, Bounds, Way},
     vault::{Vault, short},
 };
@@ -128,7 +129,7 @@ pub(super) fn run(invocation: &Invocation, args: &BackupArgs) -> Result<Exit, Cl
         &format!("the run ends with exit {}", exit.code()),
         &[("exit", exit.code().into()), ("duration_ms", wide(run.took().as_millis()))],
     );
-    print(invocation, &run, report, &deliveries)
+    print(invocation, &vault.settings, &run, report, &deliveries)
 }
 
 fn wide(number: u128) -> Value {
@@ -394,7 +395,13 @@ impl Night<'_> {
 }
 
 /// Prints what was done. A single job keeps the document it has by itself.
-fn print(invocation: &Invocation, run: &Run, report: Report, deliveries: &[Delivery]) -> Result<Exit, CliError> {
+fn print(
+    invocation: &Invocation,
+    settings: &Settings,
+    run: &Run,
+    report: Report,
+    deliveries: &[Delivery],
+) -> Result<Exit, CliError> {
     let exit = report.exit();
     let entry = entry(run, &report, deliveries);
     let found = report.findings.clone();
@@ -404,7 +411,7 @@ fn print(invocation: &Invocation, run: &Run, report: Report, deliveries: &[Deliv
         let (mut document, own) = result.inspect_err(|_| findings::warn(invocation, &found))?;
         (document.copies, document.run) = (copied, Some(entry));
         invocation.print(&document, |out| {
-            write_backup(&document, &own, out)?;
+            write_backup(&document, &findings::news(settings, &own), out)?;
             write_run(document.run.as_ref(), &found, out)
         })?;
         return Ok(exit);
@@ -421,7 +428,7 @@ fn print(invocation: &Invocation, run: &Run, report: Report, deliveries: &[Deliv
         }
     }
     invocation.print(&all, |out| {
-        super::write_several(&all, &own, out)?;
+        super::write_several(settings, &all, &own, out)?;
         write_run(all.run.as_ref(), &found, out)
     })?;
     Ok(exit)
@@ -447,14 +454,13 @@ fn entry(run: &Run, report: &Report, deliveries: &[Delivery]) -> RunEntry {
     }
 }
 
-fn write_run(entry: Option<&RunEntry>, found: &[Finding], out: &mut dyn std::io::Write) -> std::io::Result<()> {
+fn write_run(entry: Option<&RunEntry>, found: &[Finding], out: &mut dyn Page) -> std::io::Result<()> {
     let Some(entry) = entry else { return Ok(()) };
     if entry.forgotten > 0 {
         writeln!(
             out,
-            "{} snapshot{} forgotten by their rules; lacre forget --undo SNAP brings one back",
-            entry.forgotten,
-            if entry.forgotten == 1 { "" } else { "s" }
+            "{} forgotten by their rules; lacre forget --undo SNAP brings one back",
+            human::things(entry.forgotten, ["snapshot", "snapshots"])
         )?;
     }
     findings::write(found, out)?;

@@ -13,6 +13,7 @@ use crate::{
     },
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     notify::{Delivery, Message, announce, deliver, healthchecks::Pings, memory::Memory, push},
     run::Run,
@@ -97,14 +98,17 @@ fn summary(run: &Run, report: &Report) -> Message {
     let (all, failed) = (report.jobs.len(), report.failed().count());
     let exit = report.exit();
     let title = match (failed, all) {
-        (0, 1) => format!("backup of 1 job on {} done", host()),
-        (0, all) => format!("backup of {all} jobs on {} done", host()),
-        (failed, all) => format!("backup on {}: {failed} of {all} jobs failed (exit {})", host(), exit.code()),
+        (0, all) => format!("backup of {} on {} done", human::things(all, ["job", "jobs"]), host()),
+        (failed, all) => {
+            let jobs = human::things(all, ["job", "jobs"]);
+            format!("backup on {}: {failed} of {jobs} failed (exit {})", host(), exit.code())
+        }
     };
     let line = |ended: &super::nightly::Ended| match &ended.result {
         Ok((document, found)) if found.is_empty() => format!("{}: snapshot {}", ended.job, short(&document.snapshot)),
         Ok((document, found)) => {
-            format!("{}: snapshot {}, {} findings", ended.job, short(&document.snapshot), found.len())
+            let findings = human::things(found.len(), ["finding", "findings"]);
+            format!("{}: snapshot {}, {findings}", ended.job, short(&document.snapshot))
         }
         Err(error) => {
             let exit = error.kind().exit();
@@ -113,10 +117,10 @@ fn summary(run: &Run, report: &Report) -> Message {
     };
     let mut lines: Vec<String> = report.jobs.iter().map(line).collect();
     if report.forgotten > 0 {
-        lines.push(format!("{} snapshots forgotten", report.forgotten));
+        lines.push(format!("{} forgotten", human::things(report.forgotten, ["snapshot", "snapshots"])));
     }
     if !report.findings.is_empty() {
-        lines.push(format!("{} findings besides", report.findings.len()));
+        lines.push(format!("{} besides", human::things(report.findings.len(), ["finding", "findings"])));
     }
     if let Some((ended, _)) = report.failed().next() {
         lines.push(format!("\nhint: lacre backup {}    (shows why)", ended.job));
@@ -168,8 +172,7 @@ pub(crate) fn erasures(notify: &Notify, memory: &mut Memory, status: &Status) ->
         let of_person = |intent: &&Intent| intent.record.id == erasure.erasure && intent.person.is_some();
         let what = match (status.view.ledger.intents.iter().any(|intent| of_person(&intent)), erasure.snapshots.len()) {
             (true, _) => "the erasure of a person".to_owned(),
-            (false, 1) => "an erasure of 1 snapshot".to_owned(),
-            (false, count) => format!("an erasure of {count} snapshots"),
+            (false, count) => format!("an erasure of {}", human::things(count, ["snapshot", "snapshots"])),
         };
         let message = Message {
             occasion: Occasion::Erasure,

@@ -26,7 +26,9 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault) -> Result<Exit, CliErr
             ("to send", Align::Right),
             ("seal", Align::Right),
             ("last sync", Align::Left),
-        ]);
+        ])
+        .lowers("seal")
+        .lowers("to send");
         for (copy, status) in document.copies.iter().zip(&statuses) {
             table.row([
                 copy.name.clone(),

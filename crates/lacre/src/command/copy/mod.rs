@@ -36,15 +36,15 @@ pub(super) fn run(invocation: &Invocation, args: &CopyArgs) -> Result<Exit, CliE
 
 /// What a copy lacks, in the largest things that it lacks: a night's own record comes after what the night brought there.
 fn lag(status: &CopyStatus) -> String {
-    let things = |count: u64, one: &str| {
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{} {one}{plural}", human::count(count))
-    };
     match status {
         CopyStatus { state: CopyState::Missing | CopyState::Unreachable, .. } => "-".to_owned(),
-        CopyStatus { lag_snapshots, .. } if *lag_snapshots > 0 => things(*lag_snapshots, "snapshot"),
+        CopyStatus { lag_snapshots, .. } if *lag_snapshots > 0 => {
+            human::things(*lag_snapshots, ["snapshot", "snapshots"])
+        }
         CopyStatus { lag_objects: 0, .. } => "nothing".to_owned(),
-        CopyStatus { lag_objects, lag_records, .. } if lag_objects == lag_records => things(*lag_records, "record"),
-        CopyStatus { lag_objects, .. } => things(*lag_objects, "object"),
+        CopyStatus { lag_objects, lag_records, .. } if lag_objects == lag_records => {
+            human::things(*lag_records, ["record", "records"])
+        }
+        CopyStatus { lag_objects, .. } => human::things(*lag_objects, ["object", "objects"]),
     }
 }

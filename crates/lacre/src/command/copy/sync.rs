@@ -1,6 +1,6 @@
 //! `lacre copy sync`, and what `backup` does when its snapshots stand.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_repo::{
     Finding, Severity,
@@ -16,7 +16,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{CopySyncEntry, CopySyncResult},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::{Making, Vault, watching},
 };
 
@@ -107,7 +110,7 @@ fn entry(report: &CopyReport) -> CopySyncEntry {
 }
 
 /// Copies for people.
-fn write(copies: &[CopySyncEntry], reports: &[CopyReport], out: &mut dyn Write) -> io::Result<()> {
+fn write(copies: &[CopySyncEntry], reports: &[CopyReport], out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[
         ("copy", Align::Left),
         ("state", Align::Left),
@@ -115,7 +118,9 @@ fn write(copies: &[CopySyncEntry], reports: &[CopyReport], out: &mut dyn Write) 
         ("packs", Align::Right),
         ("deleted", Align::Right),
         ("behind by", Align::Right),
-    ]);
+    ])
+    .lowers("deleted")
+    .lowers("packs");
     for (copy, report) in copies.iter().zip(reports) {
         table.row([
             copy.name.clone(),

@@ -55,12 +55,12 @@ pub(super) fn run(invocation: &Invocation, vault: &Vault, args: &CopyVerifyArgs)
             let damaged = status.findings.iter().any(|finding| finding.severity == Severity::Damage);
             writeln!(
                 out,
-                "{}: {}, {}; {} of {} packs read ({})",
+                "{}: {}, {}; {} of {} read ({})",
                 copy.name,
                 copy.state,
                 if damaged { "DAMAGED" } else { "no damage found" },
                 human::count(copy.packs_read),
-                human::count(copy.packs),
+                human::things(copy.packs, ["pack", "packs"]),
                 human::bytes(copy.bytes_read)
             )?;
         }

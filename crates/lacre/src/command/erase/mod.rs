@@ -32,6 +32,7 @@ use crate::{
     },
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     output::{EraseResult, ErasuresResult, GuardResult, ProveResult, RotateResult},
     term::prompt::{self, Agreement},
@@ -163,8 +164,8 @@ fn intended(invocation: &Invocation, vault: &Vault, erasure: Token, counts: &hoo
 fn confirm(invocation: &Invocation, plan: &ErasePlan, options: &EraseOptions) -> Result<(), CliError> {
     let job = plan.snapshots.iter().find_map(|row| row.label.as_ref()).map(|label| label.job.to_string());
     let consequence = format!(
-        "{} snapshot(s) become unreadable in every copy ever made. This cannot be taken back.",
-        plan.snapshots.len()
+        "{} unreadable in every copy ever made. This cannot be taken back.",
+        human::things(plan.snapshots.len(), ["snapshot becomes", "snapshots become"])
     );
     prompt::confirm_by_name(
         &invocation.terminal,
@@ -254,7 +255,10 @@ fn guard(invocation: &Invocation, vault: &Vault, args: &EraseGuardArgs) -> Resul
     let document = GuardResult { approvals: policy.approvals.unwrap_or_default() };
     invocation.print(&document, |out| match document.approvals {
         0 => writeln!(out, "an erasure needs no other admin's approval"),
-        count => writeln!(out, "an erasure needs the approval of {count} other admin(s)"),
+        count => {
+            let others = human::things(count, ["other admin", "other admins"]);
+            writeln!(out, "an erasure needs the approval of {others}")
+        }
     })?;
     Ok(Exit::Done)
 }

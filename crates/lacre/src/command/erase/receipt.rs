@@ -1,7 +1,7 @@
 //! `lacre receipt`: receipt files, and proving one with a public key alone.
 
 use std::{
-    io::{self, Read as _, Write},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,7 @@ use crate::{
         self, ErasedEntry, ErasedTableEntry, ReceiptAccount, ReceiptCell, ReceiptKit, ReceiptPerson, ReceiptResult,
         ReceiptSnapshot, ReceiptSuccessor, ReceiptText, TraceEntry,
     },
-    term::table::printable,
+    term::{page::Page, table::printable},
     vault::{Vault, explain},
 };
 
@@ -265,7 +265,7 @@ fn text_of(receipt: &Receipt) -> ReceiptText {
     }
 }
 
-fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(document: &ReceiptResult, out: &mut dyn Page) -> io::Result<()> {
     let receipt = &document.receipt;
     writeln!(out, "receipt of erasure {}", receipt.erasure)?;
     writeln!(out, "repository   {}", document.repository)?;
@@ -315,7 +315,7 @@ fn write_text(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn write_person(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()> {
+fn write_person(document: &ReceiptResult, out: &mut dyn Page) -> io::Result<()> {
     let Some(person) = &document.receipt.person else { return Ok(()) };
     writeln!(
         out,
@@ -329,9 +329,9 @@ fn write_person(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()>
             let kept = if table.bases.is_empty() { String::new() } else { format!(" ({})", table.bases.join("; ")) };
             writeln!(
                 out,
-                "table        {}: {} rows removed, {} changed, {} kept{}",
+                "table        {}: {} removed, {} changed, {} kept{}",
                 printable(&table.table),
-                table.removed,
+                human::things(table.removed, ["row", "rows"]),
                 table.changed,
                 table.kept,
                 printable(&kept)
@@ -341,9 +341,9 @@ fn write_person(document: &ReceiptResult, out: &mut dyn Write) -> io::Result<()>
             let new = rows.new.as_deref().unwrap_or_default();
             writeln!(
                 out,
-                "replaced     {} by {new}: {} rows removed",
+                "replaced     {} by {new}: {} removed",
                 rows.old,
-                rows.rows_removed.unwrap_or_default()
+                human::things(rows.rows_removed.unwrap_or_default(), ["row", "rows"])
             )?;
         }
         for trace in &account.traces {

@@ -1,6 +1,6 @@
 //! What erasures look like: documents, and the same for people.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_format::ids::{HomeId, Token};
 use lacre_repo::op::{
@@ -13,12 +13,12 @@ use crate::{
     error::CliError,
     human,
     output::{EraseResult, ErasedEntry, ErasureEntry, ErasuresResult, PendingEntry, ProveResult, RotateResult},
-    term::table::printable,
+    term::{page::Page, table::printable},
     vault::{Vault, short},
 };
 
 /// Runs a writer over memory: a text that is said, not printed as a result.
-pub(super) fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+pub(super) fn text(write: impl FnOnce(&mut dyn Page) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();
     // Memory takes every write.
     if write(&mut bytes).is_err() {
@@ -49,8 +49,8 @@ pub(super) fn plan(vault: &Vault, plan: &ErasePlan) -> Result<EraseResult, CliEr
     })
 }
 
-pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "erase {} snapshot(s):", document.snapshots.len())?;
+pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Page) -> io::Result<()> {
+    writeln!(out, "erase {}:", human::things(document.snapshots.len(), ["snapshot", "snapshots"]))?;
     for snapshot in &document.snapshots {
         writeln!(out, "  {}", short(&snapshot.old))?;
     }
@@ -66,18 +66,24 @@ pub(super) fn write_plan(document: &EraseResult, out: &mut dyn Write) -> io::Res
 }
 
 /// What the erasure will wait for, before it is begun.
-pub(super) fn write_foreseen(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_foreseen(document: &EraseResult, out: &mut dyn Page) -> io::Result<()> {
     writeln!(out, "not complete before the next backup of: {}", document.writers.join(", "))?;
     write_pending(&document.pending, out)
 }
 
-pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Page) -> io::Result<()> {
     let id = document.erasure.as_deref().unwrap_or_default();
     writeln!(out, "erasure {}: {}", short(id), document.state)?;
     for snapshot in document.snapshots.iter().filter(|snapshot| snapshot.new.is_some()) {
         let new = snapshot.new.as_deref().unwrap_or_default();
         let rows = snapshot.rows_removed.unwrap_or_default();
-        writeln!(out, "  {} is now {}: {} rows removed", short(&snapshot.old), short(new), human::count(rows))?;
+        writeln!(
+            out,
+            "  {} is now {}: {} removed",
+            short(&snapshot.old),
+            short(new),
+            human::things(rows, ["row", "rows"])
+        )?;
     }
     write_pending(&document.pending, out)?;
     if let Some(salt) = &document.request_salt {
@@ -89,7 +95,7 @@ pub(super) fn write_erased(document: &EraseResult, out: &mut dyn Write) -> io::R
     Ok(())
 }
 
-fn write_pending(pending: &[PendingEntry], out: &mut dyn Write) -> io::Result<()> {
+fn write_pending(pending: &[PendingEntry], out: &mut dyn Page) -> io::Result<()> {
     for item in pending {
         writeln!(out, "  waits for {}: {}", printable(&item.item), printable(&item.what))?;
         writeln!(out, "    {}", printable(&item.command))?;
@@ -97,14 +103,14 @@ fn write_pending(pending: &[PendingEntry], out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
-pub(super) fn write_rotated(document: &RotateResult, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_rotated(document: &RotateResult, out: &mut dyn Page) -> io::Result<()> {
     writeln!(
         out,
-        "seal generation {} follows {}: {} key entries carried, {} snapshot(s) left behind, {}",
+        "seal generation {} follows {}: {} carried, {} left behind, {}",
         document.to,
         document.from,
-        human::count(u64::from(document.carried)),
-        document.dropped.len(),
+        human::things(document.carried, ["key entry", "key entries"]),
+        human::things(document.dropped.len(), ["snapshot", "snapshots"]),
         document.state
     )?;
     write_pending(&document.pending, out)
@@ -126,17 +132,17 @@ pub(super) fn status(status: &ErasureStatus, written: &[(Token, String)]) -> Era
     }
 }
 
-pub(super) fn write_all(document: &ErasuresResult, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_all(document: &ErasuresResult, out: &mut dyn Page) -> io::Result<()> {
     if document.erasures.is_empty() {
         return writeln!(out, "no erasures");
     }
     for entry in &document.erasures {
         writeln!(
             out,
-            "erasure {} of {}: {} snapshot(s), {}",
+            "erasure {} of {}: {}, {}",
             short(&entry.erasure),
             entry.time,
-            entry.snapshots.len(),
+            human::things(entry.snapshots.len(), ["snapshot", "snapshots"]),
             entry.state
         )?;
         for item in &entry.declared {
@@ -150,12 +156,16 @@ pub(super) fn write_all(document: &ErasuresResult, out: &mut dyn Write) -> io::R
     Ok(())
 }
 
-pub(super) fn write_proof(document: &ProveResult, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} of {} openings succeeded", document.succeeded, document.tried)?;
+pub(super) fn write_proof(document: &ProveResult, out: &mut dyn Page) -> io::Result<()> {
+    let openings = human::things(document.tried, ["opening", "openings"]);
+    writeln!(out, "{} of {openings} succeeded", document.succeeded)?;
     writeln!(
         out,
-        "tried {} identities and {} seals on {} bundles and key entries, for {} erased snapshot(s)",
-        document.identities, document.seals, document.objects, document.snapshots
+        "tried {} and {} on {}, for {}",
+        human::things(document.identities, ["identity", "identities"]),
+        human::things(document.seals, ["seal", "seals"]),
+        human::things(document.objects, ["bundle or key entry", "bundles and key entries"]),
+        human::things(document.snapshots, ["erased snapshot", "erased snapshots"])
     )?;
     for snapshot in &document.opened {
         writeln!(out, "  OPENED: {snapshot}")?;

@@ -5,11 +5,7 @@
 
 mod without;
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, io, path::Path};
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 use lacre_dump::archive::{Created, Peeked};
@@ -25,6 +21,7 @@ use crate::{
     invocation::Invocation,
     output::{ImportResult, ImportedFile, RefusedFile, SkippedFile},
     source::{DumpFile, Sink, SourceError},
+    term::page::Page,
     vault::{Vault, short},
 };
 
@@ -297,8 +294,10 @@ fn take(
     };
     if standing.gone > 0 {
         invocation.terminal.warn(&format!(
-            "{}: since it was made, {} person(s) were erased from {}, and nothing says any more who: if it holds them, they are back; lacre erase person",
-            done.file, standing.gone, candidate.job
+            "{}: since it was made, {} erased from {}, and nothing says any more who: if it holds them, they are back; lacre erase person",
+            done.file,
+            human::things(standing.gone, ["person was", "persons were"]),
+            candidate.job
         ));
     }
     if args.dry_run {
@@ -344,7 +343,7 @@ fn refused(path: &Path, error: &CliError) -> RefusedFile {
     }
 }
 
-fn write(document: &ImportResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &ImportResult, out: &mut dyn Page) -> io::Result<()> {
     for done in &document.imported {
         let time = done.time.parse::<Timestamp>().map_or_else(|_| done.time.clone(), human::time);
         let (file, job, from) = (&done.file, &done.job, &done.time_from);
@@ -360,8 +359,8 @@ fn write(document: &ImportResult, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for done in document.imported.iter().filter(|done| done.without > 0) {
-        let rows = human::count(done.without);
-        writeln!(out, "{}: {rows} rows of persons who are being erased were left out or changed", done.file)?;
+        let rows = human::things(done.without, ["row", "rows"]);
+        writeln!(out, "{}: {rows} of persons who are being erased left out or changed", done.file)?;
     }
     for skipped in &document.skipped {
         writeln!(out, "{}: is snapshot {} already", skipped.file, short(&skipped.snapshot))?;

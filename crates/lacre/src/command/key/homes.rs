@@ -14,6 +14,7 @@ use crate::{
     command::{findings, init::host_name},
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     output::{EnrolResult, JoinResult, KeyRequestResult, RevokeResult},
     term::prompt::{self, Agreement},
@@ -145,7 +146,11 @@ pub(super) fn revoke(invocation: &Invocation, args: &RevokeWriterArgs) -> Result
     };
     invocation.print(&document, |out| {
         writeln!(out, "{} is revoked (policy {})", document.label, document.policy)?;
-        writeln!(out, "{} snapshot(s) that it made stay and can be restored", document.snapshots)?;
+        writeln!(
+            out,
+            "{} and can be restored",
+            human::things(document.snapshots, ["snapshot that it made stays", "snapshots that it made stay"])
+        )?;
         writeln!(out, "its store credentials still work: revoke them at the provider")
     })?;
     Ok(findings::exit(&revoked.findings))

@@ -1,6 +1,6 @@
 //! `lacre key list`: who may read, who may write, what this host holds.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_format::policy::RecipientEntry as PolicyRecipient;
 use lacre_repo::op::{erase::ErasureState, homes::HomeRow};
@@ -14,7 +14,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{HomeEntry, KeyListResult, RecipientEntry, RemovalEntry},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::Vault,
 };
 
@@ -65,7 +68,7 @@ pub(super) fn run(invocation: &Invocation) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn write(document: &KeyListResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &KeyListResult, out: &mut dyn Page) -> io::Result<()> {
     let mut recipients = Table::new(&[("recipient", Align::Left), ("kind", Align::Left)]);
     for entry in &document.recipients {
         recipients.row([entry.recipient.clone(), entry.kind.clone()]);
@@ -73,7 +76,7 @@ fn write(document: &KeyListResult, out: &mut dyn Write) -> io::Result<()> {
     recipients.write(out)?;
     writeln!(out)?;
     let columns = ["home", "role", "label", "state", "last snapshot", ""];
-    let mut homes = Table::new(&columns.map(|name| (name, Align::Left)));
+    let mut homes = Table::new(&columns.map(|name| (name, Align::Left))).lowers("last snapshot").lowers("state");
     for entry in &document.homes {
         let here = if entry.this_host { "this host" } else { "" };
         let last = entry.last_snapshot.as_deref().map_or_else(|| "none".to_owned(), local);

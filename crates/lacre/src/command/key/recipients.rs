@@ -10,6 +10,7 @@ use crate::{
     },
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     output::{AddRecipientResult, PendingEntry, RemoveRecipientResult},
     term::prompt::{self, Agreement},
@@ -54,10 +55,18 @@ pub(super) fn add(invocation: &Invocation, args: &AddRecipientArgs) -> Result<Ex
             writeln!(out, "{recipient} may read every snapshot from now on (policy {})", document.policy)?;
         }
         if document.rewrapped > 0 {
-            writeln!(out, "{} older snapshot(s) were wrapped to them as well", document.rewrapped)?;
+            writeln!(
+                out,
+                "{} wrapped to them as well",
+                human::things(document.rewrapped, ["older snapshot was", "older snapshots were"])
+            )?;
         }
         if document.older > 0 {
-            writeln!(out, "{} older snapshot(s) cannot be read by them", document.older)?;
+            writeln!(
+                out,
+                "{} cannot be read by them",
+                human::things(document.older, ["older snapshot", "older snapshots"])
+            )?;
             writeln!(out, "with an identity that reads those and the seal at hand, --rewrap wraps them again")?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Restoring into a database: plan, agreement, hooks, work, result.
 
 use std::{
-    io::{self, Write},
+    io,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -36,6 +36,7 @@ use crate::{
     output::{RestoreResult, RestoredTable},
     person::PersonLess,
     safe_url::SafeUrl,
+    term::page::Page,
     term::{
         prompt::{Agreement, confirm, confirm_by_name},
         table::{Align, Table, printable},
@@ -68,7 +69,7 @@ pub(super) fn run(
     line.finish();
     let planned = planned?;
     let adds = Adds::of(&planned, args);
-    outlook::say(invocation, vault, snapshot, &planned, adds.as_ref());
+    let said = outlook::say(invocation, vault, snapshot, &planned, adds.as_ref());
     agree(invocation, &planned, adds.as_ref(), Agreement::from(args.yes))?;
     let smoke = if args.no_smoke { Vec::new() } else { smoke_queries(vault, snapshot) };
     let replaces = planned.state.is_filled() && args.swap && args.tables.is_empty();
@@ -90,7 +91,7 @@ pub(super) fn run(
         restored.map_err(explain)
     });
     record.end();
-    finish(invocation, done?, snapshot, adds.as_ref(), started.elapsed())
+    finish(invocation, done?, snapshot, adds.as_ref(), &said, started.elapsed())
 }
 
 /// Tables that are added to a database which holds other things.
@@ -267,6 +268,7 @@ fn finish(
     report: RestoreReport,
     snapshot: &Snapshot<'_>,
     adds: Option<&Adds>,
+    said: &[lacre_repo::Finding],
     took: Duration,
 ) -> Result<Exit, CliError> {
     let mut found: Vec<lacre_repo::Finding> = report.findings.into_iter().map(Into::into).collect();
@@ -283,14 +285,16 @@ fn finish(
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         findings: findings::entries(&found),
     };
+    // The plan has said what was known before; here follows what came of it.
+    let later: Vec<_> = found.iter().filter(|finding| !said.contains(finding)).cloned().collect();
     invocation.print(&document, |out| {
         write_tables(&document, adds, out)?;
-        findings::write(&found, out)
+        findings::write(&later, out)
     })?;
     Ok(findings::exit(&found))
 }
 
-fn write_tables(document: &RestoreResult, adds: Option<&Adds>, out: &mut dyn Write) -> io::Result<()> {
+fn write_tables(document: &RestoreResult, adds: Option<&Adds>, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[("table", Align::Left), ("rows", Align::Right), ("expected", Align::Right)]);
     for restored in &document.tables {
         table.row([restored.name.clone(), human::count(restored.rows), human::count(restored.expected)]);

@@ -53,7 +53,10 @@ fn restore(
         // A reach map that cannot be read is told by whoever needs it; a restore does not.
         if let Ok(estimate) = snapshot.estimate() {
             let size = human::bytes(estimate.bytes);
-            invocation.terminal.say(&format!("the whole snapshot is {size} in about {} requests", estimate.requests));
+            invocation.terminal.say(&format!(
+                "the whole snapshot is {size} in about {}",
+                human::things(estimate.requests, ["request", "requests"])
+            ));
         }
     }
     match &args.to {

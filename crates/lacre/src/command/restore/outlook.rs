@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lacre_repo::op::{drill::PastDrill, read::Snapshot};
+use lacre_repo::{
+    Finding, Severity,
+    op::{drill::PastDrill, read::Snapshot},
+};
 
 use super::database::Adds;
 use crate::{
+    command::findings,
     driver::postgres::restore::{Plan, TargetState},
     human,
     invocation::Invocation,
@@ -14,14 +18,14 @@ use crate::{
     vault::{Vault, short},
 };
 
-/// Says the plan on stderr, line by line.
+/// Says the plan on stderr, line by line, and gives the notes in it that need not be said again.
 pub(super) fn say(
     invocation: &Invocation,
     vault: &Vault,
     snapshot: &Snapshot<'_>,
     plan: &Plan<'_>,
     adds: Option<&Adds>,
-) {
+) -> Vec<Finding> {
     let terminal = &invocation.terminal;
     let bytes: u64 = snapshot.streams().iter().map(|stream| stream.bytes).sum();
     let taken = Timestamp::from_millisecond(snapshot.taken().0).map_or_else(|_| String::new(), human::time);
@@ -49,10 +53,12 @@ pub(super) fn say(
         .map_or_else(|| "free room is not known".to_owned(), |free| format!("{} are free", human::bytes(free)));
     terminal.say(&format!("  the server needs about {}; {free}", human::bytes(plan.needed_bytes)));
     terminal.say(&format!("  {}", time(vault, snapshot, bytes)));
-    for finding in &plan.findings {
+    let found: Vec<Finding> = plan.findings.iter().cloned().map(Into::into).collect();
+    for finding in findings::news(&vault.settings, &found) {
         let (object, what) = (printable(&finding.object), printable(&finding.what));
         terminal.say(&format!("  {object}: {what}; {}", printable(&finding.advice)));
     }
+    found.into_iter().filter(|finding| finding.severity == Severity::Note).collect()
 }
 
 /// How long it will take, by the last drill of the job.

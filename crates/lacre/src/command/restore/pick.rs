@@ -36,7 +36,7 @@ pub(super) fn choose(
 ) -> Result<(SnapshotId, RestoreArgs), CliError> {
     if !invocation.terminal.can_ask() || invocation.global.json {
         return Err(CliError::new(Kind::Usage, "nothing says what to restore, and there is no terminal to ask on")
-            .hint("lacre restore latest --to postgres:///astro --create"));
+            .hint(format!("lacre restore latest:{} --to postgres:///NEW --create", a_job(vault))));
     }
     let list = vault.repository.snapshots().map_err(|error| vault.explain(error))?;
     let mut live: Vec<SnapshotRow> = list.rows.into_iter().filter(|row| row.state == SnapshotState::Live).collect();
@@ -52,6 +52,11 @@ pub(super) fn choose(
     Ok((row.snapshot, chosen))
 }
 
+/// A job to begin an example with: the first of the configuration, or a word for one.
+fn a_job(vault: &Vault) -> &str {
+    vault.settings.jobs.first().map_or("JOB", |job| job.name.as_str())
+}
+
 fn show(live: &[SnapshotRow]) {
     let mut table = Table::new(&[
         ("", Align::Right),
@@ -60,7 +65,8 @@ fn show(live: &[SnapshotRow]) {
         ("job", Align::Left),
         ("size", Align::Right),
         ("", Align::Left),
-    ]);
+    ])
+    .lowers("size");
     for (at, row) in live.iter().take(LISTED_MAX).enumerate() {
         let time = Timestamp::from_millisecond(row.taken.0).map_or_else(|_| String::new(), human::time);
         let (job, size) = row.label.as_ref().map_or_else(
@@ -73,7 +79,8 @@ fn show(live: &[SnapshotRow]) {
     term::talk(|err| {
         table.write(err)?;
         let more = live.len().saturating_sub(LISTED_MAX);
-        if more > 0 { writeln!(err, "{more} older ones are not listed (lacre snapshots)") } else { Ok(()) }
+        let older = human::things(more, ["older one is", "older ones are"]);
+        if more > 0 { writeln!(err, "{older} not listed (lacre snapshots)") } else { Ok(()) }
     });
 }
 

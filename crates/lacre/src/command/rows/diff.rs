@@ -1,9 +1,6 @@
 //! `lacre diff`: what changed between two snapshots, read from the chunks they do not share.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, io};
 
 use lacre_dump::{copy::Identifier, find::Condition};
 use lacre_repo::{
@@ -27,7 +24,10 @@ use crate::{
     human,
     invocation::Invocation,
     output::{DiffResult, RowDifference, TableDifference},
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::{Vault, Watching, short, watching},
 };
 
@@ -187,7 +187,11 @@ impl Comparison<'_, '_> {
         let values: Vec<&str> = if key.len() == 1 { vec![wanted] } else { wanted.split(',').collect() };
         if values.len() != key.len() {
             let names = key.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-            let what = format!("the key of table {} is {names}, and {} values are given", place.name, values.len());
+            let what = format!(
+                "the key of table {} is {names}, and {} given",
+                place.name,
+                human::things(values.len(), ["value is", "values are"])
+            );
             return Err(CliError::new(Kind::Usage, what));
         }
         let condition = |(column, value): (&Identifier, &str)| Condition {
@@ -224,14 +228,15 @@ impl Comparison<'_, '_> {
     }
 }
 
-fn write(document: &DiffResult, args: &DiffArgs, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &DiffResult, args: &DiffArgs, out: &mut dyn Page) -> io::Result<()> {
     let mut table = Table::new(&[
         ("table", Align::Left),
         ("rows", Align::Right),
         ("added", Align::Right),
         ("removed", Align::Right),
         ("changed", Align::Right),
-    ]);
+    ])
+    .lowers("rows");
     let different: Vec<&TableDifference> =
         document.tables.iter().filter(|table| table.state != "same" || args.table.is_some()).collect();
     for row in &different {
@@ -248,17 +253,22 @@ fn write(document: &DiffResult, args: &DiffArgs, out: &mut dyn Write) -> io::Res
         write_row(row, out)?;
     }
     if document.rows_not_shown > 0 {
-        writeln!(out, "{} more rows are not shown (--limit 0 shows all)", document.rows_not_shown)?;
+        writeln!(
+            out,
+            "{} not shown (--limit 0 shows all)",
+            human::things(document.rows_not_shown, ["more row is", "more rows are"])
+        )?;
     }
     for definition in &document.definitions {
         writeln!(out, "definition {definition}")?;
     }
     let (before, after) = (short(&document.before), short(&document.after));
     let same = document.tables.len() - document.tables.iter().filter(|table| table.state != "same").count();
-    writeln!(out, "{before} to {after}: {} tables differ, {same} are the same", document.tables.len() - same)
+    let differ = human::things(document.tables.len() - same, ["table differs", "tables differ"]);
+    writeln!(out, "{before} to {after}: {differ}, {}", human::things(same, ["is the same", "are the same"]))
 }
 
-fn write_row(row: &RowDifference, out: &mut dyn Write) -> io::Result<()> {
+fn write_row(row: &RowDifference, out: &mut dyn Page) -> io::Result<()> {
     let all = |record: &serde_json::Map<String, serde_json::Value>| {
         record.iter().map(|(name, value)| format!("{name}={}", field(value))).collect::<Vec<_>>().join("  ")
     };

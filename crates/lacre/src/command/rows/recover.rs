@@ -70,7 +70,7 @@ pub(in crate::command) fn run(invocation: &Invocation, args: &RecoverArgs) -> Re
         file: args.out.as_ref().map(|path| path.display().to_string()),
         into: into.clone(),
     };
-    let said = format!("{} rows of {} are missing in {target}", human::count(rows), args.table);
+    let said = format!("{} of {} missing in {target}", human::things(rows, ["row", "rows"]), args.table);
     if args.out.is_some() || args.into_schema.is_some() {
         let place = into.or(document.file.clone()).unwrap_or_default();
         invocation.print(&document, |out| writeln!(out, "{said}; they are in {place}"))?;

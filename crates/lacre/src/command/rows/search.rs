@@ -1,9 +1,6 @@
 //! `lacre rows` and `lacre history`: rows by the values of columns, in one snapshot or over all of them.
 
-use std::{
-    collections::HashMap,
-    io::{self, Write},
-};
+use std::{collections::HashMap, io};
 
 use jiff::Timestamp;
 use lacre_dump::find::Finder;
@@ -20,6 +17,7 @@ use crate::{
     human,
     invocation::Invocation,
     output::{HistoryResult, RowVersion, RowsResult},
+    term::page::Page,
     vault::{Vault, Watching, short, watching},
 };
 
@@ -188,7 +186,7 @@ fn time(night: &SnapshotRow) -> String {
     Timestamp::from_millisecond(night.taken.0).map_or_else(|_| String::new(), |time| time.to_string())
 }
 
-fn write(document: &HistoryResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &HistoryResult, out: &mut dyn Page) -> io::Result<()> {
     let shown = |text: &str| text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), human::time);
     for version in &document.versions {
         let what = if version.rows.is_empty() { "gone" } else { "there" };
@@ -204,14 +202,15 @@ fn write(document: &HistoryResult, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if document.versions.is_empty() {
-        writeln!(out, "no snapshot of {} has such a row", document.snapshots)?;
+        writeln!(out, "no snapshot of {} has such a row", human::count(document.snapshots))?;
     }
     Ok(())
 }
 
-/// A value in one line.
+/// A value in one line; a text that reads like no value stands in quotes.
 pub(super) fn field(value: &serde_json::Value) -> String {
     match value {
+        serde_json::Value::String(text) if text.is_empty() || text == "NULL" => format!("{text:?}"),
         serde_json::Value::String(text) => text.escape_debug().to_string(),
         _ => "NULL".to_owned(),
     }

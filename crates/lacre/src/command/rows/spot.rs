@@ -1,6 +1,6 @@
 //! `lacre spot`: a sample of the newest snapshot's rows, looked up in the live database.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_dump::copy;
 use lacre_repo::op::read::Snapshot;
@@ -17,7 +17,10 @@ use crate::{
     invocation::Invocation,
     output::{SpotResult, SpotTable},
     safe_url::SafeUrl,
-    term::table::{Align, Table},
+    term::{
+        page::Page,
+        table::{Align, Table},
+    },
     vault::{Role, Vault, explain_driver, short, watching},
 };
 
@@ -132,7 +135,7 @@ fn next(state: &mut u64) -> u64 {
     word ^ (word >> 31)
 }
 
-fn write(document: &SpotResult, out: &mut dyn Write) -> io::Result<()> {
+fn write(document: &SpotResult, out: &mut dyn Page) -> io::Result<()> {
     let right = |name| (name, Align::Right);
     let mut table = Table::new(&[
         ("table", Align::Left),
@@ -142,7 +145,10 @@ fn write(document: &SpotResult, out: &mut dyn Write) -> io::Result<()> {
         right("same"),
         right("changed"),
         right("gone"),
-    ]);
+    ])
+    .lowers("saved")
+    .lowers("live")
+    .lowers("sampled");
     for row in document.tables.iter().filter(|row| row.skipped.is_none()) {
         let live = row.rows_live.map_or_else(String::new, human::count);
         let rest = [row.sampled, row.same, row.changed, row.missing].map(human::count);

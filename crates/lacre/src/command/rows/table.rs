@@ -36,6 +36,40 @@ pub(super) struct Place<'t> {
     /// Schema and name as the archive writes them.
     pub(super) table_name: TableName,
     table: Option<&'t Table>,
+    charset: Charset,
+}
+
+/// How the bytes of an archive are text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charset {
+    /// UTF-8, and what else is ASCII where it matters.
+    Utf8,
+    /// ISO 8859-1, in which every byte is the character of its number.
+    Latin1,
+}
+
+impl Charset {
+    fn named(encoding: &str) -> Charset {
+        if encoding.eq_ignore_ascii_case("LATIN1") { Charset::Latin1 } else { Charset::Utf8 }
+    }
+
+    fn decode(self, bytes: &[u8]) -> String {
+        match self {
+            Charset::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
+            Charset::Latin1 => bytes.iter().copied().map(char::from).collect(),
+        }
+    }
+
+    /// A text as it would stand in the archive; one that cannot stand there stays what it is, and is not found.
+    fn encode(self, text: &[u8]) -> Vec<u8> {
+        let one_byte = |text: &str| text.chars().map(|character| u8::try_from(character).ok()).collect();
+        let latin1 = || std::str::from_utf8(text).ok().and_then(one_byte);
+        match self {
+            Charset::Utf8 => None,
+            Charset::Latin1 => latin1(),
+        }
+        .unwrap_or_else(|| text.to_vec())
+    }
 }
 
 impl Tables {
@@ -66,6 +100,7 @@ impl Tables {
     /// Every table with rows in the archive.
     pub(super) fn all(&self) -> Vec<Place<'_>> {
         let names = table_names(&self.toc);
+        let charset = Charset::named(&self.encoding());
         let place = |data: lacre_dump::archive::TableData<'_>| {
             let dump_id = data.entry.dump_id();
             let table_name = TableName { schema: Identifier::new(data.schema), table: Identifier::new(data.name) };
@@ -76,6 +111,7 @@ impl Tables {
                 columns: data.copy?.columns,
                 table_name,
                 table,
+                charset,
             })
         };
         self.toc.tables().filter_map(place).collect()
@@ -164,7 +200,12 @@ impl Place<'_> {
 
     /// A search for rows of this table.
     pub(super) fn finder(&self, conditions: &[Condition]) -> Result<Finder, CliError> {
-        Finder::new(&self.columns, self.table, conditions)
+        let encode = |condition: &Condition| Condition {
+            column: Identifier::new(self.charset.encode(condition.column.as_bytes())),
+            value: condition.value.as_deref().map(|value| self.charset.encode(value)),
+        };
+        let conditions: Vec<Condition> = conditions.iter().map(encode).collect();
+        Finder::new(&self.columns, self.table, &conditions)
             .map_err(|error| CliError::new(Kind::Usage, format!("table {}: {error}", self.name)))
     }
 
@@ -192,9 +233,10 @@ impl Place<'_> {
     pub(super) fn record(&self, row: &[u8]) -> Map<String, Value> {
         let row = row.strip_suffix(b"\n").unwrap_or(row);
         let value = |field: copy::Field<'_>| {
-            field.value().map_or(Value::Null, |value| Value::String(String::from_utf8_lossy(&value).into_owned()))
+            field.value().map_or(Value::Null, |value| Value::String(self.charset.decode(&value)))
         };
-        self.columns.iter().map(ToString::to_string).zip(copy::fields(row).map(value)).collect()
+        let names = self.columns.iter().map(|column| self.charset.decode(column.as_bytes()));
+        names.zip(copy::fields(row).map(value)).collect()
     }
 
     /// The columns' names in one line, as the rows below it.

@@ -169,7 +169,10 @@ fn notes(toc: &Toc) -> Vec<Finding> {
     let statements = toc.tables().filter(|table| table.copy.is_none()).count();
     if statements > 0 {
         notes.push(Finding::note(
-            format!("the rows of {statements} tables are saved as statements and not as COPY data"),
+            format!(
+                "the rows of {} are saved as statements and not as COPY data",
+                crate::human::things(statements, ["table", "tables"])
+            ),
             "archive",
             "only pg_restore can load these: use `restore --to-file`, and dump without --inserts to have both ways",
         ));

@@ -122,7 +122,7 @@ impl Findings {
         let more = std::mem::take(&mut inner.1);
         if more > 0 {
             findings.push(Finding::warning(
-                format!("{more} more findings are not listed"),
+                crate::human::things(more, ["more finding is not listed", "more findings are not listed"]),
                 "findings",
                 "solve the listed ones and run it again",
             ));

@@ -63,6 +63,9 @@ const FIXED: &[Version] = &[
     Version { major: 18, minor: 6 },
 ];
 
+/// What a note about these programs is about.
+pub const CLIENT_PROGRAMS: &str = "PostgreSQL client programs";
+
 /// Folders beyond these many are not probed.
 const FOLDERS_MAX: usize = 64;
 
@@ -129,7 +132,10 @@ impl Toolset {
             folders.iter().take(FOLDERS_MAX).filter_map(|folder| probe(tool, folder, environment)).collect();
         found.sort_by_key(|toolset| toolset.version);
         let closest = found.iter().map(|toolset| toolset.version.major).find(|major| *major >= needed);
-        if let Some(best) = found.iter().rfind(|toolset| Some(toolset.version.major) == closest) {
+        let of_closest = || found.iter().filter(|toolset| Some(toolset.version.major) == closest);
+        let newest = of_closest().map(|toolset| toolset.version).max();
+        // Of the same programs in several folders the first is meant: a folder of their own comes before a link on the `PATH`.
+        if let Some(best) = of_closest().find(|toolset| Some(toolset.version) == newest) {
             return Ok(best.clone());
         }
         let looked_in = || folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -158,7 +164,7 @@ impl Toolset {
         let note = |fixed| {
             Finding::note(
                 format!("version {} has known security holes, fixed in {fixed}", self.version),
-                format!("PostgreSQL client programs in {}", self.folder.display()),
+                format!("{CLIENT_PROGRAMS} in {}", self.folder.display()),
                 format!("update the package postgresql-client-{}", self.version.major),
             )
         };
@@ -268,6 +274,19 @@ mod tests {
         let error = found("18.0", None).unwrap_err();
         assert!(matches!(&error, Error::ClientTooOld { client, server_major: 18, .. } if client == "17.1"), "{error}");
         assert!(error.hint().unwrap().contains("postgresql-client-18"));
+    }
+
+    #[test]
+    fn the_programs_own_folder_is_named_and_not_a_link_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = fake(folder.path(), "15.3");
+        let link = folder.path().join("bin");
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        let list = format!("{own}:{}", link.display());
+        let environment = Environment::new([("LACRE_PG_BIN".to_owned(), list)]);
+        let found = Toolset::find("pg_dump", &environment, version("15.1"), None).unwrap();
+        assert_eq!(found.folder(), Path::new(&own));
+        assert_eq!(found.findings()[0].object, format!("PostgreSQL client programs in {own}"));
     }
 
     #[test]

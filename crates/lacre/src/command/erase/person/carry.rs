@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{CliError, Kind},
+    human,
     invocation::Invocation,
     output::{EraseResult, ErasedEntry, ErasedTableEntry, TraceEntry},
     person::{self, Account, PersonError, Request, Search},
@@ -201,11 +202,20 @@ pub(in crate::command) fn refuse_traces(residue: Residue, account: &Account) -> 
         .take(TRACES_NAMED_MAX)
         .map(|(key, count)| {
             let column = key.column.as_ref().map_or_else(String::new, |column| format!(".{column}"));
-            format!("{}{column}: {count} times, of {} ({})", key.place, key.identifier, key.form)
+            format!(
+                "{}{column}: {}, of {} ({})",
+                key.place,
+                human::things(*count, ["time", "times"]),
+                key.identifier,
+                key.form
+            )
         })
         .collect();
-    let what =
-        format!("traces of the person would be left in {} places:\n  {}", account.traces.len(), named.join("\n  "));
+    let what = format!(
+        "traces of the person would be left in {}:\n  {}",
+        human::things(account.traces.len(), ["place", "places"]),
+        named.join("\n  ")
+    );
     Err(CliError::new(Kind::Refused, what)
         .hint("say in the rules what becomes of those columns, or allow it there: [sweep] residue = \"report\""))
 }

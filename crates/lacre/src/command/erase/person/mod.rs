@@ -25,6 +25,7 @@ use crate::{
     cli::ErasePersonArgs,
     error::{CliError, Kind},
     exit::Exit,
+    human,
     invocation::Invocation,
     output::EraseResult,
     person::{Account, PersonError, Search},
@@ -110,8 +111,8 @@ fn scope(vault: &Vault, args: &ErasePersonArgs) -> Result<PersonScope, CliError>
 fn confirm(invocation: &Invocation, args: &ErasePersonArgs, scope: &PersonScope) -> Result<(), CliError> {
     let job = scope.jobs.first().map_or_else(|| "erase".to_owned(), ToString::to_string);
     let consequence = format!(
-        "One person's rows leave {} snapshot(s), and become unreadable in every copy ever made. This cannot be taken back.",
-        scope.covered.len()
+        "One person's rows leave {}, and become unreadable in every copy ever made. This cannot be taken back.",
+        human::things(scope.covered.len(), ["snapshot", "snapshots"])
     );
     prompt::confirm_by_name(&invocation.terminal, Agreement::from(args.options.yes), &consequence, &job)
 }

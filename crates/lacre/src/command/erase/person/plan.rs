@@ -1,6 +1,6 @@
 //! What an erasure of a person will do or did, as documents and text.
 
-use std::io::{self, Write};
+use std::io;
 
 use lacre_format::ids::{JobName, SnapshotId, Token};
 use lacre_repo::op::erase::person::PersonScope;
@@ -11,7 +11,7 @@ use crate::{
     human,
     output::{EraseResult, ErasedEntry, ErasedTableEntry, TraceEntry},
     person::{self, Account, Search},
-    term::table::printable,
+    term::{page::Page, table::printable},
     vault::{Vault, short},
 };
 
@@ -95,9 +95,9 @@ pub(super) fn traces_of(account: &Account) -> Vec<TraceEntry> {
     account.traces.iter().map(entry).collect()
 }
 
-pub(super) fn write_nothing(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
-    let searched = document.snapshots.len();
-    writeln!(out, "nothing to erase: the person is in none of {searched} snapshot(s); nothing was signed")?;
+pub(super) fn write_nothing(document: &EraseResult, out: &mut dyn Page) -> io::Result<()> {
+    let searched = human::things(document.snapshots.len(), ["snapshot", "snapshots"]);
+    writeln!(out, "nothing to erase: the person is in none of {searched}; nothing was signed")?;
     writeln!(out, "what earlier erasures wait for: lacre erase status")
 }
 
@@ -105,21 +105,21 @@ fn not_covered(job: &JobName) -> String {
     format!("snapshots of job {job} are not covered; if the same people are in it: --job {job}, too")
 }
 
-pub(super) fn write(document: &EraseResult, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "erase one person from {} snapshot(s):", document.snapshots.len())?;
+pub(super) fn write(document: &EraseResult, out: &mut dyn Page) -> io::Result<()> {
+    writeln!(out, "erase one person from {}:", human::things(document.snapshots.len(), ["snapshot", "snapshots"]))?;
     for snapshot in &document.snapshots {
         let rows = snapshot.rows_removed.unwrap_or_default();
-        writeln!(out, "  {}: {} rows go", short(&snapshot.old), human::count(rows))?;
+        writeln!(out, "  {}: {}", short(&snapshot.old), human::things(rows, ["row goes", "rows go"]))?;
     }
     for table in &document.tables {
         let why = if table.bases.is_empty() { String::new() } else { format!(": {}", table.bases.join("; ")) };
         writeln!(
             out,
-            "  {}: {} rows go, {} change, {} stay{}",
+            "  {}: {}, {}, {}{}",
             printable(&table.table),
-            human::count(table.removed),
-            human::count(table.changed),
-            human::count(table.kept),
+            human::things(table.removed, ["row goes", "rows go"]),
+            human::things(table.changed, ["changes", "change"]),
+            human::things(table.kept, ["stays", "stay"]),
             printable(&why)
         )?;
     }

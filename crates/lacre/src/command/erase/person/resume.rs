@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cli::PersonAgainArgs,
     error::{CliError, Kind},
+    human,
     invocation::Invocation,
     vault::{Vault, short},
 };
@@ -136,8 +137,8 @@ fn go_on(asked: &Asked<'_>, waiting: &Waiting, list: Option<&OpenList>) -> Resul
     refuse_traces(search.residue(), &account)?;
     let mut document = plan::document(asked.vault, scope, &search, &account)?;
     asked.carry_out(&mut search, account, scope, *erasure, &mut document)?;
-    let made = document.snapshots.len();
-    asked.invocation.terminal.say(&format!("{made} snapshot(s) have successors without the person"));
+    let made = human::things(document.snapshots.len(), ["snapshot has a successor", "snapshots have successors"]);
+    asked.invocation.terminal.say(&format!("{made} without the person"));
     Ok(true)
 }
 

@@ -310,7 +310,11 @@ fn rows(planned: &Plan<'_>, work: &Work<'_>, tables: &[TableReport]) -> Result<C
     }
     let rows: u64 = tables.iter().map(|table| table.rows).sum();
     let unread = tables.iter().filter(|table| table.same.is_none()).count();
-    let mut what = format!("{} tables, {rows} rows", tables.len());
+    let mut what = format!(
+        "{}, {}",
+        crate::human::things(tables.len(), ["table", "tables"]),
+        crate::human::things(rows, ["row", "rows"])
+    );
     if unread > 0 {
         what.push_str(&format!("; {unread} of them compared on the way in only"));
     }
@@ -352,8 +356,10 @@ fn large_objects_check(planned: &Plan<'_>, work: &Work<'_>) -> Result<Option<Che
     }
     let compared = large_objects::compare(work, &planned.toc)?;
     let what = match compared.different {
-        0 => format!("{} objects", compared.objects),
-        different => format!("{different} of {} objects are not as saved", compared.objects),
+        0 => crate::human::things(compared.objects, ["object", "objects"]),
+        different => {
+            format!("{different} of {} not as saved", crate::human::things(compared.objects, ["object", "objects"]))
+        }
     };
     Ok(Some(Check::judged("large objects", (compared.different == 0).into(), what)))
 }
@@ -392,11 +398,11 @@ fn foreign_keys(planned: &Plan<'_>, session: &Session) -> Result<Check> {
     let number = |at: usize| row.get(at).cloned().flatten().and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
     let (found, invalid) = (number(0), number(1));
     let what = if found < expected {
-        format!("{} of {expected} are missing", expected - found)
+        format!("{} of {expected} missing", expected - found)
     } else if invalid > unproved {
-        format!("{} of {expected} do not hold", invalid - unproved)
+        format!("{} of {expected} not holding", invalid - unproved)
     } else {
-        format!("{expected} hold")
+        crate::human::things(expected, ["holds", "hold"])
     };
     Ok(Check::judged("foreign keys", (found >= expected && invalid <= unproved).into(), what))
 }

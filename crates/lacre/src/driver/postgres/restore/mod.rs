@@ -315,7 +315,7 @@ impl Plan<'_> {
                 let how = if table.rows == table.expected {
                     "other contents".to_owned()
                 } else {
-                    format!("{} rows of {}", table.rows, table.expected)
+                    format!("{} of {}", crate::human::things(table.rows, ["row", "rows"]), table.expected)
                 };
                 format!("{} ({how})", table.name)
             })

@@ -244,7 +244,10 @@ fn target_state(reactor: &Reactor, maintenance: &Session, database: &str) -> Res
     if text(0) == "0" && text(1) == "0" {
         return Ok((TargetState::Empty, own));
     }
-    Ok((TargetState::Filled(format!("{} tables and {} other objects, {}", text(0), text(1), text(2))), own))
+    let number = |index: usize| text(index).parse::<u64>().unwrap_or_default();
+    let tables = crate::human::things(number(0), ["table", "tables"]);
+    let others = crate::human::things(number(1), ["other object", "other objects"]);
+    Ok((TargetState::Filled(format!("{tables} and {others}, {}", text(2))), own))
 }
 
 fn check_state(maintenance: &Session, database: &str, state: &TargetState, options: &RestoreOptions) -> Result<()> {
