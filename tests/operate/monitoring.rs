@@ -28,7 +28,7 @@ fn watched() -> Sandbox {
     script(&sandbox, "astro", "seq 20000");
     script(&sandbox, "shop", "seq 300");
     sandbox.run(&["backup"]).exits(0);
-    sandbox.run(&["repo", "check"]).exits(0);
+    sandbox.run(&["repo", "check", "--read-data"]).exits(0);
     sandbox
 }
 

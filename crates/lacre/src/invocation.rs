@@ -77,13 +77,13 @@ impl Invocation {
     ///
     /// # Errors
     /// Those of stdout; a reader that went away ends the program quietly.
-    pub fn print(
+    pub fn print<D: Document>(
         &self,
-        document: &impl Document,
+        document: &D,
         text: impl FnOnce(&mut dyn Page) -> io::Result<()>,
     ) -> Result<(), CliError> {
         match self.terminal.form {
-            Form::Text => self.terminal.result(text),
+            Form::Text => self.terminal.result_in(D::LINES, text),
             Form::Json => self.terminal.result(|out| out.write_all(output::to_json(document).as_bytes())),
         }
     }

@@ -28,6 +28,7 @@ use super::{
     runbook::RunbookResult,
     seal::{CellChangeResult, GuardResult, KitResult, SealStatusResult},
 };
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -50,6 +51,7 @@ pub struct InitResult {
 
 impl Document for InitResult {
     const COMMAND: &'static str = "init";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("repository", "Id of the repository, hexadecimal."),
         field("identity_file", "File with the identity that was made, or null when recipients were given."),
@@ -107,6 +109,7 @@ pub struct ShowResult {
 
 impl Document for ShowResult {
     const COMMAND: &'static str = "show";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("snapshot", "Id of the snapshot, hexadecimal."),
         field("job", "Name of the job."),
@@ -377,6 +380,7 @@ pub struct ConfigShowResult {
 
 impl Document for ConfigShowResult {
     const COMMAND: &'static str = "config show";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("file", "File that was read, or null when there is none."),
         field("settings", "Settings: key, value as it would be written (passwords hidden), origin."),
@@ -394,6 +398,7 @@ pub struct FromEnvResult {
 
 impl Document for FromEnvResult {
     const COMMAND: &'static str = "config from-env";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] =
         &[field("toml", "Text of the lacre.toml."), field("warnings", "What was not understood or not copied.")];
 }
@@ -422,6 +427,7 @@ pub struct ManResult {
 
 impl Document for ManResult {
     const COMMAND: &'static str = "man";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[field("files", "Files that were written.")];
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Document, Field};
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -359,6 +360,7 @@ pub struct ReceiptResult {
 
 impl Document for ReceiptResult {
     const COMMAND: &'static str = "receipt show, receipt verify, and receipt files";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("repository", "Repository, hexadecimal."),
         field("signer", "Home that signed it, hexadecimal."),

@@ -22,6 +22,8 @@ mod seal;
 
 use serde::Serialize;
 
+use crate::term::page::Lines;
+
 pub use self::{
     backup::{BackupResult, BackupsResult},
     copies::{
@@ -82,6 +84,8 @@ pub trait Document: Serialize {
     const COMMAND: &'static str;
     /// Its fields in order, without `schema`.
     const FIELDS: &'static [Field];
+    /// How its text is written on a terminal.
+    const LINES: Lines = Lines::Folded;
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Document, Field, FindingEntry};
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -91,6 +92,7 @@ pub struct ScheduleResult {
 
 impl Document for ScheduleResult {
     const COMMAND: &'static str = "schedule systemd, schedule cron";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] =
         &[field("files", "Units, or one crontab: name, text. With --dir they were written there.")];
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Document, Field, FindingEntry};
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -22,6 +23,7 @@ pub struct RowsResult {
 
 impl Document for RowsResult {
     const COMMAND: &'static str = "rows";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("snapshot", "Id of the snapshot, hexadecimal."),
         field("table", "Table as asked for."),
@@ -59,6 +61,7 @@ pub struct HistoryResult {
 
 impl Document for HistoryResult {
     const COMMAND: &'static str = "history";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("table", "Table as asked for."),
         field("snapshots", "Snapshots that were looked into."),
@@ -125,6 +128,7 @@ pub struct DiffResult {
 
 impl Document for DiffResult {
     const COMMAND: &'static str = "diff";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("before", "Id of the snapshot before, hexadecimal."),
         field("after", "Id of the snapshot after, hexadecimal."),
@@ -156,6 +160,7 @@ pub struct RecoverResult {
 
 impl Document for RecoverResult {
     const COMMAND: &'static str = "recover";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("snapshot", "Id of the snapshot, hexadecimal."),
         field("table", "Table in the database."),

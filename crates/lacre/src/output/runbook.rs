@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Document, Field};
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -23,6 +24,7 @@ pub struct RunbookResult {
 
 impl Document for RunbookResult {
     const COMMAND: &'static str = "runbook";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("scenarios", "What the page is about, by name."),
         field("lang", "Language: en or pt-BR."),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Document, Field, SealHolder};
+use crate::term::page::Lines;
 
 const fn field(name: &'static str, help: &'static str) -> Field {
     Field { name, help }
@@ -69,6 +70,7 @@ pub struct KitResult {
 
 impl Document for KitResult {
     const COMMAND: &'static str = "kit issue, kit ack";
+    const LINES: Lines = Lines::AsTheyAre;
     const FIELDS: &'static [Field] = &[
         field("kit", "Number of the kit."),
         field("generation", "Seal generation on it; of a pointer kit the current one."),

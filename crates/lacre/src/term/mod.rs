@@ -17,7 +17,7 @@ use std::{
 
 use owo_colors::OwoColorize as _;
 
-use self::page::{Lead, Page, Sheet};
+use self::page::{Lead, Lines, Page, Sheet};
 use crate::error::CliError;
 
 /// How much is said on stderr.
@@ -65,8 +65,16 @@ impl Terminal {
     /// # Errors
     /// A reader that went away is [`crate::error::Kind::BrokenPipe`], which ends the program quietly.
     pub fn result(&self, write: impl FnOnce(&mut dyn Page) -> io::Result<()>) -> Result<(), CliError> {
+        self.result_in(Lines::AsTheyAre, write)
+    }
+
+    /// Writes a command's result to stdout, its long lines as they are or folded where a person looks at them.
+    ///
+    /// # Errors
+    /// As [`Terminal::result`].
+    pub fn result_in(&self, lines: Lines, write: impl FnOnce(&mut dyn Page) -> io::Result<()>) -> Result<(), CliError> {
         let columns = page::columns(&io::stdout());
-        let mut out = Sheet::new(io::BufWriter::new(anstream::stdout().lock()), columns);
+        let mut out = Sheet::new(io::BufWriter::new(anstream::stdout().lock()), columns, lines);
         write(&mut out)
             .and_then(|()| out.flush())
             .map_err(|error| CliError::io("cannot write to standard output", &error))
@@ -115,6 +123,6 @@ impl Terminal {
 
 /// Writes to stderr; when stderr is gone there is nobody to tell, and that must not fail a backup.
 pub(crate) fn talk(write: impl FnOnce(&mut dyn Page) -> io::Result<()>) {
-    let mut err = Sheet::new(anstream::stderr().lock(), page::columns(&io::stderr()));
+    let mut err = Sheet::new(anstream::stderr().lock(), page::columns(&io::stderr()), Lines::AsTheyAre);
     let _nobody_to_tell = write(&mut err).and_then(|()| err.flush());
 }

@@ -16,6 +16,9 @@ const COLUMNS_UNKNOWN: usize = 80;
 /// Nothing is laid out for less: below, the terminal itself breaks the lines.
 const COLUMNS_MIN: usize = 40;
 
+/// How far the rest of a sentence is moved in.
+const CONTINUED: usize = 2;
+
 /// What holds words of a command together.
 const QUOTES: [char; 2] = ['"', '\''];
 
@@ -28,26 +31,65 @@ pub trait Page: Write {
     fn columns(&self) -> Option<usize>;
 }
 
+/// What becomes of a line that is wider than the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// It goes on below, moved in: sentences.
+    Folded,
+    /// It is left to the terminal: what is copied, or read by programs as it stands.
+    AsTheyAre,
+}
+
 /// A writer together with the width of the terminal behind it.
 #[derive(Debug)]
 pub struct Sheet<W> {
     writer: W,
     columns: Option<usize>,
+    lines: Lines,
+    /// A line that has not ended yet.
+    line: Vec<u8>,
 }
 
 impl<W: Write> Sheet<W> {
     /// Takes a writer for a page of this width.
-    pub fn new(writer: W, columns: Option<usize>) -> Sheet<W> {
-        Sheet { writer, columns }
+    pub fn new(writer: W, columns: Option<usize>, lines: Lines) -> Sheet<W> {
+        Sheet { writer, columns, lines, line: Vec::new() }
+    }
+
+    /// Writes a line that ended; one with colours was laid out by whoever coloured it.
+    fn write_line(&mut self, columns: usize) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        let text = std::str::from_utf8(&line).ok().map(|text| text.trim_end_matches('\n'));
+        let Some(text) = text.filter(|text| width(text) > columns && !text.contains('\u{1b}')) else {
+            return self.writer.write_all(&line);
+        };
+        let said = text.trim_start_matches(' ');
+        let indent = text.len() - said.len();
+        let below = indent + CONTINUED;
+        for (at, part) in fold(said, columns.saturating_sub(below).max(1)).iter().enumerate() {
+            writeln!(self.writer, "{:1$}{part}", "", if at == 0 { indent } else { below })?;
+        }
+        Ok(())
     }
 }
 
 impl<W: Write> Write for Sheet<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        let Some(columns) = self.columns.filter(|_| self.lines == Lines::Folded) else {
+            return self.writer.write(bytes);
+        };
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.write_line(columns)?;
+            }
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        self.writer.write_all(&line)?;
         self.writer.flush()
     }
 }
@@ -215,7 +257,9 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lead, Sheet, fold, sentence, widest_piece};
+    use std::io::Write as _;
+
+    use super::{Lead, Lines, Sheet, fold, sentence, widest_piece};
 
     #[test]
     fn words_are_kept_whole_and_so_are_commands() {
@@ -239,9 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_goes_on_below_moved_in() {
+        let shown = |columns, lines| {
+            let mut sheet = Sheet::new(Vec::new(), columns, lines);
+            write!(sheet, "short\n  nothing to do: ").unwrap();
+            writeln!(sheet, "nothing of it is worth a rewrite").unwrap();
+            sheet.flush().unwrap();
+            String::from_utf8(sheet.writer).unwrap()
+        };
+        let whole = "short\n  nothing to do: nothing of it is worth a rewrite\n";
+        assert_eq!(shown(None, Lines::Folded), whole);
+        assert_eq!(shown(Some(30), Lines::AsTheyAre), whole);
+        assert_eq!(shown(Some(60), Lines::Folded), whole);
+        assert_eq!(shown(Some(30), Lines::Folded), "short\n  nothing to do: nothing of\n    it is worth a rewrite\n");
+    }
+
+    #[test]
     fn a_sentence_goes_on_below_its_beginning_only_on_a_terminal() {
         let text = "the last drill is older than it should be";
-        let mut narrow = Sheet::new(Vec::new(), Some(30));
+        let mut narrow = Sheet::new(Vec::new(), Some(30), Lines::AsTheyAre);
         sentence(&mut narrow, Lead::plain("warning: "), text).unwrap();
         let shown = String::from_utf8(narrow.writer).unwrap();
         assert_eq!(shown, "warning: the last drill is\n         older than it should\n         be\n");

@@ -190,7 +190,7 @@ pub fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Align, Table};
-    use crate::term::page::Sheet;
+    use crate::term::page::{Lines, Sheet};
 
     #[test]
     fn columns_line_up_and_control_characters_do_not_pass() {
@@ -206,7 +206,7 @@ mod tests {
     /// What a page of this width shows.
     fn shown(table: &Table, columns: Option<usize>) -> String {
         let mut out = Vec::new();
-        table.write(&mut Sheet::new(&mut out, columns)).unwrap();
+        table.write(&mut Sheet::new(&mut out, columns, Lines::AsTheyAre)).unwrap();
         String::from_utf8(out).unwrap()
     }
 
