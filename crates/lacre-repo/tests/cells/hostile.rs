@@ -241,7 +241,7 @@ fn a_damaged_slot_dies_with_the_old_seal_that_may_be_in_it() {
     place.nights(1);
     assert_eq!(pending(&place), (ErasureState::Complete, Vec::new()));
     let cells = place.reopen().view().unwrap().ledger.destroyed.clone();
-    assert!(cells.iter().any(|(_, record)| record.evidence.contains("1 damaged slot(s) overwritten")), "{cells:?}");
+    assert!(cells.iter().any(|(_, record)| record.evidence.contains("1 damaged slot overwritten")), "{cells:?}");
     place.assert_reads(&made[1..]);
     // One that suffers later is named, and nobody can vouch for it.
     let mut torn = std::fs::read(&file).unwrap();

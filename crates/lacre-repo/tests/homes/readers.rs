@@ -147,7 +147,7 @@ fn what_no_identity_at_hand_opens_is_listed_as_pending_until_one_does() {
     let status = bench.repository.removals().unwrap().remove(0);
     assert_eq!(status.state, ErasureState::Interim);
     assert!(
-        status.pending.iter().any(|item| item.item == "rewrap" && item.what.contains("of 1 snapshots")),
+        status.pending.iter().any(|item| item.item == "rewrap" && item.what.contains("of 1 snapshot ")),
         "{status:?}"
     );
     let receipt = bench.repository.sign_removal_receipt(removed.id).unwrap().receipt;

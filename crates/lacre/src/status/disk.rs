@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn nobody_foresees_more_than_ten_years() {
         assert_eq!(forecast(12.4), "full in about 12 days");
-        assert_eq!(forecast(3_652.0), "full in about 3652 days");
+        assert_eq!(forecast(3_652.0), "full in about 3,652 days");
         assert_eq!(forecast(284_912.0), "not within ten years");
         assert_eq!((foreseen(12.4), foreseen(284_912.0)), (12.4, 3_652.5));
         assert_eq!(forecast(f64::INFINITY), "not within ten years");
